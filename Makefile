@@ -1,0 +1,19 @@
+# Waypost. What is built so far needs Go alone.
+export CGO_ENABLED ?= 0
+GO ?= go
+PKGS := ./...
+
+.PHONY: test vet unit race
+
+test: vet unit race
+
+vet:
+	$(GO) vet $(PKGS)
+	@bad=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$bad" || { echo "run gofmt -w on:"; echo "$$bad"; exit 1; }
+
+unit:
+	$(GO) test -timeout 10m $(PKGS)
+
+# The race detector needs cgo.
+race:
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 10m $(PKGS)

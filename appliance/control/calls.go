@@ -1,0 +1,74 @@
+package control
+
+import (
+	"context"
+	"time"
+)
+
+// Status asks what the node says about itself, in every state.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.Get(ctx, "/operator/status", &s)
+	return s, err
+}
+
+// Unlock opens a locked node with any of its passphrases.
+func (c *Client) Unlock(ctx context.Context, passphrase []byte) error {
+	return c.Post(ctx, "/operator/unlock", map[string]string{"passphrase": string(passphrase)}, nil)
+}
+
+// Invite makes a one-use code for one other node; ttl is cut to whole seconds.
+func (c *Client) Invite(ctx context.Context, ttl time.Duration) (Invitation, error) {
+	var i Invitation
+	err := c.Post(ctx, "/operator/invite", map[string]int64{"ttl_seconds": int64(ttl / time.Second)}, &i)
+	return i, err
+}
+
+// Confirm records that somebody compared the five words with another node's.
+func (c *Client) Confirm(ctx context.Context, node string) error {
+	return c.Post(ctx, "/operator/confirm", map[string]string{"node": node}, nil)
+}
+
+// Accounts lists who works at the node's site.
+func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
+	var l struct {
+		Items []Account `json:"items"`
+	}
+	err := c.Get(ctx, "/operator/staff", &l)
+	return l.Items, err
+}
+
+// AddAccount makes an account that signs in with the passphrase.
+func (c *Client) AddAccount(ctx context.Context, user, role string, passphrase []byte) (Account, error) {
+	var a Account
+	err := c.Post(ctx, "/operator/staff", map[string]string{"user": user, "role": role, "passphrase": string(passphrase)}, &a)
+	return a, err
+}
+
+// DisableAccount ends an account and its sign-ins.
+func (c *Client) DisableAccount(ctx context.Context, user string) error {
+	return c.Post(ctx, "/operator/staff/disable", map[string]string{"user": user}, nil)
+}
+
+// IssueKey makes a bearer key; its Secret is shown this once. ttl is cut to whole
+// seconds.
+func (c *Client) IssueKey(ctx context.Context, role, name string, ttl time.Duration) (Key, error) {
+	var k Key
+	err := c.Post(ctx, "/operator/apikeys", map[string]any{"role": role, "name": name, "ttl_seconds": int64(ttl / time.Second)}, &k)
+	return k, err
+}
+
+// Check verifies journal, chains, signatures and views; it reads everything and
+// may take minutes.
+func (c *Client) Check(ctx context.Context) (Check, error) {
+	var k Check
+	err := c.GetSlow(ctx, "/operator/check", &k)
+	return k, err
+}
+
+// Verify says what the text of a card is worth.
+func (c *Client) Verify(ctx context.Context, text string) (Verdict, error) {
+	var v Verdict
+	err := c.Post(ctx, "/operator/verify", map[string]string{"text": text}, &v)
+	return v, err
+}

@@ -1,0 +1,127 @@
+package control
+
+import "time"
+
+// Status is what a node says about itself: counts and states, never a name. It
+// is the JSON of `waypost status --json` and feeds the dashboard.
+type Status struct {
+	Node       string  `json:"node"`       // node id
+	Number     uint16  `json:"number"`     // the short number printed in tokens
+	Deployment string  `json:"deployment"` // name of the operation
+	Site       string  `json:"site"`       // name of the place
+	State      string  `json:"state"`      // new, locked, open or read-only
+	Practice   bool    `json:"practice"`   // a throw-away folder of made-up people
+	People     uint64  `json:"people"`
+	Households uint64  `json:"households"`
+	Today      uint64  `json:"today"` // people registered since local midnight
+	Ops        uint64  `json:"ops"`   // facts in the journal
+	Peers      []Peer  `json:"peers"`
+	OnlyHere   uint64  `json:"only_here"` // facts no other node is known to hold
+	Disk       Disk    `json:"disk"`
+	Clock      Clock   `json:"clock"`
+	Alerts     []Alert `json:"alerts"`
+	Mesh       string  `json:"mesh"`    // host:port other nodes dial
+	Started    string  `json:"started"` // RFC 3339
+	Version    string  `json:"version"`
+}
+
+// Peer is another node as seen from here.
+type Peer struct {
+	Node        string    `json:"node"`
+	Number      uint16    `json:"number"`
+	Site        string    `json:"site"`
+	State       string    `json:"state"`        // connected or away
+	LastContact time.Time `json:"last_contact"` // zero when never
+	Behind      uint64    `json:"behind"`       // facts here that it is not known to hold
+	Ahead       uint64    `json:"ahead"`        // facts it has announced that are not here yet
+	Confirmed   bool      `json:"confirmed"`    // somebody compared the five words
+	Words       []string  `json:"words"`        // the five words both screens show
+	Addresses   []string  `json:"addresses"`
+	BytesIn     uint64    `json:"bytes_in"`
+	BytesOut    uint64    `json:"bytes_out"`
+}
+
+// Disk is the room for records, in bytes.
+type Disk struct {
+	Free    uint64 `json:"free"`
+	Total   uint64 `json:"total"`
+	Journal uint64 `json:"journal"`
+}
+
+// Clock is the wall time and whether anything better than the board set it.
+type Clock struct {
+	Now  time.Time `json:"now"`
+	Sure bool      `json:"sure"`
+}
+
+// Alert is one thing that wants a person's eye: a message key of ui/locale with
+// its values, never a name.
+type Alert struct {
+	Key   string         `json:"key"`
+	Args  map[string]any `json:"args,omitempty"`
+	Level string         `json:"level"` // warning or danger
+	Text  string         `json:"text"`  // the sentence in English, for scripts
+}
+
+// Check is the answer of `waypost check`.
+type Check struct {
+	Sound    bool      `json:"sound"`
+	Ops      uint64    `json:"ops"`
+	Logs     []LogHead `json:"logs"`
+	Views    *string   `json:"views"` // digest of the shared views; null when the folder is closed and sealed
+	Areas    []string  `json:"areas"`
+	Problems []string  `json:"problems"`
+}
+
+// LogHead is how far one log is held.
+type LogHead struct {
+	Log  string `json:"log"`
+	Seq  uint64 `json:"seq"`
+	Head string `json:"head"`
+}
+
+// Invitation lets one other node join, once.
+type Invitation struct {
+	Code    string    `json:"code"`
+	Expires time.Time `json:"expires"`
+}
+
+// Account is one person who works here.
+type Account struct {
+	ID       string    `json:"id"`
+	User     string    `json:"user"`
+	Role     string    `json:"role"`
+	Site     string    `json:"site"`
+	Since    time.Time `json:"since"`
+	Disabled bool      `json:"disabled"`
+}
+
+// Key is a bearer key; Secret only in the answer that made it.
+type Key struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Role    string    `json:"role"`
+	Expires time.Time `json:"expires"`
+	Secret  string    `json:"secret,omitempty"`
+}
+
+// Verdict is what a token check says.
+type Verdict struct {
+	Verdict    string `json:"verdict"`
+	Reason     string `json:"reason"` // the sentence
+	Person     string `json:"person,omitempty"`
+	Generation int    `json:"generation"`
+}
+
+// Problem is an error as the node answers it: RFC 9457 problem+json, with the
+// message key so that a client can say it in its own language.
+type Problem struct {
+	Type   string            `json:"type"`
+	Title  string            `json:"title"`
+	Status int               `json:"status"`
+	Detail string            `json:"detail"`
+	Fields map[string]string `json:"fields,omitempty"`
+	Class  string            `json:"class,omitempty"`
+	Key    string            `json:"key,omitempty"`
+	Hint   string            `json:"hint,omitempty"`
+}
