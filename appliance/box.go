@@ -1,0 +1,294 @@
+//go:build firstlight
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/appliance/station"
+	"github.com/waypost/waypost/ui"
+)
+
+// box is what serves whatever the folder's state is: new, locked, open,
+// read-only. It is the ui.Box the pages see. Safe for concurrent use; opening and
+// starting are done by one caller at a time.
+type box struct {
+	dir        string
+	advertise  string
+	meshListen string // what the mesh listens on once the box is open
+	meshAddr   string // host:port told to others
+	meshPort   int
+	httpPort   int
+	httpsPort  int
+	clock      clock.Clock
+	logger     *slog.Logger
+	web        *identity.Web
+	claim      *claim // nil once the folder was claimed before this start
+	started    time.Time
+	ctx        context.Context // ends with the process: what an open node runs under
+
+	opening sync.Mutex // one opener at a time
+	mu      sync.RWMutex
+	node    *node
+	trial   bool // the open node is practice
+}
+
+// readySteps is how many words a new box's passphrase has: five EFF words, 64 bits.
+const readySteps = 5
+
+var _ ui.Box = (*box)(nil)
+
+func (b *box) open() *node {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.node
+}
+
+// State is new, locked, open or read-only.
+func (b *box) State() string {
+	n := b.open()
+	switch {
+	case n != nil && n.journal.Stats().ReadOnly:
+		return "read-only"
+	case n != nil:
+		return "open"
+	case identity.Exists(b.dir):
+		return "locked"
+	}
+	return "new"
+}
+
+// Site says which post this is; only what is known in the present state.
+func (b *box) Site() ui.SiteInfo {
+	n := b.open()
+	if n == nil {
+		return ui.SiteInfo{}
+	}
+	id := n.vault.Deployment()
+	return ui.SiteInfo{
+		Deployment: n.vault.DeploymentName(), Site: n.vault.SiteName(), Node: n.vault.NodeID().String(),
+		Number: n.vault.Cert().Number, Practice: b.practice(), DeploymentID: identity.DeploymentID(id).String(),
+		RootOnBox: n.vault.RootOnBox(), Confirmed: n.desks.Identity.SelfConfirmed(), CanInvite: n.vault.CanEnrol(),
+	}
+}
+
+func (b *box) practice() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.trial
+}
+
+// Desks is nil unless the box is open.
+func (b *box) Desks() *station.Station {
+	if n := b.open(); n != nil {
+		return n.desks
+	}
+	return nil
+}
+
+// Watch follows the journal; nil channel and a no-op when the box is not open.
+func (b *box) Watch() (<-chan struct{}, func()) {
+	if n := b.open(); n != nil {
+		return n.journal.Watch()
+	}
+	return nil, func() {}
+}
+
+// Unlock opens a locked box with any of its passphrases and starts its mesh.
+func (b *box) Unlock(_ context.Context, passphrase []byte) error {
+	b.opening.Lock()
+	defer b.opening.Unlock()
+	switch b.State() {
+	case "new":
+		return fault.New(fault.NotFound, "fault.node.no_folder", "Folder", b.dir)
+	case "open", "read-only":
+		return nil
+	}
+	n, err := openFolder(b.ctx, b.dir, passphrase, b.logger)
+	if err != nil {
+		return err
+	}
+	return b.begin(n, false)
+}
+
+// begin puts an opened node to work.
+func (b *box) begin(n *node, trial bool) error {
+	if !trial {
+		if err := n.startMesh(b.ctx, b.meshListen, b.advertise); err != nil {
+			return errors.Join(err, n.Close())
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.node, b.trial = n, trial
+	return nil
+}
+
+// Close closes the open node, and wipes practice.
+func (b *box) Close() {
+	b.opening.Lock()
+	defer b.opening.Unlock()
+	b.mu.Lock()
+	n := b.node
+	b.node = nil
+	b.mu.Unlock()
+	if n == nil {
+		return
+	}
+	if err := n.Close(); err != nil {
+		b.logger.Error("closing the folder", "err", err)
+	}
+	if err := removePractice(b.dir); err != nil {
+		b.logger.Error("removing practice", "err", err)
+	}
+}
+
+// CheckClaim looks at a claim code without using it up.
+func (b *box) CheckClaim(code string) error {
+	if b.claim == nil || b.State() != "new" {
+		return fault.New(fault.Gone, "fault.node.claim_over")
+	}
+	return b.claim.check(code)
+}
+
+// claimed runs start with the claim checked and, when it worked, used up.
+func (b *box) claimed(code string, start func(passphrase []byte) (*node, []string, error), lead string, trial bool) (ui.Started, error) {
+	b.opening.Lock()
+	defer b.opening.Unlock()
+	if err := b.CheckClaim(code); err != nil {
+		return ui.Started{}, err
+	}
+	words, err := identity.GenerateWords(readySteps)
+	if err != nil {
+		return ui.Started{}, err
+	}
+	passphrase := []byte(strings.Join(words, " "))
+	n, compare, err := start(passphrase)
+	if err != nil {
+		return ui.Started{}, err
+	}
+	if err := b.begin(n, trial); err != nil {
+		return ui.Started{}, err
+	}
+	b.claim.use()
+	session, err := n.desks.Staff.SignIn(b.ctx, lead, passphrase)
+	if err != nil {
+		return ui.Started{}, err
+	}
+	return ui.Started{Words: words, Session: session, Compare: compare}, nil
+}
+
+// StartSite starts a new operation on this box from the first page.
+func (b *box) StartSite(_ context.Context, s ui.StartSite) (ui.Started, error) {
+	return b.claimed(s.Claim, func(passphrase []byte) (*node, []string, error) {
+		n, err := startSite(b.ctx, initOptions{Data: b.dir, Deployment: s.Deployment, Site: s.Site, Lead: s.Lead, Passphrase: passphrase}, b.logger)
+		return n, nil, err
+	}, s.Lead, false)
+}
+
+// JoinSite enrols this box by an invitation from the first page.
+func (b *box) JoinSite(ctx context.Context, j ui.JoinSite) (ui.Started, error) {
+	return b.claimed(j.Claim, func(passphrase []byte) (*node, []string, error) {
+		return enrol(ctx, joinOptions{Data: b.dir, Site: j.Site, Lead: j.Lead, Code: j.Code, Passphrase: passphrase}, b.logger)
+	}, j.Lead, false)
+}
+
+// practicePeople is how many made-up people practice starts with.
+const practicePeople = 300
+
+// Practise opens a throw-away folder beside the real one, full of made-up
+// people. It has no mesh, and it is removed at the next stop or start.
+func (b *box) Practise(ctx context.Context, code string) (ui.Started, error) {
+	const lead = "practice"
+	started, err := b.claimed(code, func(passphrase []byte) (*node, []string, error) {
+		o := initOptions{Data: practiceDir(b.dir), Deployment: "Practice", Site: "Practice", Lead: lead, Passphrase: passphrase}
+		n, err := startSite(b.ctx, o, b.logger)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := fillMadeUp(ctx, n.desks, practicePeople, 1); err != nil {
+			return nil, nil, errors.Join(err, n.Close(), removePractice(b.dir))
+		}
+		return n, nil, nil
+	}, lead, true)
+	started.Words = nil // nothing to write down: it will not be there tomorrow
+	return started, err
+}
+
+// fillMadeUp registers about n made-up people.
+func fillMadeUp(ctx context.Context, desks *station.Station, n int, seed uint64) error {
+	for _, h := range registration.MadeUp(n, seed) {
+		if _, err := desks.Registration.AddHousehold(ctx, staff.Operator(), h, registration.Request{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func practiceDir(dir string) string {
+	return filepath.Clean(dir) + "-practice"
+}
+
+// removePractice wipes what practice left, also after a power cut.
+func removePractice(dir string) error { return os.RemoveAll(practiceDir(dir)) }
+
+// Invite makes a one-use code for one other node.
+func (b *box) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error) {
+	if err := a.Must(staff.InviteNodes); err != nil {
+		return control.Invitation{}, err
+	}
+	n, err := b.meshed()
+	if err != nil {
+		return control.Invitation{}, err
+	}
+	inv, err := n.Mesh().Invite(ttl)
+	return control.Invitation{Code: inv.Code, Expires: inv.Expires}, err
+}
+
+// meshed is the open node when it has a mesh.
+func (b *box) meshed() (*node, error) {
+	n := b.open()
+	if n == nil {
+		return nil, fault.New(fault.Locked, "fault.node.locked")
+	}
+	if n.Mesh() == nil {
+		return nil, fault.New(fault.Conflict, "fault.node.practice_alone")
+	}
+	return n, nil
+}
+
+// Confirm records that somebody compared the five words with another node's.
+func (b *box) Confirm(ctx context.Context, a staff.Actor, id string) error {
+	if err := a.Must(staff.ConfirmNodes); err != nil {
+		return err
+	}
+	n, err := b.meshed()
+	if err != nil {
+		return err
+	}
+	node, err := oplog.ParseID(id)
+	if err != nil {
+		return fault.New(fault.NotFound, "fault.node.no_such_node").Wrap(err)
+	}
+	return n.desks.Identity.Confirm(ctx, a.ID, node)
+}
+
+// leaf is the box's own web certificate, remade when its addresses changed.
+func (b *box) leaf(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return b.web.Certificate(hello)
+}

@@ -1,0 +1,187 @@
+//go:build firstlight
+
+package main
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/ui"
+)
+
+// lowDisk is when a person should make room: well before the journal stops
+// taking commands.
+const lowDisk = 512 << 20
+
+// Status is what the node says about itself, in every state.
+func (b *box) Status(ctx context.Context) (control.Status, error) {
+	s := control.Status{
+		State: b.State(), Mesh: b.meshAddr, Started: b.started.UTC().Format("2006-01-02T15:04:05Z"), Version: version(),
+		Peers: []control.Peer{}, Alerts: []control.Alert{},
+		Clock: control.Clock{Now: b.clock.Now(), Sure: b.clock.Sure()},
+	}
+	s.Disk.Free, s.Disk.Total = diskRoom(b.dir)
+	site := b.Site()
+	s.Node, s.Number, s.Deployment, s.Site, s.Practice = site.Node, site.Number, site.Deployment, site.Site, site.Practice
+	n := b.open()
+	if n == nil {
+		return s, nil
+	}
+	counts, err := n.desks.Registration.Counts()
+	if err != nil {
+		return s, err
+	}
+	stats := n.journal.Stats()
+	s.People, s.Households, s.Today = counts.People, counts.Households, counts.Today
+	s.Ops, s.Disk.Journal = stats.Ops, uint64(stats.JournalBytes)
+	if m := n.Mesh(); m != nil {
+		s.OnlyHere = m.OnlyHere()
+		for _, p := range m.Peers() {
+			s.Peers = append(s.Peers, control.Peer{
+				Node: p.Node.String(), Number: p.Number, Site: p.Site, State: p.State, LastContact: p.LastContact,
+				Behind: p.Behind, Ahead: p.Ahead, Confirmed: p.Confirmed, Words: p.Words, Addresses: p.Addrs,
+				BytesIn: p.BytesIn, BytesOut: p.BytesOut,
+			})
+		}
+	}
+	s.Alerts = b.alerts(s, n, site)
+	return s, nil
+}
+
+// alerts are the things that want a person's eye, the worst first.
+func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Alert {
+	out := []control.Alert{}
+	add := func(on bool, level, key string, args map[string]any) {
+		if on {
+			out = append(out, control.Alert{Key: key, Args: args, Level: level})
+		}
+	}
+	stats := n.journal.Stats()
+	add(stats.ReadOnly, "danger", "alert.read_only", nil)
+	add(len(stats.Problems) > 0, "danger", "alert.problems", map[string]any{"Count": len(stats.Problems)})
+	add(s.Disk.Total > 0 && s.Disk.Free < lowDisk, "danger", "alert.disk_low", map[string]any{"MB": s.Disk.Free >> 20})
+	add(s.OnlyHere > 0 && !site.Practice, "danger", "alert.only_here", map[string]any{"Count": s.OnlyHere})
+	if m := n.Mesh(); m != nil {
+		add(m.Refusals() > 0, "danger", "alert.invitation_refused", map[string]any{"Count": m.Refusals()})
+	}
+	unconfirmed := 0
+	for _, p := range s.Peers {
+		if !p.Confirmed {
+			unconfirmed++
+		}
+	}
+	add(unconfirmed > 0, "danger", "alert.unconfirmed", map[string]any{"Count": unconfirmed})
+	add(!site.Confirmed && !site.Practice, "danger", "alert.self_unconfirmed", nil)
+	add(site.RootOnBox && !site.Practice, "danger", "alert.root_on_box", nil)
+	add(stats.Opaque > 0, "warning", "alert.opaque", map[string]any{"Count": stats.Opaque})
+	add(!s.Clock.Sure, "warning", "alert.clock", nil)
+	return out
+}
+
+// Check verifies journal, chains, signatures and views of the open node.
+func (b *box) Check(ctx context.Context) (control.Check, error) {
+	n := b.open()
+	if n == nil {
+		return control.Check{}, fault.New(fault.Locked, "fault.node.locked")
+	}
+	return n.check(ctx)
+}
+
+func (n *node) check(ctx context.Context) (control.Check, error) {
+	r, err := n.journal.Check(ctx)
+	if err != nil {
+		return control.Check{}, err
+	}
+	c := control.Check{Sound: r.Sound, Ops: r.Ops, Views: &r.Views, Areas: []string{"register/0"}, Logs: []control.LogHead{}, Problems: []string{}}
+	for _, h := range r.Logs {
+		c.Logs = append(c.Logs, control.LogHead{Log: h.Log.String(), Seq: h.Seq, Head: hexString(h.Hash[:])})
+	}
+	c.Problems = append(c.Problems, r.Problems...)
+	return c, nil
+}
+
+// CA is what a phone needs to trust this box's pages.
+func (b *box) CA() ui.CAInfo {
+	return ui.CAInfo{PEM: b.web.CA(), Fingerprint: b.web.Fingerprint(), Words: b.web.Words()}
+}
+
+// Addresses are the HTTPS addresses phones on the network can open, best first.
+func (b *box) Addresses() []string {
+	var out []string
+	for _, ip := range lanAddresses() {
+		out = append(out, "https://"+net.JoinHostPort(ip.String(), strconv.Itoa(b.httpsPort))+"/")
+	}
+	return out
+}
+
+// lanAddresses are this machine's addresses others can reach, IPv4 first.
+func lanAddresses() []net.IP {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var four, six []net.IP
+	for _, a := range all {
+		n, ok := a.(*net.IPNet)
+		if !ok || n.IP.IsLoopback() || n.IP.IsLinkLocalUnicast() || n.IP.IsMulticast() {
+			continue
+		}
+		if v4 := n.IP.To4(); v4 != nil {
+			four = append(four, v4)
+		} else {
+			six = append(six, n.IP)
+		}
+	}
+	return append(four, six...)
+}
+
+// advertised is the host:port other nodes are told to dial.
+func advertised(listen, advertise string) (addr string, port int) {
+	host, p, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen, 0
+	}
+	port, _ = strconv.Atoi(p)
+	if advertise != "" {
+		if _, _, err := net.SplitHostPort(advertise); err == nil {
+			return advertise, port
+		}
+		return net.JoinHostPort(advertise, p), port
+	}
+	return net.JoinHostPort(reachableHost(host), p), port
+}
+
+// reachable turns a wildcard listening address into one a person can type.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return net.JoinHostPort(reachableHost(host), port)
+}
+
+func reachableHost(host string) string {
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return host
+	}
+	if lan := lanAddresses(); len(lan) > 0 {
+		return lan[0].String()
+	}
+	return "127.0.0.1"
+}
+
+// diskRoom is the free and total room of the folder's disk, in bytes; zero when
+// it cannot be asked.
+func diskRoom(dir string) (free, total uint64) {
+	var fs syscall.Statfs_t
+	if syscall.Statfs(filepath.Clean(dir), &fs) != nil {
+		return 0, 0
+	}
+	size := uint64(fs.Bsize) //nolint:gosec // a block size is positive
+	return fs.Bavail * size, fs.Blocks * size
+}

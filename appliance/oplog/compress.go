@@ -1,0 +1,78 @@
+//go:build firstlight
+
+package oplog
+
+import (
+	"bytes"
+	_ "embed"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// The form byte in front of a payload's content says how it is packed. A later
+// dictionary gets the next number; old ones stay readable for ever.
+const (
+	formStored = 0 // as it is
+	formZstd1  = 1 // one zstd frame with dictionary 1; magic and dictionary id left out
+)
+
+// dictionary1 was trained from made-up people (dictionary_test.go, flag
+// -update-dictionary). Its bytes are part of the format.
+//
+//go:embed dictionary1.bin
+var dictionary1 []byte
+
+// zstdMagic starts every zstd frame (RFC 8878, section 3.1.1).
+var zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+
+// packer is the compressor with its dictionary. It is made once: building the
+// tables costs milliseconds, using them is safe from many goroutines.
+var packer = sync.OnceValues(func() (*zstd.Encoder, *zstd.Decoder) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
+		zstd.WithEncoderConcurrency(2), zstd.WithWindowSize(64<<10), zstd.WithSingleSegment(true), zstd.WithEncoderDict(dictionary1))
+	if err != nil {
+		panic(err) // the embedded dictionary is broken: seen by the first test or never
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(MaxPayload),
+		zstd.WithDecoderMaxWindow(MaxPayload), zstd.WithDecoderLowmem(true), zstd.WithDecoderDicts(dictionary1))
+	if err != nil {
+		panic(err)
+	}
+	return enc, dec
+})
+
+// frameDict is set in the first byte behind the magic when one byte of
+// dictionary id follows; single-segment frames have it right there.
+const frameDict, frameSingle, dictionary1ID = 0x01, 0x20, 1
+
+// compress appends the packed form of plain to dst.
+func compress(dst, plain []byte) []byte {
+	enc, _ := packer()
+	frame := enc.EncodeAll(plain, make([]byte, 0, len(plain)+32))
+	if len(frame) >= len(plain)+6 || !bytes.HasPrefix(frame, zstdMagic) || frame[4]&0x23 != frameDict|frameSingle || frame[5] != dictionary1ID {
+		return append(append(dst, formStored), plain...)
+	}
+	dst = append(dst, formZstd1, frame[4])
+	return append(dst, frame[6:]...)
+}
+
+// expand reads a packed form back. It never returns more than MaxPayload bytes.
+func expand(packed []byte) ([]byte, error) {
+	switch {
+	case len(packed) > 0 && packed[0] == formStored && len(packed) <= MaxPayload+1:
+		return packed[1:], nil
+	case len(packed) > 2 && packed[0] == formZstd1 && packed[1]&0x23 == frameDict|frameSingle:
+		frame := make([]byte, 0, len(packed)+6)
+		frame = append(frame, zstdMagic...)
+		frame = append(frame, packed[1], dictionary1ID)
+		frame = append(frame, packed[2:]...)
+		_, dec := packer()
+		plain, err := dec.DecodeAll(frame, nil)
+		if err != nil || len(plain) > MaxPayload {
+			return nil, errPayload
+		}
+		return plain, nil
+	}
+	return nil, errPayload
+}

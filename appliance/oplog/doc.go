@@ -1,0 +1,4 @@
+//go:build firstlight
+
+// Package oplog keeps the facts.
+package oplog

@@ -1,0 +1,184 @@
+//go:build firstlight
+
+package oplog
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+)
+
+// sealAll seals and chains the group's own ops and puts a signature at the end
+// of each batch: usually one for the whole group, more when commands together
+// exceed what one batch may hold.
+func (g *group) sealAll() ([]*batch, error) {
+	l := g.l
+	if err := l.freshSalt(); err != nil {
+		return nil, err
+	}
+	for _, d := range g.ops {
+		if d.comp != Deployment {
+			d.area, d.epoch = l.auth.CurrentEpoch(d.comp)
+			d.salt = l.salt
+		}
+		if err := sealPayload(l.auth, &d.record, d.plain); err != nil {
+			return nil, errInternal("sealing: " + err.Error())
+		}
+	}
+	l.mu.RLock()
+	prev := l.chains[l.own].head.Hash
+	l.mu.RUnlock()
+	var out []*batch
+	for start := 0; start < len(g.ops); {
+		end := g.batchEnd(start)
+		b := &batch{log: l.own, first: g.ops[start].ref.Seq, prev: prev, ops: make([]record, 0, end-start)}
+		for _, d := range g.ops[start:end] {
+			b.ops = append(b.ops, d.record)
+		}
+		b.link()
+		prev = b.ops[len(b.ops)-1].hash
+		copy(b.sig[:], l.auth.SignHead(b.message(l.auth.Deployment())))
+		out = append(out, b)
+		start = end
+	}
+	return out, nil
+}
+
+// batchEnd is where the batch beginning at op start ends: a command is never cut.
+func (g *group) batchEnd(start int) int {
+	if len(g.cuts) == 0 {
+		return len(g.ops)
+	}
+	end, size := 0, 0
+	from := start
+	for _, cut := range g.cuts {
+		if cut <= start {
+			continue
+		}
+		for _, d := range g.ops[from:cut] {
+			size += len(d.payload) + opOverhead + 25*len(d.supersedes)
+		}
+		if end > 0 && (cut-start > MaxBatchOps || size > commandBytes+opOverhead*MaxBatchOps/2) {
+			break
+		}
+		end, from = cut, cut
+	}
+	return end
+}
+
+// freshSalt draws a new salt for each segment: a write that failed leaves its
+// segment, so no salt and sequence meet twice.
+func (l *Log) freshSalt() error {
+	if l.journal.out == nil {
+		if err := l.journal.openSegment(); err != nil {
+			return err
+		}
+	}
+	if n := l.journal.cur.number; l.saltSeg != n {
+		_, _ = rand.Read(l.salt[:])
+		l.saltSeg = n
+	}
+	return nil
+}
+
+// store1 appends batches as one frame, flushes, takes them into the index and
+// commits the views.
+func (l *Log) store1(g *group, batches []*batch) error {
+	body := []byte{frameOps}
+	for _, b := range batches {
+		raw := b.encode(nil)
+		if len(raw) > MaxBatchBytes {
+			return errInternal("batch over its limit")
+		}
+		body = append(binary.AppendUvarint(body, uint64(len(raw))), raw...)
+	}
+	pos, tag, err := l.journal.append(body)
+	if err != nil {
+		return err
+	}
+	if err := l.journal.flush(); err != nil {
+		return err
+	}
+	// From here on the ops are saved, whatever happens to the views.
+	l.take(batches, pos)
+	g.at = l.position(pos, tag)
+	l.publish(g)
+	return nil
+}
+
+// take puts flushed batches into the index.
+func (l *Log) take(batches []*batch, pos framePos) {
+	l.mu.Lock()
+	frame := uint32(len(l.frames))
+	l.frames = append(l.frames, pos)
+	var mend []LogID
+	for _, b := range batches {
+		c := l.chains[b.log]
+		c.add(run{first: b.first, last: b.last(), frame: frame})
+		end := &b.ops[len(b.ops)-1]
+		c.head, c.clock = Head{Log: b.log, Seq: b.last(), Hash: end.hash}, end.clock
+		if c.hole {
+			mend = append(mend, b.log)
+		}
+		for i := range b.ops {
+			l.follow(b.ops[i].clock)
+		}
+	}
+	l.mu.Unlock()
+	for _, log := range mend {
+		l.extend(log)
+	}
+}
+
+// publish commits the views of a flushed group, then tells everybody. When the
+// store fails the ops are safe in the journal, so the command succeeded; the
+// node stops writing and a restart brings the views up again.
+func (l *Log) publish(g *group) {
+	if err := l.saveState(g); err != nil {
+		l.stop(err)
+		return
+	}
+	if len(g.events) > 0 {
+		for _, hook := range l.hooks {
+			hook(g.events)
+		}
+	}
+	l.wake()
+}
+
+// saveState writes the group's overlay with heads and counters to the store.
+func (l *Log) saveState(g *group) error {
+	l.mu.RLock()
+	s := l.state
+	heads := g.heads
+	if len(g.ops) > 0 {
+		heads[l.own] = l.chains[l.own].head
+	}
+	l.mu.RUnlock()
+	for _, h := range heads {
+		if err := putHead(&g.space, h); err != nil {
+			return err
+		}
+	}
+	s.At = g.at
+	s.Ops += uint64(g.sum.added)
+	s.Opaque += uint64(g.sum.opaque)
+	s.lacks(g.lacks)
+	if err := l.save(g.tx, g.space.over, &s); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.state = s
+	l.mu.Unlock()
+	return nil
+}
+
+func (l *Log) wake() {
+	l.watchMu.Lock()
+	defer l.watchMu.Unlock()
+	for ch := range l.watchers {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,329 @@
+//go:build firstlight
+
+package oplog
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Key spaces of the view store. doc.go describes their values.
+const (
+	spaceState = 'm' // one row: position, counters
+	spaceHead  = 'h' // log -> sequence and hash applied
+	spaceOps   = 'o' // subject ‖ chunk -> its ops, opened
+	spaceOnce  = 'n' // idempotency hash -> what it wrote
+	spaceRing  = 't' // transaction number modulo ringSize -> number
+	spaceRow   = 'v' // length ‖ view name ‖ row key ‖ subject -> row
+)
+
+// stored is one op as the view store keeps it: what of the header a fold needs,
+// and the opened payload.
+type stored struct {
+	ref        Ref
+	clock      uint64
+	subject    ID
+	supersedes []Ref
+	plain      []byte // the payload's CBOR; empty when opaque
+	read       *content
+	op         *Op   // what understand made of it, once
+	opaque     bool  // unknown kind, or a key this node lacks
+	lacking    *lack // the key it lacks
+}
+
+// content reads plain once; nil when it cannot be read.
+func (s *stored) content() *content {
+	if s.read == nil && !s.opaque {
+		c, err := decodeContent(s.plain)
+		if err != nil {
+			return nil
+		}
+		s.read = &c
+	}
+	return s.read
+}
+
+// lack names a key that some payload here was sealed under and we do not hold.
+type lack struct {
+	_     struct{} `cbor:",toarray"`
+	Comp  Compartment
+	Area  uint16
+	Epoch uint32
+}
+
+// engine turns ops into rows. It is immutable after Open except for problems.
+type engine struct {
+	kinds   map[kindID]Kind
+	views   []*View
+	prefix  map[*View][]byte
+	byKind  map[kindID][]int // indexes into views
+	schema  [8]byte          // changes when kinds, views or this layout do
+	problem func(string)
+}
+
+// storeLayout is raised whenever the meaning of a stored key changes.
+const storeLayout = "waypost/views/1"
+
+func newEngine(kinds []Kind, views []*View) (*engine, error) {
+	e := &engine{kinds: map[kindID]Kind{}, views: views, prefix: map[*View][]byte{}, byKind: map[kindID][]int{}}
+	add := func(k Kind) error {
+		old, known := e.kinds[k.id()]
+		if k.name == "" || k.version == 0 || k.comp == 0 || k.decode == nil || (known && (old.typ != k.typ || old.comp != k.comp)) {
+			return errInternal(fmt.Sprintf("kind %q version %d is incomplete or declared twice", k.name, k.version))
+		}
+		e.kinds[k.id()] = k
+		return nil
+	}
+	for _, k := range kinds {
+		if err := add(k); err != nil {
+			return nil, err
+		}
+	}
+	names := map[string]bool{}
+	for i, v := range views {
+		if v.Name == "" || len(v.Name) > 255 || v.Fold == nil || names[v.Name] {
+			return nil, errInternal(fmt.Sprintf("view %q is incomplete or declared twice", v.Name))
+		}
+		names[v.Name] = true
+		e.prefix[v] = append([]byte{spaceRow, byte(len(v.Name))}, v.Name...)
+		for _, k := range v.Kinds {
+			if err := add(k); err != nil {
+				return nil, err
+			}
+			e.byKind[k.id()] = append(e.byKind[k.id()], i)
+		}
+	}
+	e.schema = e.digestSchema()
+	return e, nil
+}
+
+// digestSchema covers everything a change of which makes stored views wrong.
+func (e *engine) digestSchema() (d [8]byte) {
+	var lines []string
+	for id := range e.kinds {
+		lines = append(lines, fmt.Sprintf("kind %s %d", id.name, id.version))
+	}
+	for _, v := range e.views {
+		lines = append(lines, fmt.Sprintf("view %s %d %d", v.Name, v.Version, len(v.Kinds)))
+	}
+	slices.Sort(lines)
+	h := sha256.New()
+	fmt.Fprintln(h, storeLayout)
+	for _, l := range lines {
+		fmt.Fprintln(h, l)
+	}
+	copy(d[:], h.Sum(nil))
+	return d
+}
+
+// understand opens what is known about an op's payload; ok is false when this
+// node has to leave it unapplied.
+func (e *engine) understand(s *stored) (Op, bool) {
+	if s.op != nil {
+		return *s.op, true
+	}
+	c := s.content()
+	if c == nil {
+		return Op{}, false
+	}
+	k, known := e.kinds[kindID{c.Kind, c.Version}]
+	if !known {
+		return Op{}, false
+	}
+	body, err := k.decode(c.Body)
+	if err != nil {
+		return Op{}, false
+	}
+	op := Op{Ref: s.ref, Clock: s.clock, Subject: s.subject, Supersedes: s.supersedes, Kind: c.Kind, Version: c.Version, Body: body}
+	copy(op.By[:], c.By)
+	op.At, op.Unsure = c.when()
+	s.op = &op
+	return op, true
+}
+
+// touched is what apply did.
+type touched struct{ added, opaque int }
+
+// apply adds ops of one subject and folds it again. Ops that are already there
+// are skipped, so replaying is harmless.
+func (e *engine) apply(s *space, subject ID, news []*stored) (touched, error) {
+	old, chunk, tail, err := loadOps(s, subject)
+	if err != nil {
+		return touched{}, err
+	}
+	var done touched
+	all := old
+	for _, n := range news {
+		if slices.ContainsFunc(all, func(o *stored) bool { return o.ref == n.ref }) {
+			continue
+		}
+		all = append(all, n)
+		done.added++
+		if n.opaque {
+			done.opaque++
+		}
+	}
+	// Folded also when nothing is new: a crash may have cut a large commit
+	// after the ops and before the rows.
+	was := e.open(old)
+	e.refold(s, subject, was, sortOps(append(slices.Clone(was), e.open(all[len(old):])...)))
+	storeOps(s, subject, chunk, tail, all[len(old):])
+	return done, nil
+}
+
+// open sorts the ops a fold may see.
+func (e *engine) open(ops []*stored) []Op {
+	out := make([]Op, 0, len(ops))
+	for _, s := range ops {
+		if op, ok := e.understand(s); ok {
+			out = append(out, op)
+		}
+	}
+	return sortOps(out)
+}
+
+func sortOps(ops []Op) []Op {
+	slices.SortFunc(ops, func(a, b Op) int {
+		if a.Ref == b.Ref {
+			return 0
+		}
+		if before(a.Clock, a.Ref, b.Clock, b.Ref) {
+			return -1
+		}
+		return 1
+	})
+	return ops
+}
+
+// refold writes the rows of now and deletes those only before had. Folds are
+// pure, so what before had need not be remembered: it is folded again.
+func (e *engine) refold(s *space, subject ID, before, now []Op) {
+	for i, v := range e.views {
+		had := e.rows(i, subject, before)
+		has := e.rows(i, subject, now)
+		for _, r := range had {
+			if !slices.ContainsFunc(has, func(n Row) bool { return bytes.Equal(n.Key, r.Key) }) {
+				s.delete(e.rowKey(v, r.Key, subject))
+			}
+		}
+		for _, r := range has {
+			s.put(e.rowKey(v, r.Key, subject), r.Value)
+		}
+	}
+}
+
+// rows runs one fold over the ops it asked for.
+func (e *engine) rows(view int, subject ID, ops []Op) (rows []Row) {
+	v := e.views[view]
+	mine := make([]Op, 0, len(ops))
+	for _, op := range ops {
+		if slices.Contains(e.byKind[kindID{op.Kind, op.Version}], view) {
+			mine = append(mine, op)
+		}
+	}
+	if len(mine) == 0 {
+		return nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			rows = nil
+			e.problem(fmt.Sprintf("view %s cannot fold subject %s", v.Name, subject))
+		}
+	}()
+	rows = v.Fold(subject, mine)
+	return slices.DeleteFunc(rows, func(r Row) bool { return len(r.Key) > MaxRowKey || len(r.Value) > MaxRowValue })
+}
+
+func (e *engine) rowKey(v *View, key []byte, subject ID) []byte {
+	p := e.prefix[v]
+	k := make([]byte, 0, len(p)+len(key)+len(subject))
+	k = append(k, p...)
+	k = append(k, key...)
+	return append(k, subject[:]...)
+}
+
+// applyAll groups ops by subject and applies them; it keeps the order of first
+// appearance so that work is repeatable.
+func (e *engine) applyAll(s *space, ops []*stored) (touched, []ID, error) {
+	var sum touched
+	groups := make(map[ID][]*stored, len(ops))
+	subjects := make([]ID, 0, len(ops))
+	for _, o := range ops {
+		if _, seen := groups[o.subject]; !seen {
+			subjects = append(subjects, o.subject)
+		}
+		groups[o.subject] = append(groups[o.subject], o)
+	}
+	for _, id := range subjects {
+		t, err := e.apply(s, id, groups[id])
+		if err != nil {
+			return sum, subjects, err
+		}
+		sum.added += t.added
+		sum.opaque += t.opaque
+	}
+	for _, o := range ops {
+		if err := e.noteOnce(s, o); err != nil {
+			return sum, subjects, err
+		}
+	}
+	return sum, subjects, nil
+}
+
+// noteOnce remembers an idempotency key. When two nodes used one key the
+// smallest op keeps it, on every node alike.
+func (e *engine) noteOnce(s *space, o *stored) error {
+	c := o.content()
+	if c == nil || c.Once == nil {
+		return nil
+	}
+	key := append([]byte{spaceOnce}, c.Once[:16]...)
+	if raw, err := s.get(key); err == nil {
+		var w onceRow
+		if decMode.Unmarshal(raw, &w) == nil && before(w.Clock, w.Ref, o.clock, o.ref) {
+			return nil
+		}
+	} else if !errors.Is(err, ErrNoKey) {
+		return errStore(err)
+	}
+	row, err := encMode.Marshal(onceRow{Clock: o.clock, Ref: o.ref, Subject: o.subject, BodyHash: [8]byte(c.Once[16:])})
+	if err != nil {
+		return errInternal("idempotency row")
+	}
+	s.put(key, row)
+	return nil
+}
+
+type onceRow struct {
+	_        struct{} `cbor:",toarray"`
+	Clock    uint64
+	Ref      Ref
+	Subject  ID
+	BodyHash [8]byte
+}
+
+// viewsDigest hashes view versions and all rows of a snapshot, length before
+// content, so equal digests mean equal views.
+func (e *engine) viewsDigest(r StoreReader) (string, error) {
+	h := sha256.New()
+	views := slices.Clone(e.views)
+	slices.SortFunc(views, func(a, b *View) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
+	for _, v := range views {
+		fmt.Fprintf(h, "%d %s %d\n", len(v.Name), v.Name, v.Version)
+	}
+	var n [16]byte
+	err := r.Scan([]byte{spaceRow}, nil, func(k, v []byte) error {
+		binary.BigEndian.PutUint64(n[:8], uint64(len(k)))
+		binary.BigEndian.PutUint64(n[8:], uint64(len(v)))
+		h.Write(n[:])
+		h.Write(k)
+		h.Write(v)
+		return nil
+	})
+	return hex.EncodeToString(h.Sum(nil)), err
+}

@@ -1,0 +1,132 @@
+//go:build firstlight
+
+package oplog
+
+import (
+	"crypto/ed25519"
+	"log/slog"
+	"sync"
+
+	"github.com/waypost/waypost/appliance/clock"
+)
+
+// Authority is what the journal needs to know about keys. identity implements
+// it. All methods are safe for concurrent use.
+type Authority interface {
+	// Deployment is the id of the operation; it is bound into every signature,
+	// payload and frame.
+	Deployment() [16]byte
+	// LogKey checks the raw body of a log's first op (kind identity.log_born)
+	// against the deployment's root and returns the key its heads are signed
+	// with. It faults when the log is not ours.
+	LogKey(log LogID, birth []byte) (ed25519.PublicKey, error)
+	// Birth makes the body (one CBOR item) of the first op of an own new log.
+	Birth(nonce [16]byte) (log LogID, body []byte)
+	// CompartmentKey is the key payloads of an epoch are sealed with; false when
+	// this node does not hold it.
+	CompartmentKey(c Compartment, area uint16, epoch uint32) (key [32]byte, ok bool)
+	// CurrentEpoch is what own payloads are sealed under now.
+	CurrentEpoch(c Compartment) (area uint16, epoch uint32)
+	// SignHead signs with the node's key (Ed25519).
+	SignHead(msg []byte) []byte
+}
+
+// Options says where a journal lies and what it is made of.
+type Options struct {
+	Dir        string                 // journal folder; made with mode 0700 when absent
+	Store      Store                  // where the views live; Close closes it
+	Authority  Authority              // keys
+	StorageKey [32]byte               // seals the file of segment keys
+	Clock      clock.Clock            // nil = clock.System()
+	Logger     *slog.Logger           // nil = silent
+	Kinds      []Kind                 // every kind this node knows, besides those the views name
+	Views      []*View                // every shared view
+	FreeSpace  func() (uint64, error) // bytes left for the journal and the views; nil = statfs of Dir
+	MinFree    uint64                 // writing stops below this many bytes; 0 = 48 MB
+	Rebuild    bool                   // throw the views away and rebuild them now
+	NewLog     bool                   // open a new own log: this folder was restored or copied
+}
+
+// Log is an open journal with its views. All methods are safe for concurrent
+// use. It keeps an index of the journal in memory: 24 bytes a batch and 24 a
+// frame, so about 50 bytes an op when every op was saved alone and under one
+// byte when they came in bulk.
+type Log struct {
+	journal *journal
+	store   Store
+	auth    Authority
+	clk     clock.Clock
+	logger  *slog.Logger
+	engine  *engine
+	free    func() (uint64, error)
+	minFree uint64
+
+	oneTx, oneTxKeys int // bytes and keys a store transaction is trusted with
+
+	jobs    chan *job     // to the writer
+	quit    chan struct{} // closed by Close
+	done    chan struct{} // closed when the writer has ended
+	closing sync.Once
+	closed  error
+
+	halves sync.RWMutex // readers wait while a commit in several parts is under way
+
+	mu       sync.RWMutex // guards what follows; written by the writer only
+	chains   map[LogID]*chain
+	frames   []framePos
+	own      LogID
+	state    state
+	readOnly error
+	problems []string
+	forks    []Fork
+
+	clock    uint64   // writer only
+	salt     [16]byte // writer only; drawn anew with each segment
+	saltSeg  uint64   // the segment salt belongs to
+	unclean  bool     // set at open
+	hooks    []func([]ID)
+	watchMu  sync.Mutex
+	watchers map[chan struct{}]struct{}
+}
+
+// Head is how far a log is held, with the header hash of that op.
+type Head struct {
+	Log  LogID
+	Seq  uint64
+	Hash [32]byte
+}
+
+// MergeResult says what a Merge brought.
+type MergeResult struct {
+	Ops   int    // new ops, now durable and in the views
+	Forks []Fork // logs that were found with two histories
+}
+
+// Fork is proof that one log has two ops of the same number, both signed.
+// HashA is ours.
+type Fork struct {
+	Log          LogID
+	Seq          uint64
+	HashA, HashB [32]byte
+}
+
+// Stats is the state of the journal, for status pages.
+type Stats struct {
+	Ops          uint64   // ops held, of all logs
+	Segments     int      // journal files
+	JournalBytes uint64   // their size together
+	ReadOnly     bool     // a flush failed: nothing more is written until a restart
+	Reason       string   // why, for the log; empty otherwise
+	Opaque       int      // ops kept and forwarded but not understood here
+	OpenUnclean  bool     // the last run did not end with a closing record
+	Problems     []string // damage, forks and other things a person should know; ids only
+}
+
+// Report is what Check found. Ops, Logs and Views are of one read transaction.
+type Report struct {
+	Sound    bool
+	Ops      uint64
+	Logs     []Head
+	Views    string // hex digest of view versions and shared rows: equal wherever the same ops are held
+	Problems []string
+}

@@ -1,0 +1,364 @@
+//go:build firstlight
+
+package oplog
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/waypost/waypost/appliance/clock"
+)
+
+// Defaults and sizes.
+const (
+	defaultMinFree = 48 << 20
+	// A store transaction is trusted with this much; a store that refuses less
+	// is served with smaller parts (ErrTxTooBig).
+	trustedTx     = 1 << 20
+	trustedTxKeys = 8000
+	maxProblems   = 200
+	// Replaying takes the ops of this many payload bytes at once.
+	replayBytes = 4 << 20
+)
+
+// Open opens the journal in o.Dir, makes it on first use (a new log with its
+// birth), and brings the views up to date: behind is caught up, anything else
+// is rebuilt. It takes over o.Store, also when it fails.
+//
+// Faults: "fault.oplog.keys" (Internal) when the segment keys cannot be opened,
+// "fault.oplog.foreign" (Conflict) for another deployment's folder,
+// "fault.oplog.files" and "fault.oplog.store" (Unavailable), "fault.oplog.cancelled".
+// Damaged frames are no fault: they are reported in Stats and a new log is opened.
+func Open(ctx context.Context, o Options) (*Log, error) {
+	l, err := open(ctx, o)
+	if err != nil {
+		return nil, errors.Join(err, o.Store.Close())
+	}
+	go l.run()
+	return l, nil
+}
+
+func open(ctx context.Context, o Options) (*Log, error) {
+	l, err := newLog(o)
+	if err != nil {
+		return nil, err
+	}
+	if l.journal, err = openJournal(o.Dir, l.auth.Deployment(), o.StorageKey, l.problem); err != nil {
+		return nil, err
+	}
+	l.own = l.journal.ring.Own
+	if err := l.scan(ctx); err != nil {
+		return nil, err
+	}
+	lost, err := l.catchUp(ctx, o.Rebuild)
+	if err != nil {
+		return nil, err
+	}
+	if o.NewLog || lost || l.ownNeedsSuccessor() {
+		if err := l.bear(); err != nil {
+			// The disk may be full or worn out; what is there can still be read.
+			l.stop(err)
+		}
+	}
+	return l, nil
+}
+
+func newLog(o Options) (*Log, error) {
+	l := &Log{
+		store: o.Store, auth: o.Authority, clk: o.Clock, logger: o.Logger, free: o.FreeSpace, minFree: o.MinFree,
+		oneTx: trustedTx, oneTxKeys: trustedTxKeys,
+		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
+		chains: map[LogID]*chain{}, watchers: map[chan struct{}]struct{}{},
+	}
+	if l.clk == nil {
+		l.clk = clock.System()
+	}
+	if l.logger == nil {
+		l.logger = slog.New(slog.DiscardHandler)
+	}
+	if l.free == nil {
+		l.free = func() (uint64, error) { return freeSpace(o.Dir) }
+	}
+	if l.minFree == 0 {
+		l.minFree = defaultMinFree
+	}
+	var err error
+	if l.engine, err = newEngine(o.Kinds, o.Views); err != nil {
+		return nil, err
+	}
+	l.engine.problem = l.problem
+	return l, nil
+}
+
+// problem notes something a person should know, once.
+func (l *Log) problem(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.Contains(l.problems, what) || len(l.problems) >= maxProblems {
+		return
+	}
+	l.problems = append(l.problems, what)
+	l.logger.Error("journal problem", "what", what)
+}
+
+// stop makes the node read-only; the first reason stays.
+func (l *Log) stop(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.readOnly == nil {
+		l.readOnly = err
+		l.logger.Error("the journal can no longer be written", "err", err)
+	}
+}
+
+// ownNeedsSuccessor reports whether going on with the own log could reuse a
+// number: it has no birth here, a hole, or it was already running when a
+// segment was damaged, so that its newest ops may be among what was lost.
+func (l *Log) ownNeedsSuccessor() bool {
+	c := l.chains[l.own]
+	if c == nil || c.head.Seq == 0 || c.hole {
+		return true
+	}
+	born := l.journal.segs[l.frames[c.runs[0].frame].seg].number
+	return slices.ContainsFunc(l.journal.damages, func(d damage) bool { return d.segment >= born })
+}
+
+// The kind of a log's first op.
+const (
+	bornKind    = "identity.log_born"
+	bornVersion = 1
+)
+
+// nodeID is how identity names a node: the first ten bytes of SHA-256 of a
+// label and its public key. The birth of a log is about its node.
+func nodeID(key ed25519.PublicKey) ID {
+	sum := sha256.Sum256(append([]byte("waypost/node/1"), key...))
+	return ID(sum[:10])
+}
+
+// birthKey checks the first op of a log and returns the log's key.
+func (l *Log) birthKey(b *batch) (ed25519.PublicKey, error) {
+	r := &b.ops[0]
+	if r.comp != Deployment {
+		return nil, errBatch
+	}
+	plain, err := openPayload(l.auth, r)
+	if err != nil {
+		return nil, err
+	}
+	c, err := decodeContent(plain)
+	if err != nil || c.Kind != bornKind {
+		return nil, errBatch
+	}
+	key, err := l.auth.LogKey(b.log, c.Body)
+	if err != nil {
+		return nil, errStranger(err)
+	}
+	if len(key) != ed25519.PublicKeySize || r.subject != nodeID(key) {
+		return nil, errStranger(errors.New("a log's birth is about another node"))
+	}
+	return key, nil
+}
+
+// bear opens a new own log. The writer is not running yet, or calls it.
+func (l *Log) bear() error {
+	var nonce [16]byte
+	_, _ = rand.Read(nonce[:])
+	log, body := l.auth.Birth(nonce)
+	key, err := l.auth.LogKey(log, body)
+	if err != nil {
+		return errStranger(err)
+	}
+	at, sure := l.now()
+	plain, err := encMode.Marshal(content{Kind: bornKind, Version: bornVersion, At: at.UnixMilli(), Unsure: !sure, Body: body})
+	if err != nil {
+		return errInternal("birth of a log")
+	}
+	before := l.own
+	l.mu.Lock()
+	l.own = log
+	l.chains[log] = &chain{key: key}
+	l.mu.Unlock()
+	l.journal.ring.Own = log
+	g, err := l.begin()
+	if err == nil {
+		g.stage(nodeID(key), Deployment, plain, nil)
+		err = l.commit(g)
+	}
+	if err == nil {
+		err = l.journal.saveKeys()
+	}
+	if err != nil {
+		return err
+	}
+	if !before.IsZero() {
+		l.logger.Warn("opened a new own log", "log", log, "before", before)
+	}
+	return nil
+}
+
+// now is the wall time in whole milliseconds, as payloads carry it.
+func (l *Log) now() (at time.Time, sure bool) {
+	return time.UnixMilli(l.clk.Now().UnixMilli()).UTC(), l.clk.Sure()
+}
+
+// catchUp brings the views to the end of the journal. lost is true when the
+// views had seen ops that the journal no longer has.
+func (l *Log) catchUp(ctx context.Context, rebuild bool) (lost bool, err error) {
+	var s state
+	var found, whole bool
+	err = l.store.View(func(r StoreReader) error {
+		var err error
+		if s, found, err = readState(r); err == nil && found {
+			whole, err = wholeRing(r, s)
+		}
+		return err
+	})
+	if err != nil {
+		return false, errStore(err)
+	}
+	why := ""
+	start := 0
+	switch {
+	case !found:
+		why = "there are none"
+	case rebuild:
+		why = "asked for"
+	case s.Deployment != l.auth.Deployment():
+		why = "they belong to another deployment"
+	case s.Schema != l.engine.schema:
+		why = "this program reads ops differently"
+	case !whole:
+		why = "they have a hole"
+	case l.keysArrived(s):
+		why = "keys have arrived"
+	default:
+		if start, lost = l.locate(s.At); lost {
+			why = "they are ahead of the journal"
+			l.problem("the journal lost ops that had been saved; a new log was opened and other nodes are asked for them")
+		}
+	}
+	if why == "" {
+		l.state = s
+		return false, l.replay(ctx, start)
+	}
+	l.logger.Info("rebuilding the views", "why", why)
+	return lost, l.rebuild(ctx)
+}
+
+// keysArrived reports whether a payload that could not be read now could be.
+func (l *Log) keysArrived(s state) bool {
+	return slices.ContainsFunc(s.Lacking, func(k lack) bool {
+		_, ok := l.auth.CompartmentKey(k.Comp, k.Area, k.Epoch)
+		return ok
+	})
+}
+
+// locate finds the frame behind a position; lost when the journal does not
+// have it. When its place is known to be damaged the views are kept: they may
+// hold the last copy of what was lost.
+func (l *Log) locate(p position) (next int, lost bool) {
+	if p == (position{}) {
+		return 0, false
+	}
+	for i, f := range l.frames {
+		n := l.journal.number(f.seg)
+		switch {
+		case n == p.Segment && f.index == p.Index:
+			tag, err := l.journal.tag(f)
+			return i + 1, err != nil || tag != p.Tag
+		case n > p.Segment || (n == p.Segment && f.index > p.Index):
+			return i, !l.journal.damagedIn(p.Segment)
+		}
+	}
+	return len(l.frames), !l.journal.damagedIn(p.Segment)
+}
+
+// rebuild throws the views away and folds the whole journal again.
+func (l *Log) rebuild(ctx context.Context) error {
+	l.halves.Lock()
+	err := l.store.DropAll()
+	l.halves.Unlock()
+	if err != nil {
+		return errStore(err)
+	}
+	l.mu.Lock()
+	tx := l.state.Tx
+	l.state = state{Deployment: l.auth.Deployment(), Schema: l.engine.schema, Tx: tx, From: tx + 1}
+	l.mu.Unlock()
+	return l.replay(ctx, 0)
+}
+
+// replay applies the frames from start on, many at once.
+func (l *Log) replay(ctx context.Context, start int) error {
+	g, err := l.begin()
+	if err != nil {
+		return err
+	}
+	defer func() { g.tx.Discard() }()
+	for i := start; i < len(l.frames); i++ {
+		if ctx.Err() != nil {
+			return errCancelled(ctx)
+		}
+		body, err := l.journal.read(l.frames[i])
+		if err != nil {
+			return err
+		}
+		if err := eachBatch(body, g.replayBatch); err != nil {
+			return err
+		}
+		tag, err := l.journal.tag(l.frames[i])
+		if err != nil {
+			return err
+		}
+		g.at = l.position(l.frames[i], tag)
+		if g.replayed >= replayBytes || i == len(l.frames)-1 {
+			if err := l.applyReplayed(g); err != nil {
+				return err
+			}
+			if g, err = l.begin(); err != nil {
+				return err
+			}
+		}
+	}
+	if start == 0 && len(l.frames) == 0 {
+		return l.saveState(g)
+	}
+	return nil
+}
+
+// openRecord makes what the views keep of an op; it never fails.
+func (l *Log) openRecord(r *record) *stored {
+	s := &stored{ref: r.ref, clock: r.clock, subject: r.subject, supersedes: r.supersedes}
+	plain, err := openPayload(l.auth, r)
+	if err != nil {
+		s.opaque = true
+		if errors.Is(err, errNoKey) {
+			s.lacking = &lack{Comp: r.comp, Area: r.area, Epoch: r.epoch}
+		}
+		return s
+	}
+	s.plain = plain
+	if _, ok := l.engine.understand(s); !ok && !isBirth(s) {
+		s.opaque, s.plain = true, nil
+	}
+	return s
+}
+
+// isBirth spares the first op of a log from being counted as not understood
+// where no desk declares its kind.
+func isBirth(s *stored) bool {
+	c := s.content()
+	return s.ref.Seq == 1 && c != nil && c.Kind == bornKind
+}
+
+// position names a frame for the state row.
+func (l *Log) position(f framePos, tag [16]byte) position {
+	return position{Segment: l.journal.number(f.seg), Index: f.index, Tag: tag}
+}

@@ -1,0 +1,109 @@
+//go:build firstlight
+
+package oplog
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// content is a payload before it is sealed: a CBOR array of seven.
+type content struct {
+	_       struct{} `cbor:",toarray"`
+	Kind    string
+	Version uint
+	By      []byte // 8 bytes; null = the node itself
+	At      int64  // Unix milliseconds
+	Unsure  bool
+	Once    []byte // idempotency key (16) ‖ hash of the request (8); null = none
+	Body    cbor.RawMessage
+}
+
+const onceLen = 16 + 8
+
+var (
+	errPayload = errors.New("payload is malformed")
+	errNoKey   = errors.New("payload is sealed under a key this node does not hold")
+)
+
+// decodeContent reads a payload's CBOR and checks what the type cannot say.
+func decodeContent(plain []byte) (content, error) {
+	var c content
+	if err := decMode.Unmarshal(plain, &c); err != nil {
+		return c, err
+	}
+	if c.Kind == "" || (c.By != nil && len(c.By) != len(By{})) || (c.Once != nil && len(c.Once) != onceLen) || len(c.Body) == 0 {
+		return c, errPayload
+	}
+	return c, nil
+}
+
+// lastMilli is the end of the year 9999, the last one RFC 3339 can write.
+const lastMilli = 253402300799999
+
+// when is the wall time a payload claims; a claim outside 1970-9999 counts as none.
+func (c *content) when() (time.Time, bool) {
+	if c.At < 0 || c.At > lastMilli {
+		return time.UnixMilli(0).UTC(), true
+	}
+	return time.UnixMilli(c.At).UTC(), c.Unsure
+}
+
+// nonce is the record's salt followed by its sequence. The salt is drawn anew
+// with every segment, so a number that is used twice (a clone, a write that
+// failed) never meets the same key and nonce again.
+func (r *record) nonce() []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), r.salt[:]...), r.ref.Seq)
+}
+
+// bound is the associated data of a payload.
+func (r *record) bound(deployment [16]byte) []byte {
+	b := make([]byte, 0, 128)
+	b = append(b, "waypost/payload/1"...)
+	b = append(b, deployment[:]...)
+	return r.appendHead(b)
+}
+
+// sealPayload compresses plain and seals it into r.payload. All header fields
+// but the hashes are set. Deployment payloads stay readable.
+func sealPayload(a Authority, r *record, plain []byte) error {
+	if r.comp == Deployment {
+		r.payload = compress(nil, plain)
+		return nil
+	}
+	key, ok := a.CompartmentKey(r.comp, r.area, r.epoch)
+	if !ok {
+		return errNoKey
+	}
+	aead, err := chacha20poly1305.NewX(key[:])
+	if err != nil {
+		return err
+	}
+	packed := compress(make([]byte, 0, len(plain)+1+aead.Overhead()), plain)
+	r.payload = aead.Seal(packed[:0], r.nonce(), packed, r.bound(a.Deployment()))
+	return nil
+}
+
+// openPayload is the reverse. It never changes r.payload.
+func openPayload(a Authority, r *record) ([]byte, error) {
+	if r.comp == Deployment {
+		return expand(r.payload)
+	}
+	key, ok := a.CompartmentKey(r.comp, r.area, r.epoch)
+	if !ok {
+		return nil, errNoKey
+	}
+	aead, err := chacha20poly1305.NewX(key[:])
+	if err != nil {
+		return nil, err
+	}
+	packed, err := aead.Open(nil, r.nonce(), r.payload, r.bound(a.Deployment()))
+	if err != nil {
+		return nil, errPayload
+	}
+	return expand(packed)
+}

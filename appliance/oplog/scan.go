@@ -1,0 +1,169 @@
+//go:build firstlight
+
+package oplog
+
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+// scan walks all segments at open and builds the index: which batch lies in
+// which frame, and the heads. Frames are opened and batches parsed; hashes are
+// computed only where the index needs one (Check computes them all).
+func (l *Log) scan(ctx context.Context) error {
+	for i := range l.journal.segs {
+		if err := ctx.Err(); err != nil {
+			return errCancelled(ctx)
+		}
+		if err := l.scanSegment(uint32(i)); err != nil {
+			return err
+		}
+	}
+	for log := range l.chains {
+		if err := l.settleHead(log); err != nil {
+			return err
+		}
+	}
+	if n := len(l.journal.segs); n > 0 {
+		l.unclean = !l.journal.segs[n-1].closed
+	}
+	return nil
+}
+
+func (l *Log) scanSegment(i uint32) error {
+	s := l.journal.segs[i]
+	if s.aead == nil {
+		return nil // reported when it was found
+	}
+	raw, err := s.load()
+	if err != nil {
+		return errFiles(err)
+	}
+	if s.final > 0 && s.final != int64(len(raw)) {
+		l.journal.hurt(s.number, fmt.Sprintf("its size is %d bytes instead of %d", len(raw), s.final))
+	}
+	return walkFrames(raw, func(f found) error {
+		if f.torn && s.final == 0 {
+			return l.dropTail(s, f)
+		}
+		var body []byte
+		why := f.why
+		if why == "" {
+			if body, err = l.journal.open(s, f.index, f.cipher); err != nil {
+				why = "damaged frame"
+			}
+		}
+		if why == "" {
+			pos := framePos{seg: i, n: uint32(len(f.cipher)), index: f.index, off: f.off}
+			if err := l.scanFrame(s, pos, body); err != nil {
+				why = err.Error()
+			}
+		}
+		if why != "" {
+			l.journal.hurt(s.number, fmt.Sprintf("%s at byte %d", why, f.off))
+		}
+		return nil
+	})
+}
+
+// dropTail cuts off what the last run was writing when it died. It was never
+// acknowledged: the flush had not returned.
+func (l *Log) dropTail(s *segment, f found) error {
+	if err := os.Truncate(s.path, f.off); err != nil {
+		return errFiles(err)
+	}
+	if t, err := os.OpenFile(s.path, os.O_WRONLY, 0); err == nil {
+		_ = t.Sync()
+		_ = t.Close()
+	}
+	l.logger.Warn("dropped an unfinished group at the end of the journal", "segment", s.number, "byte", f.off, "bytes", f.end-f.off)
+	s.size = f.off
+	return nil
+}
+
+// scanFrame takes one sound frame into the index.
+func (l *Log) scanFrame(s *segment, pos framePos, body []byte) error {
+	s.closed = body[0] == frameClose
+	switch body[0] {
+	case frameOps:
+	case frameEvidence:
+		return l.recallFork(body[1:])
+	default:
+		return nil // a closing record, or something newer than this program
+	}
+	frame := uint32(len(l.frames))
+	l.frames = append(l.frames, pos)
+	return eachBatch(body, func(raw []byte) error {
+		b, err := parseBatch(raw)
+		if err != nil {
+			return err
+		}
+		return l.scanBatch(b, frame)
+	})
+}
+
+func (l *Log) scanBatch(b *batch, frame uint32) error {
+	c := l.chains[b.log]
+	if c == nil {
+		c = &chain{}
+		l.chains[b.log] = c
+	}
+	if c.key == nil && b.first == 1 {
+		key, err := l.birthKey(b)
+		if err != nil {
+			return err
+		}
+		c.key = key
+	}
+	for _, r := range b.ops {
+		l.follow(r.clock)
+	}
+	c.add(run{first: b.first, last: b.last(), frame: frame})
+	return nil
+}
+
+// follow keeps the own clock above every clock seen.
+func (l *Log) follow(clock uint64) {
+	if clock < farClock {
+		l.clock = max(l.clock, clock)
+	}
+}
+
+// settleHead computes the head of a scanned log: the end of its contiguous runs.
+func (l *Log) settleHead(log LogID) error {
+	c := l.chains[log]
+	last := c.contiguous(0)
+	c.hole = len(c.runs) > 0 && c.runs[len(c.runs)-1].last > last
+	if last == 0 {
+		return nil
+	}
+	if len(c.runs) > 1 && overlapping(c.runs) {
+		// Only after damage: prove the joints instead of trusting them.
+		b, err := l.held(c.runs[0], log)
+		if err != nil {
+			return err
+		}
+		end := b.ops[len(b.ops)-1]
+		c.head, c.clock = Head{Log: log, Seq: b.last(), Hash: end.hash}, end.clock
+		l.extend(log)
+		return nil
+	}
+	i, _ := c.find(last)
+	b, err := l.held(c.runs[i], log)
+	if err != nil {
+		return err
+	}
+	end := b.ops[len(b.ops)-1]
+	c.head, c.clock = Head{Log: log, Seq: last, Hash: end.hash}, end.clock
+	return nil
+}
+
+func overlapping(runs []run) bool {
+	for i := 1; i < len(runs); i++ {
+		if runs[i].first <= runs[i-1].last {
+			return true
+		}
+	}
+	return false
+}

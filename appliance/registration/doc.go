@@ -1,0 +1,44 @@
+//go:build firstlight
+
+// Package registration is the desk for people and households: who is here, who
+// belongs together, and what somebody said about themselves.
+//
+// # What it knows
+//
+// Names as they were written, in any script; sex, birth date or age, nationality,
+// languages, a phone, documents, parents' names, where from and where to, practical
+// needs, consent, notes. Or, of somebody nobody can name, a description.
+//
+// # What it never stores
+//
+// Why somebody fled, what was done to them, whether they are protected, screened,
+// traced or alone: such facts have desks of their own, sealed to the people who may
+// read them. The list of needs is closed (Needs) for that reason.
+//
+// # The facts it writes
+//
+//	registration.registered        one person, with the household they arrived in
+//	registration.household_formed  a household: its head and who came first
+//	registration.corrected         new values of some fields of one person
+//	registration.joined            one person moves to another household, or to none
+//
+// All four lie in the register compartment. One op describes one person, so a
+// household of five is six ops, written by one command: all of them or none. Each
+// fact has a file of its own with its payload, its rules and its command; the view
+// and its questions are in register.go.
+//
+// # Several boxes, one person
+//
+// Each field of a person is a register that keeps every value nobody has replaced.
+// A correction names the ops whose values its writer saw; two corrections that did
+// not see each other both stand, the later one by (clock, log, sequence) is shown,
+// and Record.Conflicts lists them until somebody corrects the field again. Nothing
+// depends on the order in which facts arrive.
+//
+// # Found at once
+//
+// Search reads an index in memory that is filled when the desk opens and is updated
+// inside the writer before an answer goes out: whoever was told "saved" finds the
+// person. The index lives in this process only and holds folded names, phone digits
+// and document numbers.
+package registration

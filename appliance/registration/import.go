@@ -1,0 +1,248 @@
+//go:build firstlight
+
+package registration
+
+import (
+	"context"
+	"strings"
+
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// importBatch is how many people one command of an import registers: enough to share
+// a flush, few enough that a registrar at the next table does not wait for it.
+const importBatch = 200
+
+// Import registers the rows of a list, household by household, at most importBatch
+// people a command. Rows that are there already, by their key, are passed over,
+// whoever imported them; so an import that was cut off is simply run again. Results
+// are in the order of rows. On an error the results say what was done before it: rows
+// without a status were not reached. Faults: Denied; those of the journal.
+func (d *Desk) Import(ctx context.Context, actor staff.Actor, rows []ImportRow) ([]RowResult, error) {
+	results := make([]RowResult, len(rows))
+	for i := range rows {
+		results[i].Line = rows[i].Line
+	}
+	if err := actor.Must(staff.ImportPeople); err != nil {
+		return results, err
+	}
+	batch := make([]int, 0, importBatch)
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		err := d.importBatch(ctx, actor, rows, results, batch)
+		batch = batch[:0]
+		return err
+	}
+	for _, members := range together(rows) {
+		if len(batch)+len(members) > importBatch {
+			if err := flush(); err != nil {
+				return results, err
+			}
+		}
+		for _, i := range members {
+			if len(batch) == importBatch {
+				if err := flush(); err != nil {
+					return results, err
+				}
+			}
+			batch = append(batch, i)
+		}
+	}
+	return results, flush()
+}
+
+// household is what ties rows together: the group of Prepare, or the bare value for
+// rows that did not go through it.
+func (row *ImportRow) household() string {
+	if row.Group != "" || row.Household == "" {
+		return row.Group
+	}
+	return bareGroup + row.Household
+}
+
+// bareGroup marks a household value that Prepare has not tied to its file. A key of
+// Prepare never begins so.
+const bareGroup = "value "
+
+// together lists the rows by household, each household where its first row stands.
+func together(rows []ImportRow) [][]int {
+	var out [][]int
+	place := map[string]int{}
+	for i := range rows {
+		h := rows[i].household()
+		at, known := place[h]
+		if h == "" || !known {
+			if h != "" {
+				place[h] = len(out)
+			}
+			out = append(out, []int{i})
+			continue
+		}
+		out[at] = append(out[at], i)
+	}
+	return out
+}
+
+// ready is a row that may be written.
+type ready struct {
+	row  int
+	fact Registered
+	key  once
+	id   oplog.ID // set when it is there already
+	done bool
+}
+
+// importBatch writes one command.
+func (d *Desk) importBatch(ctx context.Context, actor staff.Actor, rows []ImportRow, results []RowResult, batch []int) error {
+	todo := make([]ready, 0, len(batch))
+	now := d.now()
+	for _, i := range batch {
+		c := checker{at: now}
+		fact := Registered{Person: c.person(rows[i].Person), Relation: c.relation(columnRelation, rows[i].Relation)}
+		if len(c.faults) > 0 {
+			results[i].Status, results[i].Problems = RowRejected, problemsOf(c.faults)
+			continue
+		}
+		signConsent(&fact.Person, actor, now)
+		key := rows[i].Key
+		if key == "" {
+			key = rows[i].contentKey()
+		}
+		todo = append(todo, ready{row: i, fact: fact, key: importOnce("row", key)})
+	}
+	outcome := make([]RowResult, len(todo))
+	err := d.write(ctx, actor, func(tx *oplog.Tx) error {
+		return appendImported(tx, rows, todo, outcome)
+	})
+	if err != nil {
+		return err
+	}
+	for n, t := range todo {
+		outcome[n].Line = rows[t.row].Line
+		results[t.row] = outcome[n]
+	}
+	return nil
+}
+
+// importOnce keeps keys of rows and households apart from keys of requests. They
+// belong to no actor: the list is the same, whoever brings it.
+func importOnce(what, key string) once {
+	return onceOf("waypost/registration/import/1\x00"+what+"\x00"+key, []byte(key))
+}
+
+// appendImported writes the rows of a batch that are not there yet.
+func appendImported(tx *oplog.Tx, rows []ImportRow, todo []ready, outcome []RowResult) error {
+	if err := lookUp(tx, todo); err != nil {
+		return err
+	}
+	members := map[string][]int{} // household -> places in todo
+	for n := range todo {
+		if h := rows[todo[n].row].household(); h != "" {
+			members[h] = append(members[h], n)
+		}
+	}
+	homes := map[string]oplog.ID{}
+	for n := range todo {
+		t := &todo[n]
+		if h := rows[t.row].household(); h != "" {
+			home, known := homes[h]
+			if !known {
+				var err error
+				if home, err = homeOf(tx, h, todo, members[h]); err != nil {
+					return err
+				}
+				homes[h] = home
+			}
+			t.fact.Household = home
+		}
+		outcome[n] = RowResult{Status: RowThere, ID: new(t.id)}
+		if !t.fact.Household.IsZero() {
+			outcome[n].Household = new(t.fact.Household)
+		}
+		if t.done {
+			continue
+		}
+		outcome[n].Status = RowRegistered
+		t.key.mark(tx)
+		if _, err := tx.Append(registeredKind(), t.id, &t.fact); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookUp finds out who is there already, from earlier or from an equal row of this
+// batch, and gives everybody else an id.
+func lookUp(tx *oplog.Tx, todo []ready) error {
+	here := map[once]oplog.ID{}
+	for n := range todo {
+		t := &todo[n]
+		id, done, err := t.key.done(tx)
+		if err != nil {
+			return err
+		}
+		if first, twice := here[t.key]; twice {
+			id, done = first, true
+		}
+		if t.done, t.id = done, id; !done {
+			t.id = oplog.NewID()
+			here[t.key] = t.id
+		}
+	}
+	return nil
+}
+
+// homeOf finds the household of some rows: by its own key, by a member who is there
+// already, or else it forms it, unless there is nobody to put into it.
+func homeOf(tx *oplog.Tx, group string, todo []ready, members []int) (oplog.ID, error) {
+	key := importOnce("household", group)
+	if strings.HasPrefix(group, bareGroup) {
+		key = importOnce("household", group+" "+string(todo[members[0]].key.hash[:]))
+	}
+	home, done, err := key.done(tx)
+	if err != nil || done {
+		return home, err
+	}
+	missing := false
+	for _, n := range members {
+		if !todo[n].done {
+			missing = true
+			continue
+		}
+		row, ok, err := readPerson(tx, todo[n].id)
+		if err != nil {
+			return oplog.ID{}, err
+		}
+		if ok && !row.Household.IsZero() {
+			return row.Household, nil
+		}
+	}
+	if !missing {
+		return oplog.ID{}, nil
+	}
+	return formImported(tx, key, todo, members)
+}
+
+// formImported forms the household of an import: its head is who is called head, or
+// the first.
+func formImported(tx *oplog.Tx, key once, todo []ready, members []int) (oplog.ID, error) {
+	formed := Formed{Head: todo[members[0]].id}
+	for _, n := range members {
+		if todo[n].fact.Relation == "head" {
+			formed.Head = todo[n].id
+			break
+		}
+	}
+	for _, n := range members {
+		if !todo[n].done && len(formed.Members) < MaxHousehold {
+			formed.Members = append(formed.Members, todo[n].id)
+		}
+	}
+	id := oplog.NewID()
+	key.mark(tx)
+	_, err := tx.Append(formedKind(), id, &formed)
+	return id, err
+}

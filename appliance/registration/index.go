@@ -1,0 +1,238 @@
+//go:build firstlight
+
+package registration
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// index is the local search index: what Search, Recent, Counts and Exists ask. It
+// holds folded text only, costs about 200 bytes a person, and is read under a lock
+// that the writer takes for microseconds.
+type index struct {
+	mu         sync.RWMutex
+	at         map[oplog.ID]int32 // place in people
+	people     []entry            // nobody is ever taken out of it; see gone
+	households map[oplog.ID]struct{}
+	days       map[int32]int // registrations per local day
+	gone       int           // entries whose person is no longer in the view
+}
+
+// entry is one person in the index.
+type entry struct {
+	id    oplog.ID
+	gone  bool
+	year  int16  // of birth, 0 when not known
+	day   int32  // of registration, days since 1970 in local time
+	clock uint64 // logical clock of the registration
+	text  string // folded: own names, \x1f, parents' names, \x1f, phone, then document numbers, each after \x1f
+}
+
+const unit = "\x1f"
+
+func newIndex() *index {
+	return &index{at: map[oplog.ID]int32{}, households: map[oplog.ID]struct{}{}, days: map[int32]int{}}
+}
+
+func newEntry(id oplog.ID, row personRow) entry {
+	p := row.Person
+	parts := make([]string, 0, 3+len(p.Documents))
+	names := foldName(strings.Join([]string{p.GivenName, p.FamilyName, p.OtherNames}, " "))
+	if names == "" {
+		names = foldName(p.Description) // somebody nobody can name is found by how they look
+	}
+	parts = append(parts, names, foldName(p.FatherName+" "+p.MotherName), onlyDigits(p.Phone))
+	for _, doc := range p.Documents {
+		parts = append(parts, foldNumber(doc.Number))
+	}
+	e := entry{id: id, day: dayOf(row.First.time()), clock: row.First.Clock, text: strings.Join(parts, unit)}
+	if len(p.BirthDate) >= 4 {
+		if y, err := strconv.Atoi(p.BirthDate[:4]); err == nil {
+			e.year = int16(y)
+		}
+	}
+	return e
+}
+
+// dayOf counts local days; it only has to tell days apart.
+func dayOf(t time.Time) int32 {
+	y, m, d := t.Local().Date()
+	return int32(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / 86400)
+}
+
+// put takes a person in, or replaces what was known of them.
+func (x *index) put(e entry) {
+	if i, ok := x.at[e.id]; ok {
+		old := &x.people[i]
+		if old.gone {
+			x.gone--
+		} else {
+			x.leaveDay(old.day)
+		}
+		x.days[e.day]++
+		*old = e
+		return
+	}
+	x.at[e.id] = int32(len(x.people))
+	x.people = append(x.people, e)
+	x.days[e.day]++
+}
+
+// drop takes out somebody who is no longer in the view.
+func (x *index) drop(id oplog.ID) {
+	if i, ok := x.at[id]; ok && !x.people[i].gone {
+		x.leaveDay(x.people[i].day)
+		x.people[i] = entry{id: id, gone: true}
+		x.gone++
+	}
+}
+
+func (x *index) leaveDay(day int32) {
+	if x.days[day]--; x.days[day] == 0 {
+		delete(x.days, day)
+	}
+}
+
+func (x *index) has(id oplog.ID) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	i, ok := x.at[id]
+	return ok && !x.people[i].gone
+}
+
+func (x *index) counts(today int32) Counts {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return Counts{People: len(x.people) - x.gone, Households: len(x.households), Today: x.days[today]}
+}
+
+// fillIndex reads the whole view once.
+func (d *Desk) fillIndex() error {
+	x := d.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return d.log.View(func(r oplog.Reader) error {
+		err := r.Rows(registerView, []byte{rowPerson}, nil, func(_ []byte, id oplog.ID, value []byte) error {
+			var row personRow
+			if err := decodeRow(value, &row); err != nil {
+				return err
+			}
+			x.put(newEntry(id, row))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return r.Rows(registerView, []byte{rowHousehold}, nil, func(_ []byte, id oplog.ID, _ []byte) error {
+			x.households[id] = struct{}{}
+			return nil
+		})
+	})
+}
+
+// committed brings the index up to date inside the writer, before anybody is
+// answered. What cannot be read leaves the person as the index had them.
+func (d *Desk) committed(subjects []oplog.ID) {
+	type change struct {
+		id        oplog.ID
+		person    *entry
+		household bool
+	}
+	changes := make([]change, 0, len(subjects))
+	err := d.log.View(func(r oplog.Reader) error {
+		for _, id := range subjects {
+			row, ok, err := readPerson(r, id)
+			if err != nil {
+				return err
+			}
+			c := change{id: id}
+			if ok {
+				c.person = new(newEntry(id, row))
+			} else if _, c.household, err = r.Row(registerView, id, []byte{rowHousehold}); err != nil {
+				return err
+			}
+			changes = append(changes, c)
+		}
+		return nil
+	})
+	if err != nil {
+		d.logger.Error("registration: index not updated", "err", err)
+	}
+	x := d.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, c := range changes {
+		switch {
+		case c.person != nil:
+			x.put(*c.person)
+		case c.household:
+			x.households[c.id] = struct{}{}
+		default:
+			x.drop(c.id)
+			delete(x.households, c.id)
+		}
+	}
+}
+
+// hit is one answer to a question, with what it is ordered by.
+type hit struct {
+	score uint16 // lower is better
+	clock uint64
+	id    oplog.ID
+}
+
+// compareHits: better score first, then later registration, then id.
+func compareHits(a, b hit) int {
+	switch {
+	case a.score != b.score:
+		return int(a.score) - int(b.score)
+	case a.clock != b.clock:
+		if a.clock > b.clock {
+			return -1
+		}
+		return 1
+	}
+	return strings.Compare(string(a.id[:]), string(b.id[:]))
+}
+
+// best keeps the first n hits after a given one.
+type best struct {
+	after *hit
+	n     int
+	hits  []hit // sorted
+}
+
+func (b *best) add(h hit) {
+	if b.after != nil && compareHits(h, *b.after) <= 0 {
+		return
+	}
+	if len(b.hits) == b.n && compareHits(h, b.hits[b.n-1]) >= 0 {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(b.hits, h, compareHits)
+	b.hits = slices.Insert(b.hits, i, h)
+	if len(b.hits) > b.n {
+		b.hits = b.hits[:b.n]
+	}
+}
+
+// scan asks every person for a score; ask returns false for "no match".
+func (x *index) scan(b *best, ask func(*entry) (uint16, bool)) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for i := range x.people {
+		e := &x.people[i]
+		if e.gone {
+			continue
+		}
+		if score, ok := ask(e); ok {
+			b.add(hit{score, e.clock, e.id})
+		}
+	}
+}

@@ -1,0 +1,191 @@
+//go:build firstlight
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/ui"
+	"github.com/waypost/waypost/ui/locale"
+)
+
+// serveOptions are the flags of `waypost serve`.
+type serveOptions struct {
+	Data, HTTP, HTTPS, Mesh, Advertise string
+	PassphraseFile                     string
+	Log                                string // json or text
+}
+
+// closeWithin is how long a stop may take (contract: SIGTERM closes within 5 s).
+const closeWithin = 4 * time.Second
+
+// serving is a box that answers: listeners, pages, control socket.
+type serving struct {
+	box    *box
+	server *ui.Server
+	apps   []*fiber.App
+	errs   chan error
+	http   net.Listener
+	https  net.Listener
+}
+
+// runServe serves the folder until ctx ends. It prints one line on stdout when
+// everything answers; all else goes to stderr.
+func runServe(ctx context.Context, o serveOptions, stdout, stderr io.Writer) error {
+	ownerOnly()
+	logger := newLogger(o.Log, stderr)
+	catalog, err := locale.New()
+	if err != nil {
+		return err
+	}
+	unlock, err := lockFolder(o.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	b, err := openBox(ctx, o, logger)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	s, err := listenAll(b, catalog, o, logger)
+	if err != nil {
+		return err
+	}
+	greet(stderr, catalog, b, s)
+	fmt.Fprintf(stdout, "ready http=http://%s https=https://%s mesh=%s\n",
+		reachable(s.http.Addr().String()), reachable(s.https.Addr().String()), reachable(b.meshAddr))
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-s.errs:
+		logger.Error("a listener ended", "err", err)
+	}
+	return errors.Join(err, s.stop(logger))
+}
+
+// listenAll opens every door: loopback or plain HTTP, HTTPS, the control socket.
+func listenAll(b *box, catalog *locale.Catalog, o serveOptions, logger *slog.Logger) (*serving, error) {
+	s := &serving{box: b, errs: make(chan error, 4)}
+	remembered := readPorts(o.Data)
+	var err error
+	if s.http, err = listenTCP(o.HTTP, remembered.HTTP); err != nil {
+		return nil, err
+	}
+	if s.https, err = listenTCP(o.HTTPS, remembered.HTTPS); err != nil {
+		return nil, errors.Join(err, s.http.Close())
+	}
+	b.httpPort, b.httpsPort = portOf(s.http.Addr()), portOf(s.https.Addr())
+	now := ports{HTTP: b.httpPort, HTTPS: b.httpsPort, Mesh: b.meshPort}
+	if now != remembered {
+		if err := now.write(o.Data); err != nil {
+			return nil, fault.New(fault.Unavailable, "fault.node.cannot_write", "File", portsFile(o.Data)).Wrap(err)
+		}
+	}
+	s.server, err = ui.New(ui.Config{Box: b, Catalog: catalog, Clock: b.clock, Logger: logger.With("part", "ui"), Version: version()})
+	if err != nil {
+		return nil, err
+	}
+	socket, err := listenControl(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	secure := tls.NewListener(s.https, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: b.leaf, NextProtos: []string{"http/1.1"}})
+	s.serve(ui.Loopback, s.http)
+	s.serve(ui.Network, secure)
+	s.serve(ui.Control, socket)
+	return s, nil
+}
+
+func (s *serving) serve(surface ui.Surface, ln net.Listener) {
+	app := s.server.App(surface)
+	s.apps = append(s.apps, app)
+	go func() {
+		if err := app.Listener(ln); err != nil {
+			s.errs <- err
+		}
+	}()
+}
+
+// stop ends live streams first, then the listeners, all within closeWithin; the
+// box is closed by the caller, after nothing can ask it any more.
+func (s *serving) stop(logger *slog.Logger) error {
+	s.server.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
+	for _, app := range s.apps {
+		if err := app.ShutdownWithContext(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			logger.Warn("closing a listener", "err", err)
+		}
+	}
+	return nil
+}
+
+// listenControl opens the socket of the node's own verbs, readable by its user only.
+func listenControl(dir string) (net.Listener, error) {
+	path := control.SocketPath(dir)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	// The folder's lock is ours, so a socket left there belongs to a dead process.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "fault.node.cannot_listen", "Address", path).Wrap(err)
+	}
+	return ln, os.Chmod(path, 0o600)
+}
+
+// openBox finds out in which state the folder is and opens it when a passphrase
+// file was given.
+func openBox(ctx context.Context, o serveOptions, logger *slog.Logger) (*box, error) {
+	c := clock.System()
+	web, err := identity.OpenWeb(filepath.Join(o.Data, "web"), c)
+	if err != nil {
+		return nil, err
+	}
+	meshAddr, err := pickMesh(o.Mesh, readPorts(o.Data).Mesh)
+	if err != nil {
+		return nil, err
+	}
+	b := &box{dir: o.Data, advertise: o.Advertise, meshListen: meshAddr, clock: c, logger: logger, web: web, started: c.Now(), ctx: ctx}
+	b.meshAddr, b.meshPort = advertised(meshAddr, o.Advertise)
+	if err := removePractice(o.Data); err != nil {
+		return nil, err
+	}
+	if !identity.Exists(o.Data) {
+		b.claim, err = newClaim(c)
+		return b, err
+	}
+	if o.PassphraseFile == "" {
+		return b, nil
+	}
+	passphrase, err := readSecret(o.PassphraseFile)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.Unlock(ctx, passphrase)
+}
+
+func newLogger(format string, w io.Writer) *slog.Logger {
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}

@@ -1,0 +1,140 @@
+//go:build firstlight
+
+package staff
+
+import (
+	"log/slog"
+	"slices"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// ID names whoever acts: an account, a bearer key or the operator.
+type ID = oplog.By
+
+// Role is what somebody works as. Roles cross the wire as text, so they are only
+// ever added.
+type Role string
+
+// The roles of the contract.
+const (
+	Lead        Role = "lead"
+	Registrar   Role = "registrar"
+	Distributor Role = "distributor"
+	Caseworker  Role = "caseworker"
+	Medical     Role = "medical"
+	Tracing     Role = "tracing"
+	Coordinator Role = "coordinator"
+	Information Role = "information"
+	Carrier     Role = "carrier"
+)
+
+// Action is one thing a command or a page can do; each desk asks for its own.
+type Action string
+
+// The actions.
+const (
+	ReadPeople     Action = "read-people"     // look up, list and search
+	RegisterPeople Action = "register-people" // add people and households
+	CorrectPeople  Action = "correct-people"  // change what was registered
+	ImportPeople   Action = "import-people"   // register from a file, many at once
+	IssueTokens    Action = "issue-tokens"    // issue and reissue cards
+	VerifyTokens   Action = "verify-tokens"   // see what a card is worth
+	SeeMesh        Action = "see-mesh"        // who is there and who holds what
+	InviteNodes    Action = "invite-nodes"    // make an invitation
+	ConfirmNodes   Action = "confirm-nodes"   // say that the five words were the same
+	ManageStaff    Action = "manage-staff"    // add, list and disable accounts
+	ManageKeys     Action = "manage-keys"     // issue, list and revoke bearer keys
+	SeeStatus      Action = "see-status"      // counts and states of this node
+	Check          Action = "check"           // verify journal and views
+)
+
+// Actions lists every action, in the order of the constants.
+func Actions() []Action {
+	return []Action{
+		ReadPeople, RegisterPeople, CorrectPeople, ImportPeople, IssueTokens, VerifyTokens, SeeMesh,
+		InviteNodes, ConfirmNodes, ManageStaff, ManageKeys, SeeStatus, Check,
+	}
+}
+
+// Roles lists every role, in the order pages offer them.
+func Roles() []Role {
+	return []Role{Lead, Registrar, Distributor, Caseworker, Medical, Tracing, Coordinator, Information, Carrier}
+}
+
+// may is the policy: what a role allows. There is no other place that decides.
+func (r Role) may() []Action {
+	switch r {
+	case Lead:
+		return Actions()
+	case Registrar:
+		return []Action{ReadPeople, RegisterPeople, CorrectPeople, ImportPeople, IssueTokens, VerifyTokens, SeeMesh, SeeStatus}
+	case Distributor:
+		return []Action{ReadPeople, VerifyTokens, SeeStatus}
+	case Caseworker, Medical, Tracing:
+		return []Action{ReadPeople, VerifyTokens}
+	case Coordinator:
+		return []Action{ReadPeople, SeeMesh, SeeStatus}
+	case Information:
+		return []Action{SeeStatus}
+	case Carrier:
+		return []Action{SeeMesh}
+	}
+	return nil
+}
+
+// ParseRole reads a role's name exactly as the constants spell it. Fault: Invalid
+// "fault.staff.unknown_role".
+func ParseRole(s string) (Role, error) {
+	if r := Role(s); slices.Contains(Roles(), r) {
+		return r, nil
+	}
+	return "", fault.New(fault.Invalid, "fault.staff.unknown_role").With("role", "fault.staff.unknown_role")
+}
+
+// Actor is whoever stands behind a command. The zero Actor is nobody.
+type Actor struct {
+	ID       ID
+	Name     string // for pages; never for logs
+	Role     Role
+	Site     string // where the actor works
+	Key      bool   // a bearer key: a program, never a second person
+	Operator bool   // somebody at this machine, through the control socket
+}
+
+// operatorID is how facts name the operator: no random id has these eight bytes
+// but by a chance of one in 2^64.
+var operatorID = ID([]byte("operator"))
+
+// operatorName is the operator's user name; no account may take it.
+const operatorName = "operator"
+
+// Operator is somebody with this machine's own user account. Whoever holds that
+// could read the open node's memory, so the policy grants everything.
+func Operator() Actor {
+	return Actor{ID: operatorID, Name: operatorName, Role: Lead, Operator: true}
+}
+
+// Can reports whether the actor may do x. It is the only policy in Waypost.
+func (a Actor) Can(x Action) bool {
+	return !a.ID.IsZero() && slices.Contains(a.Role.may(), x)
+}
+
+// Must is Can as an error. Faults: Unauthenticated "fault.staff.nobody" for the
+// zero Actor, Denied "fault.staff.not_allowed".
+func (a Actor) Must(x Action) error {
+	switch {
+	case a.ID.IsZero():
+		return fault.New(fault.Unauthenticated, "fault.staff.nobody")
+	case !a.Can(x):
+		return fault.New(fault.Denied, "fault.staff.not_allowed")
+	}
+	return nil
+}
+
+// LogValue keeps names out of logs: only the id is printed.
+func (a Actor) LogValue() slog.Value { return slog.StringValue(a.ID.String()) }
+
+// String is the id, for the same reason.
+func (a Actor) String() string { return a.ID.String() }

@@ -1,0 +1,189 @@
+//go:build firstlight
+
+package tokens
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"time"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// Verdict is what a card is worth, one word for programs. The words are of the
+// public contract and only ever added. "tokens.verdict." and the word is the
+// locale key of its title.
+type Verdict string
+
+// The verdicts.
+const (
+	Genuine       Verdict = "genuine"        // signed by a node of this deployment, in date, newest known
+	Superseded    Verdict = "superseded"     // the holder has a newer card
+	Revoked       Verdict = "revoked"        // taken back together with its issuer
+	Expired       Verdict = "expired"        // past its last day
+	UnknownIssuer Verdict = "unknown-issuer" // no certificate that lets its node issue cards is here
+	NotOurs       Verdict = "not-ours"       // not signed by the node it names, for this deployment
+	Malformed     Verdict = "malformed"      // no token of a version that is read here
+)
+
+// Reasons: locale keys of a sentence saying what it means and what to do now.
+const (
+	reasonGenuine       = "tokens.reason.genuine"
+	reasonUnknownPerson = "tokens.reason.genuine_unknown_person"
+	reasonOffline       = "tokens.reason.genuine_offline"
+	reasonSuperseded    = "tokens.reason.superseded"
+	reasonExpired       = "tokens.reason.expired"
+	reasonExpiredUnsure = "tokens.reason.expired_unsure"
+	reasonUnknownIssuer = "tokens.reason.unknown_issuer"
+	reasonMayNotIssue   = "tokens.reason.may_not_issue"
+	reasonNotOurs       = "tokens.reason.not_ours"
+	reasonMalformed     = "tokens.reason.malformed"
+	reasonNewerCard     = "tokens.reason.newer_card"
+)
+
+// Result is what Verify found.
+type Result struct {
+	Verdict    Verdict
+	Reason     string    // locale key of a sentence
+	Person     *oplog.ID // nil when this node's register does not know the holder
+	Kind       Kind      // 0 when Malformed
+	Generation uint8
+	Expires    time.Time // midnight UTC of the last day on which it counts; zero when Malformed
+}
+
+// Verify says what a card is worth, from the text of its QR code. A bad card is
+// a verdict and not an error. In this order: can it be read, do we know its
+// issuer, did that issuer sign it for this deployment, is there a newer card, is
+// it in date. A newer card goes before the date: whoever holds the old card of
+// two is not sent to renew it.
+//
+// The person is only named for a card that this deployment signed. The actor
+// needs staff.VerifyTokens; other faults come from the store.
+func (d *Desk) Verify(_ context.Context, actor staff.Actor, text string) (Result, error) {
+	if err := actor.Must(staff.VerifyTokens); err != nil {
+		return Result{}, err
+	}
+	t, res, ok := judge(text, d.issuer.Deployment(), d.issuer.Certificate)
+	if !ok {
+		return res, nil
+	}
+	var known holderOf
+	err := d.log.View(func(r oplog.Reader) (err error) {
+		known, err = findHolder(r, t)
+		return err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	if known.found && d.people.Exists(known.person) {
+		res.Person = &known.person
+	}
+	late, why := past(t, d.clock)
+	switch {
+	case known.found && known.newest > int(t.Generation):
+		res.Verdict, res.Reason = Superseded, reasonSuperseded
+	case late:
+		res.Verdict, res.Reason = Expired, why
+	case res.Person == nil:
+		res.Reason = reasonUnknownPerson
+	}
+	return res, nil
+}
+
+// Trust is what somebody without a data folder knows of a deployment: its root
+// key and node certificates, as a root sheet has them.
+type Trust struct {
+	Root  ed25519.PublicKey
+	Nodes []identity.NodeCert // those that the root does not vouch for are passed over
+}
+
+// VerifyWith judges a card by its signature and date alone. It cannot know
+// whether a newer card exists, and its reason says so.
+func VerifyWith(text string, trust Trust, c clock.Clock) Result {
+	certificate := func(number uint16) (identity.NodeCert, bool) {
+		for _, n := range trust.Nodes {
+			if n.Number == number && len(trust.Root) == ed25519.PublicKeySize && n.Verify(trust.Root) == nil {
+				return n, true
+			}
+		}
+		return identity.NodeCert{}, false
+	}
+	t, res, ok := judge(text, identity.DeploymentOf(trust.Root), certificate)
+	if !ok {
+		return res
+	}
+	res.Reason = reasonOffline
+	if late, why := past(t, c); late {
+		res.Verdict, res.Reason = Expired, why
+	}
+	return res
+}
+
+// judge is the part that needs no register. When it returns false the verdict
+// stands; otherwise the card is Genuine as far as its signature goes.
+func judge(text string, deployment [16]byte, certificate func(uint16) (identity.NodeCert, bool)) (Token, Result, bool) {
+	t, err := Parse(text)
+	switch {
+	case errors.Is(err, errNewer):
+		return t, Result{Verdict: Malformed, Reason: reasonNewerCard}, false
+	case err != nil:
+		return t, Result{Verdict: Malformed, Reason: reasonMalformed}, false
+	}
+	res := Result{Kind: t.Kind, Generation: t.Generation, Expires: t.LastDay()}
+	cert, ok := certificate(t.Node)
+	switch {
+	case !ok:
+		res.Verdict, res.Reason = UnknownIssuer, reasonUnknownIssuer
+	case !t.Verify(deployment, cert.Public[:]):
+		res.Verdict, res.Reason = NotOurs, reasonNotOurs
+	case cert.Caps&identity.CapTokens == 0:
+		res.Verdict, res.Reason = UnknownIssuer, reasonMayNotIssue
+	default:
+		res.Verdict, res.Reason = Genuine, reasonGenuine
+		return t, res, true
+	}
+	return t, res, false
+}
+
+// past tells whether the card's time is over, and how sure that is: a clock that
+// nobody has set is said to the worker, who can look at a calendar.
+func past(t Token, c clock.Clock) (bool, string) {
+	if c.Now().Before(t.Expires()) {
+		return false, ""
+	}
+	if !c.Sure() {
+		return true, reasonExpiredUnsure
+	}
+	return true, reasonExpired
+}
+
+// holderOf is what the view says of a token's holder.
+type holderOf struct {
+	found  bool
+	person oplog.ID
+	newest int // highest generation known of the token's kind; -1 when none
+}
+
+// findHolder looks the holder up. Two people with one holder cannot come about
+// by chance (80 random bits); should a faulty node cause it, the one with the
+// newest card of this kind is taken, so that an old card stays old.
+func findHolder(r oplog.Reader, t Token) (holderOf, error) {
+	best := holderOf{newest: -1}
+	err := r.Rows(cards, holderKey(t.Holder), nil, func(_ []byte, person oplog.ID, value []byte) error {
+		newest := -1
+		for ; len(value) >= 2; value = value[2:] {
+			if Kind(value[0]) == t.Kind {
+				newest = int(value[1])
+			}
+		}
+		if !best.found || newest > best.newest {
+			best = holderOf{true, person, newest}
+		}
+		return nil
+	})
+	return best, err
+}

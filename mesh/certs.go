@@ -1,0 +1,158 @@
+//go:build firstlight
+
+package mesh
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/waypost/waypost/appliance/identity"
+)
+
+// The protocols of the one port, told apart by ALPN (RFC 7301).
+const (
+	protoGossip   = "waypost-gossip/1"
+	protoExchange = "waypost-exchange/1"
+	protoJoin     = "waypost-join/1"
+)
+
+// nodeCertOID marks the X.509 extension that carries the node certificate: an arc
+// below 2.25, where ITU-T X.667 lets anyone name things without registering. The
+// number is the first 31 bits of SHA-256("waypost/node-cert/1").
+func nodeCertOID() asn1.ObjectIdentifier {
+	h := sha256.Sum256([]byte("waypost/node-cert/1"))
+	n := int(h[0]&0x7f)<<24 | int(h[1])<<16 | int(h[2])<<8 | int(h[3])
+	return asn1.ObjectIdentifier{2, 25, n}
+}
+
+var errPeer = errors.New("mesh: not a node of this deployment")
+
+// tlsCertificate wraps the node certificate into a self-signed X.509 certificate
+// around the node key. It is valid for ever and names nobody: clocks lie, and
+// only revocation closes a link.
+func tlsCertificate(k Keys) (tls.Certificate, error) {
+	cert, err := k.Cert().Marshal()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	t := &x509.Certificate{
+		SerialNumber:    big.NewInt(1),
+		Subject:         pkix.Name{},
+		NotBefore:       time.Unix(0, 0).UTC(),
+		NotAfter:        time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), // RFC 5280 4.1.2.5: no end date
+		KeyUsage:        x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		ExtraExtensions: []pkix.Extension{{Id: nodeCertOID(), Value: cert}},
+	}
+	s := k.Signer()
+	der, err := x509.CreateCertificate(rand.Reader, t, t, s.Public(), s)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: s}, nil
+}
+
+// peerKey is the Ed25519 key the other side proved to hold.
+func peerKey(cs tls.ConnectionState) (ed25519.PublicKey, *x509.Certificate, error) {
+	if len(cs.PeerCertificates) != 1 {
+		return nil, nil, errPeer
+	}
+	leaf := cs.PeerCertificates[0]
+	key, ok := leaf.PublicKey.(ed25519.PublicKey)
+	if !ok {
+		return nil, nil, errPeer
+	}
+	return key, leaf, nil
+}
+
+// peerCert is the node certificate of the other side: issued under root, and for
+// the very key the handshake proved.
+func peerCert(cs tls.ConnectionState, root ed25519.PublicKey) (identity.NodeCert, error) {
+	key, leaf, err := peerKey(cs)
+	if err != nil {
+		return identity.NodeCert{}, err
+	}
+	oid := nodeCertOID()
+	i := slices.IndexFunc(leaf.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oid) })
+	if i < 0 {
+		return identity.NodeCert{}, errPeer
+	}
+	cert, err := verifiedCert(leaf.Extensions[i].Value, root)
+	if err != nil {
+		return identity.NodeCert{}, err
+	}
+	if subtle.ConstantTimeCompare(cert.Public[:], key) != 1 {
+		return identity.NodeCert{}, errPeer
+	}
+	return cert, nil
+}
+
+// credentials are this node's TLS sides.
+type credentials struct {
+	server *tls.Config // dispatches by ALPN
+	root   ed25519.PublicKey
+	own    tls.Certificate
+}
+
+func newCredentials(k Keys) (*credentials, error) {
+	own, err := tlsCertificate(k)
+	if err != nil {
+		return nil, err
+	}
+	c := &credentials{root: k.Root(), own: own}
+	mutual := c.base(protoGossip, protoExchange)
+	mutual.ClientAuth = tls.RequireAnyClientCert
+	mutual.VerifyConnection = c.verify
+	guest := c.base(protoJoin)
+	none := errors.New("mesh: no protocol in common")
+	c.server = &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			// Exactly one offer, so nobody is let in as a guest and served as a node.
+			if len(h.SupportedProtos) != 1 {
+				return nil, none
+			}
+			switch h.SupportedProtos[0] {
+			case protoGossip, protoExchange:
+				return mutual, nil
+			case protoJoin:
+				return guest, nil
+			}
+			return nil, none
+		},
+	}
+	return c, nil
+}
+
+// base is TLS 1.3 with our certificate. Tickets are off: every connection proves
+// its key anew.
+func (c *credentials) base(protos ...string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{c.own},
+		NextProtos: protos, SessionTicketsDisabled: true,
+	}
+}
+
+func (c *credentials) verify(cs tls.ConnectionState) error {
+	_, err := peerCert(cs, c.root)
+	return err
+}
+
+// client is the dialling side of one protocol between nodes. Names play no part
+// in who a node is, so the standard check is replaced, never left out.
+func (c *credentials) client(proto string) *tls.Config {
+	t := c.base(proto)
+	t.InsecureSkipVerify = true //nolint:gosec // VerifyConnection checks the node certificate instead
+	t.VerifyConnection = c.verify
+	return t
+}

@@ -1,0 +1,4 @@
+//go:build firstlight
+
+// Package mesh lets nodes find each other and exchange records.
+package mesh

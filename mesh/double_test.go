@@ -1,0 +1,307 @@
+//go:build firstlight
+
+package mesh
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// world is one deployment's keys.
+type world struct {
+	t      testing.TB
+	root   ed25519.PublicKey
+	issuer identity.IssuerCert
+	sign   ed25519.PrivateKey
+	gossip [32]byte
+	mu     sync.Mutex
+	number uint16
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	rootPub, rootKey, _ := ed25519.GenerateKey(rand.Reader)
+	issuerPub, issuerKey, _ := ed25519.GenerateKey(rand.Reader)
+	issuer, err := identity.SignIssuer(rootKey, [32]byte(issuerPub), time.Unix(1_790_000_000, 0), 1000*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, root: rootPub, issuer: issuer, sign: issuerKey}
+	_, _ = rand.Read(w.gossip[:])
+	return w
+}
+
+// keys is a double of identity.Vault: real certificates, invitations kept in memory.
+type keys struct {
+	w    *world
+	key  ed25519.PrivateKey
+	cert identity.NodeCert
+	mu   sync.Mutex
+	open map[string]bool // request secrets still good; false when spent
+}
+
+func (w *world) enrol(key ed25519.PrivateKey) *keys {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.number++
+	cert, err := identity.SignNode(w.sign, w.issuer, identity.NodeCert{
+		Number: w.number, Public: [32]byte(key.Public().(ed25519.PublicKey)), Areas: []uint16{0},
+	}, time.Unix(1_790_000_000, 0), 1000*time.Hour)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &keys{w: w, key: key, cert: cert, open: map[string]bool{}}
+}
+
+func (w *world) keys() *keys {
+	w.t.Helper()
+	_, key, _ := ed25519.GenerateKey(rand.Reader)
+	return w.enrol(key)
+}
+
+func (k *keys) Deployment() [16]byte    { return identity.DeploymentOf(k.w.root) }
+func (k *keys) Root() ed25519.PublicKey { return k.w.root }
+func (k *keys) Cert() identity.NodeCert { return k.cert }
+func (k *keys) NodeID() identity.NodeID { return k.cert.ID() }
+func (k *keys) Signer() crypto.Signer   { return k.key }
+func (k *keys) GossipKey() [32]byte     { return k.w.gossip }
+
+func (k *keys) Invite(ttl time.Duration, addrs []string) (identity.Invitation, error) {
+	return identity.Invitation{}, nil
+}
+
+// admit makes a secret good for one request.
+func (k *keys) admit(secret string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.open[secret] = true
+}
+
+func (k *keys) Admit(request []byte) ([]byte, identity.NodeCert, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	good, known := k.open[string(request)]
+	switch {
+	case !known:
+		return nil, identity.NodeCert{}, fault.New(fault.Denied, "fault.identity.invitation_unknown")
+	case !good:
+		return nil, identity.NodeCert{}, fault.New(fault.Conflict, "fault.identity.invitation_used", "Minutes", 10)
+	}
+	k.open[string(request)] = false
+	return []byte("welcome"), k.w.keys().cert, nil
+}
+
+// book is a double of identity.Desk.
+type book struct {
+	mu       sync.Mutex
+	nodes    []identity.Node
+	enrolled int
+	refused  int
+	fail     error
+}
+
+func (b *book) Enrolled(_ context.Context, c identity.NodeCert) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fail != nil {
+		return b.fail
+	}
+	b.enrolled++
+	b.nodes = append(b.nodes, identity.Node{ID: c.ID(), Number: c.Number, Cert: c})
+	return nil
+}
+
+func (b *book) Nodes() ([]identity.Node, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.nodes), nil
+}
+
+// memLog is a double of oplog.Log: hash chains in memory, without signatures.
+type memLog struct {
+	mu     sync.Mutex
+	own    oplog.LogID
+	logs   map[oplog.LogID][]entry
+	wakes  []chan struct{}
+	served map[oplog.LogID]int // ops handed out by Range
+	asked  int                 // calls of Range
+	merges int                 // calls of Merge
+	fail   error               // what Merge answers
+}
+
+type entry struct {
+	body []byte
+	hash [32]byte
+}
+
+func newMemLog() *memLog {
+	l := &memLog{logs: map[oplog.LogID][]entry{}, served: map[oplog.LogID]int{}}
+	_, _ = rand.Read(l.own[:])
+	return l
+}
+
+func chainHash(log oplog.LogID, ops []entry, body []byte) [32]byte {
+	var prev [32]byte
+	if len(ops) > 0 {
+		prev = ops[len(ops)-1].hash
+	}
+	return sha256.Sum256(slices.Concat(log[:], prev[:], body))
+}
+
+func (l *memLog) wake() {
+	for _, w := range l.wakes {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (l *memLog) write(bodies ...[]byte) { l.writeTo(l.own, bodies...) }
+
+func (l *memLog) writeTo(log oplog.LogID, bodies ...[]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range bodies {
+		l.logs[log] = append(l.logs[log], entry{b, chainHash(log, l.logs[log], b)})
+	}
+	l.wake()
+}
+
+func (l *memLog) writeN(n int) {
+	for i := range n {
+		l.write([]byte{byte(i), byte(i >> 8)})
+	}
+}
+
+func (l *memLog) Own() oplog.LogID { return l.own }
+
+func (l *memLog) Heads() []oplog.Head {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []oplog.Head
+	for log, ops := range l.logs {
+		out = append(out, oplog.Head{Log: log, Seq: uint64(len(ops)), Hash: ops[len(ops)-1].hash})
+	}
+	slices.SortFunc(out, func(a, b oplog.Head) int { return bytes.Compare(a.Log[:], b.Log[:]) })
+	return out
+}
+
+func (l *memLog) HashAt(log oplog.LogID, seq uint64) ([32]byte, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if ops := l.logs[log]; seq > 0 && seq <= uint64(len(ops)) {
+		return ops[seq-1].hash, true
+	}
+	return [32]byte{}, false
+}
+
+func (l *memLog) Range(log oplog.LogID, after uint64, maxOps, maxBytes int) ([]byte, uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked++
+	ops := l.logs[log]
+	if after >= uint64(len(ops)) {
+		return nil, after, nil
+	}
+	b := binary.BigEndian.AppendUint64(slices.Clone(log[:]), after)
+	last := after
+	for _, e := range ops[after:] {
+		if int(last-after) >= maxOps || len(b) >= maxBytes {
+			break
+		}
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(e.body))), e.body...)
+		last++
+	}
+	l.served[log] += int(last - after)
+	return b, last, nil
+}
+
+func (l *memLog) Merge(_ context.Context, batches ...[]byte) (res oplog.MergeResult, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.merges++
+	if l.fail != nil {
+		return res, l.fail
+	}
+	bad := fault.New(fault.Invalid, "fault.oplog.bad_batch")
+	for _, b := range batches {
+		if len(b) < 24 {
+			return res, bad
+		}
+		log, seq := oplog.LogID(b[:16]), binary.BigEndian.Uint64(b[16:])
+		for b = b[24:]; len(b) >= 4; {
+			n := int(binary.BigEndian.Uint32(b))
+			body := slices.Clone(b[4 : 4+n])
+			b = b[4+n:]
+			seq++
+			ops := l.logs[log]
+			switch {
+			case seq > uint64(len(ops))+1:
+				return res, bad
+			case seq <= uint64(len(ops)):
+				if h := chainHash(log, ops[:seq-1], body); h != ops[seq-1].hash {
+					res.Forks = append(res.Forks, oplog.Fork{Log: log, Seq: seq, HashA: ops[seq-1].hash, HashB: h})
+					return res, nil
+				}
+			default:
+				l.logs[log] = append(ops, entry{body, chainHash(log, ops, body)})
+				res.Ops++
+			}
+		}
+	}
+	l.wake()
+	return res, nil
+}
+
+func (l *memLog) Watch() (<-chan struct{}, func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := make(chan struct{}, 1)
+	l.wakes = append(l.wakes, w)
+	return w, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.wakes = slices.DeleteFunc(l.wakes, func(x chan struct{}) bool { return x == w })
+	}
+}
+
+func (l *memLog) heads() map[oplog.LogID]oplog.Head {
+	out := map[oplog.LogID]oplog.Head{}
+	for _, h := range l.Heads() {
+		out[h.Log] = h
+	}
+	return out
+}
+
+func (l *memLog) counts() (asked, merges int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked, l.merges
+}
+
+// same reports whether all logs hold the same ops.
+func same(logs ...*memLog) bool {
+	first := logs[0].heads()
+	for _, l := range logs[1:] {
+		if !maps.Equal(first, l.heads()) {
+			return false
+		}
+	}
+	return true
+}

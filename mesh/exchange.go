@@ -1,0 +1,455 @@
+//go:build firstlight
+
+package mesh
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// How records are pulled.
+const (
+	maxPulls     = 8   // questions under way over all links: bounds the memory batches take
+	maxServes    = 8   // answers being read or written
+	busyRetry    = 200 // ms a peer is asked to wait when it would be one more
+	maxToldLogs  = 16384
+	relayAfter   = 200 * time.Millisecond // facts of others are passed on together
+	lazyEvery    = 10 * time.Second       // what only matters for "held by" waits this long
+	shunFirst    = 2 * time.Second
+	shunMost     = 5 * time.Minute
+	pauseOnFault = 5 * time.Second // when this node itself cannot store
+	slowFrame    = 500 * time.Millisecond
+	fastFrame    = 150 * time.Millisecond
+)
+
+// holds takes in what a peer said it holds durably; last ends a full vector. It
+// may read the journal to compare hashes, so it is called without the lock.
+func (m *Mesh) holds(l *link, marks []mark, last bool) error {
+	checked := m.compare(marks)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, k := range marks {
+		if _, known := l.told[k.log]; !known && len(l.told) >= maxToldLogs {
+			return errTooMany
+		}
+		l.told[k.log] = k
+		delete(m.rumours, k.log)
+		if !checked[i].fork.Log.IsZero() {
+			m.noteFork(checked[i].fork)
+		}
+		l.peer.held[k.log] = held{seq: k.seq, hash: k.hash, forked: checked[i].forked}
+	}
+	if last && !l.whole {
+		l.whole = true
+		// What was remembered of this peer and is not so any more is forgotten: it
+		// may have lost its disk.
+		for log := range l.peer.held {
+			if _, ok := l.told[log]; !ok {
+				delete(l.peer.held, log)
+			}
+		}
+	}
+	m.changed(slow)
+	m.schedule()
+	return nil
+}
+
+// verdict is the outcome of comparing one mark with the journal.
+type verdict struct {
+	forked bool
+	fork   oplog.Fork
+}
+
+// compare finds marks that contradict what is held here.
+func (m *Mesh) compare(marks []mark) []verdict {
+	out := make([]verdict, len(marks))
+	for i, k := range marks {
+		m.mu.Lock()
+		mine, ok := m.mine[k.log]
+		m.mu.Unlock()
+		if !ok || k.seq == 0 || k.seq > mine.Seq {
+			continue
+		}
+		hash := mine.Hash
+		if k.seq < mine.Seq {
+			if hash, ok = m.records.HashAt(k.log, k.seq); !ok {
+				continue
+			}
+		}
+		if [16]byte(hash[:16]) != k.hash {
+			out[i].forked = true
+			out[i].fork = oplog.Fork{Log: k.log, Seq: k.seq, HashA: hash}
+			copy(out[i].fork.HashB[:], k.hash[:])
+		}
+	}
+	return out
+}
+
+// schedule asks whoever can answer for what is missing here: one question a link,
+// one link a log. Called with the lock held.
+func (m *Mesh) schedule() {
+	now := m.clock.Now()
+	if m.closing || now.Before(m.pauseTo) {
+		return
+	}
+	links := m.links
+	if len(links) > 1 {
+		links = slices.Clone(links)
+		rand.Shuffle(len(links), func(i, j int) { links[i], links[j] = links[j], links[i] })
+	}
+	for _, l := range links {
+		if m.pulling >= maxPulls {
+			return
+		}
+		if l.pending != nil || !l.whole || now.Before(l.busyTo) || l.ctx.Err() != nil {
+			continue
+		}
+		if asks := m.missing(l, now); len(asks) > 0 {
+			m.request(l, asks, now)
+		}
+	}
+}
+
+// missing lists what l can give us and nobody is asked for yet, the smallest gaps
+// first: a new node gets everybody's latest before somebody's whole history.
+func (m *Mesh) missing(l *link, now time.Time) []ask {
+	type gap struct {
+		ask
+		size uint64
+	}
+	var gaps []gap
+	for log, t := range l.told {
+		mine := m.mine[log].Seq
+		if t.seq <= mine || m.claims[log] != nil {
+			continue
+		}
+		if s := l.shun[log]; s != nil && now.Before(s.until) {
+			continue
+		}
+		gaps = append(gaps, gap{ask{log, mine}, t.seq - mine})
+	}
+	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Compare(a.size, b.size) })
+	if len(gaps) > maxAsks {
+		gaps = gaps[:maxAsks]
+	}
+	asks := make([]ask, len(gaps))
+	for i, g := range gaps {
+		asks[i] = g.ask
+	}
+	return asks
+}
+
+func (m *Mesh) request(l *link, asks []ask, now time.Time) {
+	l.nextID++
+	for _, a := range asks {
+		m.claims[a.log] = l
+	}
+	l.pending = &pending{id: l.nextID, asks: asks, since: now}
+	m.pulling++
+	if !l.out.send(want{id: l.nextID, maxOps: batchOps, maxBytes: uint32(l.bytes), asks: asks}) {
+		l.cancel()
+	}
+}
+
+// release forgets the question under way on l. Called with the lock held.
+func (m *Mesh) release(l *link) {
+	if l.pending == nil {
+		return
+	}
+	for _, a := range l.pending.asks {
+		if m.claims[a.log] == l {
+			delete(m.claims, a.log)
+		}
+	}
+	l.pending = nil
+	m.pulling--
+}
+
+// answerBegins notes that records are arriving, so that a big batch on a slow
+// link is not taken for silence.
+func (m *Mesh) answerBegins(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.pending != nil {
+		l.pending.begun = true
+	}
+}
+
+// answered checks that f is the answer to the question under way and nothing else.
+func (m *Mesh) answered(l *link, f opsFrame) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := l.pending
+	if p == nil || p.id != f.id || len(f.parts) != len(p.asks) {
+		return false
+	}
+	for i, a := range p.asks {
+		if f.parts[i].log != a.log {
+			return false
+		}
+	}
+	switch took := m.clock.Now().Sub(p.since); {
+	case took > slowFrame:
+		l.bytes = max(l.bytes/2, leastBytes)
+	case took < fastFrame:
+		l.bytes = min(l.bytes*2, batchBytes)
+	}
+	p.begun = true
+	return true
+}
+
+func (m *Mesh) wasBusy(l *link, f busy) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.pending == nil || l.pending.id != f.id {
+		return
+	}
+	m.release(l)
+	wait := time.Duration(f.retry) * time.Millisecond
+	l.busyTo = m.clock.Now().Add(wait)
+	m.schedule() // somebody else may have it
+	m.goDo(func() {
+		select {
+		case <-m.clock.After(wait):
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.schedule()
+		case <-l.ctx.Done():
+		}
+	})
+}
+
+// merge stores what arrives on l: verified and flushed by the journal before it
+// is acknowledged, and only then the next question is asked.
+func (l *link) merge() {
+	for {
+		select {
+		case f := <-l.got:
+			l.m.mergeParts(l, f)
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *Mesh) mergeParts(l *link, f opsFrame) {
+	var blobs [][]byte
+	for _, p := range f.parts {
+		if len(p.data) > 0 {
+			blobs = append(blobs, p.data)
+		}
+	}
+	res, err := m.store(blobs)
+	if err != nil && len(blobs) > 1 {
+		// One bad log must not hold up the others.
+		for _, b := range blobs {
+			r, e := m.store([][]byte{b})
+			res.Ops += r.Ops
+			res.Forks = append(res.Forks, r.Forks...)
+			err = cmp.Or(err, e)
+		}
+	}
+	if err != nil && m.ctx.Err() == nil {
+		m.quiet.warn("mesh could not merge a batch", "node", l.node, "err", err)
+	}
+	m.refresh()
+	m.settle(l, f, res, err)
+}
+
+// store merges blobs unless there are none.
+func (m *Mesh) store(blobs [][]byte) (oplog.MergeResult, error) {
+	if len(blobs) == 0 {
+		return oplog.MergeResult{}, nil
+	}
+	return m.records.Merge(m.ctx, blobs...)
+}
+
+// settle ends a question: acknowledges what is durable, sets aside what made no
+// progress, asks on.
+func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock.Now()
+	for _, k := range res.Forks {
+		m.noteFork(k)
+	}
+	if c := fault.ClassOf(err); c == fault.ReadOnly || c == fault.Full || c == fault.Busy {
+		m.pauseTo = now.Add(pauseOnFault) // our own trouble, not this peer's
+	}
+	p := l.pending
+	m.release(l)
+	if p == nil {
+		return
+	}
+	reply := ack{id: f.id}
+	full := false // an earlier log used up what was asked for
+	for i, a := range p.asks {
+		mine, ok := m.mine[a.log]
+		if ok {
+			k := markOf(mine)
+			reply.marks = append(reply.marks, k)
+			l.sent[a.log] = k.seq
+		}
+		switch {
+		case mine.Seq > a.after:
+			delete(l.shun, a.log)
+		case now.Before(m.pauseTo), full && len(f.parts[i].data) == 0:
+		default:
+			m.shun(l, a.log, now)
+		}
+		full = full || len(f.parts[i].data) > 0
+	}
+	if !l.out.send(reply) {
+		l.cancel()
+	}
+	m.schedule()
+}
+
+// shun leaves one log of one peer alone for a while, longer each time.
+func (m *Mesh) shun(l *link, log oplog.LogID, now time.Time) {
+	s := l.shun[log]
+	if s == nil {
+		s = &shunned{}
+		l.shun[log] = s
+	}
+	wait := min(shunFirst<<min(s.fails, 10), shunMost)
+	if m.forked(log) {
+		wait = shunMost
+	}
+	s.fails++
+	s.until = now.Add(wait)
+}
+
+// watchLoop announces what changed in the journal.
+func (m *Mesh) watchLoop(notify <-chan struct{}) {
+	for {
+		select {
+		case <-notify:
+			m.refresh()
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+// refresh reads the durable heads and tells who should know: the own log to all
+// at once, logs of others after relayAfter to those who lack them.
+func (m *Mesh) refresh() {
+	m.refreshing.Lock()
+	defer m.refreshing.Unlock()
+	heads := m.records.Heads()
+	own := m.records.Own()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.own = own
+	var gossip []mark
+	for _, h := range heads {
+		old, known := m.mine[h.Log]
+		if known && old.Seq >= h.Seq {
+			continue
+		}
+		m.mine[h.Log] = h
+		k := markOf(h)
+		if h.Log == own {
+			gossip = append(gossip, k)
+			for _, l := range m.links {
+				m.tell(l, k)
+			}
+		} else if !m.relayDue {
+			m.relayDue = true
+			m.goDo(m.relaySoon)
+		}
+	}
+	if m.gossip != nil {
+		m.gossip.announce(gossip)
+	}
+}
+
+// tell hints at k on l. Called with the lock held.
+func (m *Mesh) tell(l *link, k mark) {
+	if l.attached && l.sent[k.log] < k.seq {
+		l.sent[k.log] = k.seq
+		l.out.tell(k)
+	}
+}
+
+func (m *Mesh) relaySoon() {
+	if !m.sleep(relayAfter) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.relayDue = false
+	for _, l := range m.links {
+		for log, h := range m.mine {
+			if l.told[log].seq < h.Seq || l.hello.own == log {
+				m.tell(l, markOf(h))
+			}
+		}
+	}
+}
+
+// tellAll hints at everything a peer has not heard of, so that every node can say
+// who holds what. Called with the lock held.
+func (m *Mesh) tellAll() {
+	for _, l := range m.links {
+		for _, h := range m.mine {
+			m.tell(l, markOf(h))
+		}
+	}
+}
+
+// sendVector tells l everything held here. Called with the lock held.
+func (m *Mesh) sendVector(l *link) {
+	v := vector{}
+	for _, h := range m.mine {
+		if len(v.marks) == marksAFrame {
+			v.more = true
+			l.out.send(v)
+			v = vector{}
+		}
+		v.marks = append(v.marks, markOf(h))
+		l.sent[h.Log] = h.Seq
+	}
+	l.out.send(v)
+}
+
+// stuck cancels links whose peer answers pings but no questions. Called with the
+// lock held.
+func (m *Mesh) stuck(now time.Time) {
+	for _, l := range m.links {
+		if p := l.pending; p != nil && !p.begun && now.Sub(p.since) > answerTime {
+			m.quiet.debug("mesh link stuck", "node", l.node, "err", errNoAnswer)
+			l.cancel()
+		}
+	}
+}
+
+// noteFork remembers proof or suspicion that a log has two histories, once.
+// Called with the lock held.
+func (m *Mesh) noteFork(f oplog.Fork) {
+	if m.forked(f.Log) || len(m.forks) >= 1000 {
+		return
+	}
+	m.forks = append(m.forks, f)
+	m.log.Warn("mesh found a log with two histories", "log", f.Log, "seq", f.Seq)
+}
+
+func (m *Mesh) forked(log oplog.LogID) bool {
+	return slices.ContainsFunc(m.forks, func(f oplog.Fork) bool { return f.Log == log })
+}
+
+// sleep waits for d; false when the mesh closes meanwhile.
+func (m *Mesh) sleep(d time.Duration) bool {
+	select {
+	case <-m.clock.After(d):
+		return true
+	case <-m.ctx.Done():
+		return false
+	}
+}

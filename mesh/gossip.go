@@ -1,0 +1,300 @@
+//go:build firstlight
+
+package mesh
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"log"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// How memberlist is run: its LAN profile, made patient for Wi-Fi.
+const (
+	probeTimeout  = 1500 * time.Millisecond
+	probeInterval = 2 * time.Second
+	suspicion     = 6
+	packetSize    = 1200 // fits tunnels
+	gossipTCP     = 5 * time.Second
+	pushPullEvery = time.Minute // exchange carries the records, so this is for the list of members only
+	leaveTime     = 200 * time.Millisecond
+	rejoinEvery   = 10 * time.Second
+	maxState      = 1000 // bytes of LocalState
+	maxRumours    = 1024
+	maxMetaCache  = 512
+)
+
+// hintVersion starts every gossiped hint and state digest; layouts in doc.go.
+const hintVersion = 1
+
+// gossip is memberlist and what it asks of us. Its messages are hints: they may
+// wake the healer, and nothing else is ever decided on them.
+type gossip struct {
+	m     *Mesh
+	name  string
+	meta  []byte
+	list  *memberlist.Memberlist
+	queue *memberlist.TransmitLimitedQueue
+	count atomic.Int32
+
+	mu   sync.Mutex
+	good map[string]identity.NodeCert // verified metadata by name ‖ meta
+}
+
+func startGossip(m *Mesh) (*gossip, error) {
+	g := &gossip{m: m, name: hex.EncodeToString(m.incarnation[:]), good: map[string]identity.NodeCert{}}
+	var err error
+	if g.meta, err = makeMember(m.keys, g.name); err != nil {
+		return nil, err
+	}
+	if len(g.meta) > memberlist.MetaMaxSize {
+		return nil, errors.New("mesh: member card too long")
+	}
+	g.queue = &memberlist.TransmitLimitedQueue{RetransmitMult: 3, NumNodes: func() int { return int(g.count.Load()) }}
+	key := m.keys.GossipKey()
+	c := memberlist.DefaultLANConfig()
+	c.Name, c.Transport = g.name, m.transport
+	c.SecretKey = key[:]
+	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
+	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict = g, g, g, g, g
+	c.ProbeTimeout, c.ProbeInterval, c.SuspicionMult = probeTimeout, probeInterval, suspicion
+	c.UDPBufferSize, c.TCPTimeout, c.PushPullInterval = packetSize, gossipTCP, pushPullEvery
+	c.RequireNodeNames = true
+	c.Logger = log.New(m.quiet, "", 0)
+	g.list, err = memberlist.Create(c)
+	return g, err
+}
+
+// NodeMeta is what memberlist tells others about this node.
+func (g *gossip) NodeMeta(int) []byte { return g.meta }
+
+// verified checks the metadata of a member and remembers the result.
+func (g *gossip) verified(n *memberlist.Node) (identity.NodeCert, error) {
+	key := n.Name + "\x00" + string(n.Meta)
+	g.mu.Lock()
+	cert, ok := g.good[key]
+	g.mu.Unlock()
+	if ok {
+		return cert, nil
+	}
+	cert, err := parseMember(n.Meta, n.Name, g.m.keys.Deployment(), g.m.creds.root)
+	if err != nil {
+		return cert, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.good) >= maxMetaCache {
+		clear(g.good)
+	}
+	g.good[key] = cert
+	return cert, nil
+}
+
+// NotifyAlive refuses members whose card does not verify.
+func (g *gossip) NotifyAlive(n *memberlist.Node) error {
+	_, err := g.verified(n)
+	return err
+}
+
+// NotifyMerge refuses to join anybody who lists such members.
+func (g *gossip) NotifyMerge(nodes []*memberlist.Node) error {
+	for _, n := range nodes {
+		if _, err := g.verified(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NotifyConflict is two places claiming one incarnation: a copied card. The
+// exchange decides by itself whom to believe.
+func (g *gossip) NotifyConflict(existing, other *memberlist.Node) {
+	g.m.quiet.warn("mesh heard one member from two places", "member", existing.Name, "at", existing.Address(), "also", other.Address())
+}
+
+// NotifyJoin lets the healer look for the member at once.
+func (g *gossip) NotifyJoin(n *memberlist.Node) {
+	g.count.Add(1)
+	cert, err := g.verified(n)
+	if err != nil || n.Name == g.name {
+		return
+	}
+	g.m.mu.Lock()
+	defer g.m.mu.Unlock()
+	if p := g.m.peers[cert.ID()]; p != nil && len(p.links) == 0 {
+		p.dial.now()
+		g.m.poke()
+	}
+}
+
+// NotifyLeave keeps count.
+func (g *gossip) NotifyLeave(*memberlist.Node) { g.count.Add(-1) }
+
+// NotifyUpdate has nothing to tell us.
+func (g *gossip) NotifyUpdate(*memberlist.Node) {}
+
+// headHint is one gossiped hint; a newer one of the same log replaces it.
+type headHint struct {
+	log  oplog.LogID
+	body []byte
+}
+
+func (h *headHint) Invalidates(other memberlist.Broadcast) bool {
+	o, ok := other.(*headHint)
+	return ok && o.log == h.log
+}
+func (h *headHint) Name() string    { return string(h.log[:]) }
+func (h *headHint) Message() []byte { return h.body }
+func (h *headHint) Finished()       {}
+
+func appendHint(b []byte, k mark) []byte {
+	b = append(b, k.log[:]...)
+	b = binary.AppendUvarint(b, k.seq)
+	return append(b, k.hash[:8]...)
+}
+
+// parseHints reads a gossiped message or state. The hash has 8 bytes only.
+func parseHints(b []byte) ([]mark, bool) {
+	c := cursor{b: b}
+	if c.u8() != hintVersion {
+		return nil, false
+	}
+	var out []mark
+	for len(c.b) > 0 && !c.bad {
+		var k mark
+		c.copy(k.log[:])
+		k.seq = c.uvarint()
+		c.copy(k.hash[:8])
+		out = append(out, k)
+	}
+	return out, !c.bad
+}
+
+// announce queues own heads for gossip.
+func (g *gossip) announce(marks []mark) {
+	for _, k := range marks {
+		g.queue.QueueBroadcast(&headHint{log: k.log, body: appendHint([]byte{hintVersion}, k)})
+	}
+}
+
+// NotifyMsg takes a hint.
+func (g *gossip) NotifyMsg(b []byte) {
+	if marks, ok := parseHints(b); ok {
+		g.m.rumour(marks)
+	}
+}
+
+// GetBroadcasts gives memberlist what to send.
+func (g *gossip) GetBroadcasts(overhead, limit int) [][]byte {
+	return g.queue.GetBroadcasts(overhead, limit)
+}
+
+// LocalState is the longest logs' heads, below 1 KB.
+func (g *gossip) LocalState(bool) []byte {
+	g.m.mu.Lock()
+	defer g.m.mu.Unlock()
+	marks := make([]mark, 0, len(g.m.mine))
+	for _, h := range g.m.mine {
+		marks = append(marks, markOf(h))
+	}
+	slices.SortFunc(marks, func(a, b mark) int { return int(min(b.seq, 1<<40)) - int(min(a.seq, 1<<40)) })
+	b := []byte{hintVersion}
+	for _, k := range marks {
+		if len(b)+16+binary.MaxVarintLen64+8 > maxState {
+			break
+		}
+		b = appendHint(b, k)
+	}
+	return b
+}
+
+// MergeRemoteState takes the heads of another node.
+func (g *gossip) MergeRemoteState(b []byte, _ bool) { g.NotifyMsg(b) }
+
+// rumour remembers that somebody has more than anybody connected, and has the
+// healer look around, not too often.
+func (m *Mesh) rumour(marks []mark) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	news := false
+	for _, k := range marks {
+		if k.seq <= m.mine[k.log].Seq || k.seq <= m.rumours[k.log] || len(m.rumours) >= maxRumours {
+			continue
+		}
+		if !slices.ContainsFunc(m.links, func(l *link) bool { return l.told[k.log].seq >= k.seq }) {
+			m.rumours[k.log] = k.seq
+			news = true
+		}
+	}
+	if now := m.elapsed(); news && now >= m.nextLook {
+		m.nextLook = now + steady
+		for _, p := range m.peers {
+			if len(p.links) == 0 {
+				p.dial.now()
+			}
+		}
+		m.poke()
+	}
+}
+
+// linked tells memberlist about a new exchange link. Called with Mesh.mu held.
+func (g *gossip) linked(l *link) {
+	name := hex.EncodeToString(l.hello.incarnation[:])
+	addr := l.remote()
+	g.m.transport.learn(name, addr)
+	if l.dialled != "" {
+		g.m.goDo(func() { g.join(name, addr) })
+	}
+}
+
+// unlinked forgets the route of a link that ended. Called with Mesh.mu held.
+func (g *gossip) unlinked(l *link) {
+	for _, o := range l.peer.links {
+		if o.hello.incarnation == l.hello.incarnation {
+			return
+		}
+	}
+	g.m.transport.forget(hex.EncodeToString(l.hello.incarnation[:]))
+}
+
+// join makes memberlist meet a node the exchange reached: by itself it never
+// comes back together after a long cut.
+func (g *gossip) join(name, addr string) {
+	if _, err := netip.ParseAddrPort(addr); err != nil || g.m.ctx.Err() != nil {
+		return
+	}
+	if slices.ContainsFunc(g.list.Members(), func(n *memberlist.Node) bool { return n.Name == name }) {
+		return
+	}
+	if _, err := g.list.Join([]string{name + "/" + addr}); err != nil {
+		g.m.quiet.debug("mesh gossip could not join a node", "member", name, "err", err)
+	}
+}
+
+// rejoin repeats join for every link whose member memberlist has lost.
+func (g *gossip) rejoin() {
+	g.m.mu.Lock()
+	links := slices.Clone(g.m.links)
+	g.m.mu.Unlock()
+	for _, l := range links {
+		g.join(hex.EncodeToString(l.hello.incarnation[:]), l.remote())
+	}
+}
+
+// remote is where the other end of the link listens.
+func (l *link) remote() string {
+	if l.dialled != "" {
+		return l.conn.RemoteAddr().String()
+	}
+	return seenAddress(l.conn.RemoteAddr(), l.hello.port)
+}

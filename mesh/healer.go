@@ -1,0 +1,301 @@
+//go:build firstlight
+
+package mesh
+
+import (
+	"context"
+	"crypto/tls"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/appliance/identity"
+)
+
+// How absent nodes are looked for. Nobody is ever given up: in a disaster "gone
+// for three days" is an ordinary Tuesday.
+const (
+	firstWait   = 250 * time.Millisecond
+	mostWait    = 4 * time.Second        // with the jitter of half of it still below a healed cut's 10 s
+	waitAPeer   = 500 * time.Millisecond // many absent nodes stretch the longest wait by this each
+	longestWait = time.Minute
+	steady      = 5 * time.Second // a link that lived this long resets the wait
+	dialTime    = 3 * time.Second
+	dialStagger = 250 * time.Millisecond
+	maxDials    = 8
+	maxPeers    = 4096
+)
+
+// dial is the state of looking for one node or one bare address.
+type dial struct {
+	next  time.Time
+	wait  time.Duration
+	since time.Time // of the connection
+	busy  bool
+}
+
+func (d *dial) connected(now time.Time) { d.since = now }
+
+// lost plans the first try after a link ended.
+func (d *dial) lost(now time.Time) {
+	if now.Sub(d.since) >= steady {
+		d.wait = 0
+	}
+	d.later(now, mostWait)
+}
+
+// later plans the next try, twice as far away as the last, ±50 %.
+func (d *dial) later(now time.Time, most time.Duration) {
+	d.wait = min(max(2*d.wait, firstWait), most)
+	d.next = now.Add(d.wait/2 + time.Duration(rand.Int64N(int64(d.wait))))
+}
+
+func (d *dial) now() { d.wait, d.next = 0, time.Time{} }
+
+// poke makes the healer look at its list again.
+func (m *Mesh) poke() {
+	select {
+	case m.healNow <- struct{}{}:
+	default:
+	}
+}
+
+// healLoop dials every known node that is not connected, for ever.
+func (m *Mesh) healLoop() {
+	for {
+		wait := m.heal()
+		select {
+		case <-m.healNow:
+		case <-m.clock.After(wait):
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+// heal starts what is due and says how long nothing else will be.
+func (m *Mesh) heal() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.clock.Now()
+	wait := time.Minute
+	absent := 0
+	for _, p := range m.peers {
+		if len(p.links) == 0 {
+			absent++
+		}
+	}
+	most := min(max(mostWait, time.Duration(absent)*waitAPeer), longestWait)
+	try := func(d *dial, node identity.NodeID, addrs []string) {
+		if d.busy || len(addrs) == 0 {
+			return
+		}
+		if left := d.next.Sub(now); left > 0 {
+			wait = min(wait, left)
+			return
+		}
+		d.busy = true
+		started := m.goDo(func() {
+			m.dialNode(node, addrs)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			d.busy = false
+			d.later(m.clock.Now(), most)
+			m.poke()
+		})
+		if !started {
+			d.busy = false
+		}
+	}
+	for id, p := range m.peers {
+		if len(p.links) == 0 {
+			try(&p.dial, id, p.addrs())
+		}
+	}
+	for addr, d := range m.seeds {
+		try(d, identity.NodeID{}, []string{addr})
+	}
+	return wait
+}
+
+// dialNode tries addrs one after the other, a little apart, until one of them is
+// node; the zero node takes whoever answers. It returns when every try has ended
+// or a link was made.
+func (m *Mesh) dialNode(node identity.NodeID, addrs []string) {
+	select {
+	case m.dialling <- struct{}{}:
+		defer func() { <-m.dialling }()
+	case <-m.ctx.Done():
+		return
+	}
+	ctx, cancel := context.WithCancel(m.ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, a := range addrs {
+		if i > 0 {
+			select {
+			case <-m.clock.After(dialStagger):
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		wg.Go(func() {
+			conn, raw, cert, err := m.dialExchange(ctx, a)
+			if err != nil {
+				return
+			}
+			if !m.useful(ctx, cert, node) || !m.goDo(func() { m.runLink(conn, raw, cert, a) }) {
+				_ = conn.Close()
+				if cert.ID() == m.self {
+					m.isSelf(a)
+				}
+				return
+			}
+			if node.IsZero() || cert.ID() == node {
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// useful reports whether a connection to cert's node is worth having.
+func (m *Mesh) useful(ctx context.Context, cert identity.NodeCert, wanted identity.NodeID) bool {
+	id := cert.ID()
+	if ctx.Err() != nil || id == m.self {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.peers[id]
+	return p == nil || len(p.links) == 0 || (wanted.IsZero() && len(p.links) < 2)
+}
+
+// dialExchange makes an authenticated connection to whoever is at addr.
+func (m *Mesh) dialExchange(ctx context.Context, addr string) (*tls.Conn, *counted, identity.NodeCert, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	c, err := m.dialTCP(ctx, addr)
+	if err != nil {
+		return nil, nil, identity.NodeCert{}, err
+	}
+	raw := &counted{Conn: c}
+	conn := tls.Client(raw, m.creds.client(protoExchange))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		_ = c.Close()
+		return nil, nil, identity.NodeCert{}, err
+	}
+	cert, err := peerCert(conn.ConnectionState(), m.creds.root)
+	if err != nil {
+		_ = conn.Close()
+		return nil, nil, identity.NodeCert{}, err
+	}
+	return conn, raw, cert, nil
+}
+
+// isSelf stops looking for ourselves at an address.
+func (m *Mesh) isSelf(addr string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.seeds, addr)
+	for _, p := range m.peers {
+		if p.good == addr {
+			p.good = ""
+		}
+		p.seen = slices.DeleteFunc(p.seen, func(a string) bool { return a == addr })
+	}
+	m.changed(slow)
+}
+
+// sendCards tells l where everybody known can be found. Called with the lock held.
+func (m *Mesh) sendCards(l *link) {
+	var c cards
+	size := 1
+	flush := func() {
+		if len(c.cards) > 0 {
+			l.out.send(c)
+		}
+		c, size = cards{}, 1
+	}
+	for _, p := range m.peers {
+		if p.card == nil || p.node == l.node {
+			continue
+		}
+		if size+2+len(p.card.raw) > maxControl || len(c.cards) == 255 {
+			flush()
+		}
+		c.cards = append(c.cards, p.card.raw)
+		size += 2 + len(p.card.raw)
+	}
+	flush()
+}
+
+// learnCards takes cards another node passed on.
+func (m *Mesh) learnCards(raw [][]byte, from *link) {
+	for _, r := range raw {
+		m.mu.Lock()
+		m.learnCard(r, from)
+		m.mu.Unlock()
+	}
+}
+
+// learnCard keeps the newest card of a node and passes it on. from is the link it
+// came over, nil when it is the node's own. Called with the lock held.
+func (m *Mesh) learnCard(raw []byte, from *link) {
+	if m.knownCards[string(raw)] {
+		return
+	}
+	c, err := parseCard(raw, m.keys.Deployment(), m.creds.root)
+	if err != nil {
+		return
+	}
+	id := c.cert.ID()
+	if id == m.self {
+		m.outdo(c.stamp)
+		return
+	}
+	if m.peers[id] == nil && len(m.peers) >= maxPeers {
+		return
+	}
+	p := m.peerFor(id)
+	if p.card != nil && p.card.stamp >= c.stamp {
+		return
+	}
+	if p.card != nil {
+		delete(m.knownCards, string(p.card.raw))
+	}
+	p.card = &c
+	m.knownCards[string(c.raw)] = true
+	if p.cert == nil {
+		cert := c.cert
+		p.cert = &cert
+	}
+	if len(p.links) == 0 {
+		p.dial.now()
+		m.poke()
+	}
+	for _, l := range m.links {
+		if l != from && l.node != id {
+			l.out.send(cards{[][]byte{c.raw}})
+		}
+	}
+	m.changed(soon)
+}
+
+// seenAddress is where a connection came from, with the port its node listens on.
+func seenAddress(from net.Addr, port uint16) string {
+	t, ok := from.(*net.TCPAddr)
+	if !ok || port == 0 {
+		return ""
+	}
+	a := net.JoinHostPort(t.IP.String(), strconv.Itoa(int(port)))
+	if !validAddress(a) {
+		return ""
+	}
+	return a
+}

@@ -1,0 +1,299 @@
+//go:build firstlight
+
+package mesh
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// Records is the journal as the mesh needs it; *oplog.Log is one. All methods
+// are called from several goroutines at once.
+type Records interface {
+	Own() oplog.LogID
+	Heads() []oplog.Head
+	HashAt(log oplog.LogID, seq uint64) ([32]byte, bool)
+	Range(log oplog.LogID, after uint64, maxOps, maxBytes int) (batch []byte, last uint64, err error)
+	Merge(ctx context.Context, batches ...[]byte) (oplog.MergeResult, error)
+	Watch() (notify <-chan struct{}, stop func())
+}
+
+// Keys is this node's identity as the mesh needs it; *identity.Vault is one.
+type Keys interface {
+	Deployment() [16]byte
+	Root() ed25519.PublicKey
+	Cert() identity.NodeCert
+	NodeID() identity.NodeID
+	Signer() crypto.Signer
+	GossipKey() [32]byte
+	Invite(ttl time.Duration, addrs []string) (identity.Invitation, error)
+	Admit(request []byte) (reply []byte, cert identity.NodeCert, err error)
+}
+
+// Book is the register of nodes as the mesh needs it; *identity.Desk is one.
+type Book interface {
+	Enrolled(ctx context.Context, cert identity.NodeCert) error
+	Nodes() ([]identity.Node, error)
+}
+
+// Config is what a mesh is made of. Vault, Log, Desk, Clock and Dir are needed;
+// a mesh never closes any of them.
+type Config struct {
+	Vault     Keys
+	Log       Records
+	Desk      Book
+	Clock     clock.Clock  // has to run: connections live by deadlines read from it
+	Logger    *slog.Logger // nil discards
+	Listen    string       // host:port for TCP and UDP alike, such as ":7946"; port 0 picks a free one
+	Advertise string       // host or host:port to tell other nodes; empty tells every address of this machine
+	Dir       string       // folder of peers.json
+}
+
+// Mesh is this node among the others. All methods are safe for concurrent use.
+type Mesh struct {
+	keys      Keys
+	records   Records
+	book      Book
+	clock     clock.Clock
+	log       *slog.Logger
+	quiet     *quiet
+	dir       string
+	advertise string
+
+	self        identity.NodeID
+	incarnation [16]byte // random per start
+	start       time.Time
+	creds       *credentials
+	tcp         net.Listener
+	udp         *net.UDPConn
+	transport   *transport
+	gate        *gate
+	joinRate    *rate
+	ctx         context.Context
+	cancel      context.CancelFunc
+	healNow     chan struct{}
+	dialling    chan struct{} // slots
+	serving     chan struct{}
+	joins       chan struct{}
+	refreshing  sync.Mutex // one reader of Heads at a time, so that mine never goes back
+
+	wordsMu sync.Mutex
+	wordsOf map[identity.NodeID][]string
+
+	tasks    sync.WaitGroup
+	tasksMu  sync.Mutex // guards tasksEnd and adding to tasks
+	tasksEnd bool
+
+	mu         sync.Mutex // guards the rest; never held while waiting for disk, network or memberlist
+	closing    bool
+	gossip     *gossip
+	own        oplog.LogID
+	mine       map[oplog.LogID]oplog.Head // durable heads as last read
+	peers      map[identity.NodeID]*peer
+	seeds      map[string]*dial
+	knownCards map[string]bool
+	card       card
+	stamp      uint64
+	links      []*link
+	born       uint64
+	claims     map[oplog.LogID]*link // who is asked for a log
+	pulling    int
+	pauseTo    time.Time
+	relayDue   bool
+	rumours    map[oplog.LogID]uint64
+	nextLook   time.Duration
+	forks      []oplog.Fork
+	refusals   int
+	refused    []Refusal
+	saveAt     time.Duration
+}
+
+// Start listens, looks for every node known from before, and exchanges records
+// until Close. ctx only bounds the start. Faults: Conflict
+// "fault.mesh.port_taken", Invalid "fault.mesh.bad_address", Internal
+// "fault.mesh.no_gossip_key", Internal "fault.mesh.cannot_start".
+func Start(ctx context.Context, c Config) (*Mesh, error) {
+	if c.Vault.GossipKey() == [32]byte{} {
+		return nil, fault.New(fault.Internal, "fault.mesh.no_gossip_key") // memberlist would go on in the clear
+	}
+	m, err := newMesh(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.begin(ctx); err != nil {
+		_ = m.Close()
+		var f *fault.Error
+		if errors.As(err, &f) {
+			return nil, err
+		}
+		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
+	}
+	return m, nil
+}
+
+func newMesh(c Config) (*Mesh, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Advertise != "" && !validAddress(c.Advertise) && !validAddress(net.JoinHostPort(c.Advertise, "1")) {
+		return nil, fault.New(fault.Invalid, "fault.mesh.bad_address", "Address", c.Advertise)
+	}
+	m := &Mesh{
+		keys: c.Vault, records: c.Log, book: c.Desk, clock: c.Clock, log: c.Logger, quiet: newQuiet(c.Logger, c.Clock),
+		dir: c.Dir, advertise: c.Advertise, self: c.Vault.NodeID(), start: c.Clock.Now(),
+		gate: newGate(), joinRate: &rate{from: map[string]time.Duration{}},
+		healNow: make(chan struct{}, 1), dialling: make(chan struct{}, maxDials),
+		serving: make(chan struct{}, maxServes), joins: make(chan struct{}, maxJoins),
+		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
+		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
+		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{},
+	}
+	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
+	var err error
+	if m.creds, err = newCredentials(m.keys); err != nil {
+		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
+	}
+	if m.tcp, m.udp, err = listenBoth(c.Listen); err != nil {
+		return nil, err
+	}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.transport = newTransport(m)
+	return m, nil
+}
+
+// begin brings the parts up in the order they need each other.
+func (m *Mesh) begin(ctx context.Context) error {
+	m.mu.Lock()
+	m.load()
+	m.mu.Unlock()
+	if err := m.readvertise(); err != nil {
+		return err
+	}
+	notify, stop := m.records.Watch()
+	m.refresh()
+	m.goDo(m.packetLoop)
+	g, err := startGossip(m)
+	if err != nil {
+		stop()
+		return err
+	}
+	m.mu.Lock()
+	m.gossip = g
+	m.mu.Unlock()
+	m.goDo(func() { defer stop(); m.watchLoop(notify) })
+	m.goDo(m.acceptLoop)
+	m.goDo(m.healLoop)
+	m.goDo(m.keepLoop)
+	m.log.Info("mesh listens", "address", m.tcp.Addr().String(), "node", m.self)
+	return ctx.Err()
+}
+
+// keepLoop does what has to be done from time to time.
+func (m *Mesh) keepLoop() {
+	var lazy, rejoin time.Duration
+	for m.sleep(time.Second) {
+		now := m.elapsed()
+		m.mu.Lock()
+		m.stuck(m.clock.Now())
+		m.schedule()
+		if now-lazy >= lazyEvery {
+			lazy = now
+			m.tellAll()
+		}
+		m.mu.Unlock()
+		if now-rejoin >= rejoinEvery {
+			rejoin = now
+			m.gossip.rejoin()
+			if err := m.readvertise(); err != nil {
+				m.quiet.warn("mesh cannot sign its card", "err", err)
+			}
+		}
+		m.save(false)
+	}
+}
+
+// Addr is the host:port that is listened on, for TCP and UDP; the host may be
+// unspecified.
+func (m *Mesh) Addr() string { return m.tcp.Addr().String() }
+
+// Node is this node's id.
+func (m *Mesh) Node() oplog.ID { return m.self }
+
+// Close ends every connection, writes down where the others were, and returns
+// when nothing of the mesh runs any more, within two seconds on a healthy
+// machine. Calling it again does nothing.
+func (m *Mesh) Close() error {
+	m.mu.Lock()
+	if m.closing {
+		m.mu.Unlock()
+		return nil
+	}
+	m.closing = true
+	g := m.gossip
+	m.mu.Unlock()
+	var errs []error
+	if g != nil {
+		_ = g.list.Leave(leaveTime) // nobody there to hear it is no failure
+	}
+	m.tasksMu.Lock()
+	m.tasksEnd = true
+	m.tasksMu.Unlock()
+	m.cancel()
+	errs = append(errs, m.tcp.Close())
+	if g != nil {
+		errs = append(errs, g.list.Shutdown())
+	}
+	if err := m.udp.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		errs = append(errs, err)
+	}
+	m.tasks.Wait()
+	m.save(true)
+	return errors.Join(errs...)
+}
+
+// goDo runs f unless the mesh is closing; Close waits for it.
+func (m *Mesh) goDo(f func()) bool {
+	m.tasksMu.Lock()
+	defer m.tasksMu.Unlock()
+	if m.tasksEnd {
+		return false
+	}
+	m.tasks.Go(f)
+	return true
+}
+
+// elapsed is the time since Start, whatever is done to the wall clock.
+func (m *Mesh) elapsed() time.Duration { return m.clock.Now().Sub(m.start) }
+
+// hello is our greeting.
+func (m *Mesh) hello() hello {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := hello{proto: protocol, incarnation: m.incarnation, own: m.own, card: m.card.raw}
+	// The port that goes with the address a connection is seen to come from.
+	if len(m.card.addrs) > 0 {
+		if _, port, err := net.SplitHostPort(m.card.addrs[0]); err == nil {
+			n, _ := strconv.ParseUint(port, 10, 16)
+			h.port = uint16(n)
+		}
+	}
+	return h
+}
+
+// dialTCP opens a plain connection.
+func (m *Mesh) dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+	return (&net.Dialer{KeepAlive: -1}).DialContext(ctx, "tcp", addr) // the exchange pings by itself
+}

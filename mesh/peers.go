@@ -1,0 +1,321 @@
+//go:build firstlight
+
+package mesh
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// States of a Peer.
+const (
+	Connected = "connected" // records can be exchanged right now
+	Away      = "away"
+)
+
+// Peer is another node as seen from here.
+type Peer struct {
+	Node        oplog.ID
+	Number      uint16
+	Site        string    // from the register of nodes; empty until it was named
+	State       string    // Connected or Away
+	LastContact time.Time // zero when there never was one
+	Behind      uint64    // ops here that it is not known to hold
+	Ahead       uint64    // ops it announced that are not here yet
+	Addrs       []string  // where it is looked for, the likeliest first
+	Confirmed   bool      // somebody compared the five words
+	BytesIn     uint64    // received on exchange connections since Start, TLS included
+	BytesOut    uint64
+	Words       []string // the five words both screens show
+}
+
+// held is what a peer last said of one log.
+type held struct {
+	seq    uint64
+	hash   [16]byte
+	forked bool // contradicts what is held here, so it counts as nothing
+}
+
+// peer is what is known of one node. Guarded by Mesh.mu.
+type peer struct {
+	node    identity.NodeID
+	cert    *identity.NodeCert
+	card    *card
+	good    string   // the address that answered last
+	seen    []string // addresses its connections came from, with its port
+	held    map[oplog.LogID]held
+	last    time.Time
+	in, out uint64 // of links that ended
+	links   []*link
+	dial    dial
+}
+
+// addrs lists where to look for the node, the likeliest first.
+func (p *peer) addrs() []string {
+	var out []string
+	add := func(a string) {
+		if a != "" && !slices.Contains(out, a) && len(out) < maxAddresses {
+			out = append(out, a)
+		}
+	}
+	add(p.good)
+	if p.card != nil {
+		for _, a := range p.card.addrs {
+			add(a)
+		}
+	}
+	for _, a := range p.seen {
+		add(a)
+	}
+	return out
+}
+
+// saw remembers an address, the newest first, four at most.
+func (p *peer) saw(addr string) bool {
+	if addr == "" || slices.Contains(p.seen, addr) {
+		return false
+	}
+	p.seen = append([]string{addr}, p.seen...)
+	if len(p.seen) > 4 {
+		p.seen = p.seen[:4]
+	}
+	return true
+}
+
+// gaps counts what the peer lacks and what it has that is missing here.
+func (p *peer) gaps(mine map[oplog.LogID]oplog.Head) (behind, ahead uint64) {
+	for log, h := range mine {
+		if k := p.held[log]; k.forked {
+			behind += h.Seq
+		} else if k.seq < h.Seq {
+			behind += h.Seq - k.seq
+		}
+	}
+	for log, k := range p.held {
+		if s := mine[log].Seq; k.seq > s {
+			ahead += k.seq - s
+		}
+	}
+	return behind, ahead
+}
+
+// Peers lists every other node known, by number: those of the register of nodes
+// and those met on the network. Safe for concurrent use; the result is the
+// caller's.
+func (m *Mesh) Peers() []Peer {
+	nodes, err := m.book.Nodes()
+	if err != nil {
+		m.quiet.warn("mesh cannot read the register of nodes", "err", err)
+	}
+	out := map[identity.NodeID]*Peer{}
+	keys := map[identity.NodeID][32]byte{}
+	for _, n := range nodes {
+		if n.ID == m.self {
+			continue
+		}
+		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed}
+		keys[n.ID] = n.Cert.Public
+	}
+	m.mu.Lock()
+	for id, p := range m.peers {
+		e := out[id]
+		if e == nil {
+			e = &Peer{Node: id, State: Away}
+			out[id] = e
+		}
+		if p.cert != nil {
+			e.Number, keys[id] = p.cert.Number, p.cert.Public
+		}
+		m.describe(e, p)
+	}
+	for id, e := range out {
+		if m.peers[id] == nil {
+			for _, h := range m.mine {
+				e.Behind += h.Seq
+			}
+		}
+	}
+	m.mu.Unlock()
+	list := make([]Peer, 0, len(out))
+	for id, e := range out {
+		e.Words = m.words(id, keys[id])
+		list = append(list, *e)
+	}
+	slices.SortFunc(list, func(a, b Peer) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(string(a.Node[:]), string(b.Node[:])))
+	})
+	return list
+}
+
+// describe fills in what the network knows. Called with the lock held.
+func (m *Mesh) describe(e *Peer, p *peer) {
+	e.LastContact, e.Addrs = p.last, p.addrs()
+	e.Behind, e.Ahead = p.gaps(m.mine)
+	e.BytesIn, e.BytesOut = p.in, p.out
+	for _, l := range p.links {
+		e.State, e.LastContact = Connected, m.clock.Now()
+		e.BytesIn += l.raw.in.Load()
+		e.BytesOut += l.raw.out.Load()
+	}
+}
+
+// words are the five words for one peer; they never change, so they are worked
+// out once.
+func (m *Mesh) words(id identity.NodeID, key [32]byte) []string {
+	if key == [32]byte{} {
+		return nil
+	}
+	m.wordsMu.Lock()
+	defer m.wordsMu.Unlock()
+	w, ok := m.wordsOf[id]
+	if !ok {
+		w = identity.CompareWords(identity.DeploymentID(m.keys.Deployment()), m.keys.Cert().Public, key)
+		m.wordsOf[id] = w
+	}
+	return slices.Clone(w)
+}
+
+// OnlyHere counts the ops held here, of all logs, that no other node is known to
+// hold durably. Absent nodes count with what they last said.
+func (m *Mesh) OnlyHere() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var n uint64
+	for log, h := range m.mine {
+		var best uint64
+		for _, p := range m.peers {
+			if k := p.held[log]; !k.forked {
+				best = max(best, min(k.seq, h.Seq))
+			}
+		}
+		n += h.Seq - best
+	}
+	return n
+}
+
+// Holders says for every log held here which nodes, this one included, are known
+// to hold all of it that is held here.
+func (m *Mesh) Holders() map[oplog.LogID][]oplog.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make(map[oplog.LogID][]oplog.ID, len(m.mine))
+	for log, h := range m.mine {
+		ids := []oplog.ID{m.self}
+		for id, p := range m.peers {
+			if k := p.held[log]; !k.forked && k.seq >= h.Seq {
+				ids = append(ids, id)
+			}
+		}
+		slices.SortFunc(ids, func(a, b oplog.ID) int { return cmp.Compare(string(a[:]), string(b[:])) })
+		out[log] = ids
+	}
+	return out
+}
+
+// Forks are the logs found with two histories since Start; HashB is the first 16
+// bytes of the other side's hash when only its head is known.
+func (m *Mesh) Forks() []oplog.Fork {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.forks)
+}
+
+// attach makes a greeted link part of the mesh; false when it is not wanted.
+func (m *Mesh) attach(l *link) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.peerFor(l.node)
+	if m.closing || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
+		return false
+	}
+	m.born++
+	l.born, l.peer = m.born, p
+	for _, o := range p.links {
+		if o.hello.incarnation != l.hello.incarnation {
+			o.cancel() // the node was restarted: its old connections are dead
+		}
+	}
+	cert := l.cert
+	p.cert = &cert
+	p.last = m.clock.Now()
+	l.lastIn.Store(int64(m.elapsed()))
+	p.links = append(p.links, l)
+	m.links = append(m.links, l)
+	if l.dialled != "" {
+		p.good = l.dialled
+	} else if a := seenAddress(l.conn.RemoteAddr(), l.hello.port); a != "" {
+		p.saw(a)
+	}
+	p.dial.connected(m.clock.Now())
+	delete(m.seeds, l.dialled)
+	l.attached = true
+	m.learnCard(l.hello.card, nil)
+	m.sendVector(l)
+	m.sendCards(l)
+	m.changed(soon)
+	m.log.Debug("mesh link", "node", l.node, "dialled", l.dialled)
+	if m.gossip != nil {
+		m.gossip.linked(l)
+	}
+	return true
+}
+
+// detach forgets a link that ended.
+func (m *Mesh) detach(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.release(l)
+	p := l.peer
+	drop := func(s []*link) []*link {
+		return slices.DeleteFunc(slices.Clone(s), func(o *link) bool { return o == l })
+	}
+	p.links, m.links = drop(p.links), drop(m.links)
+	p.in += l.raw.in.Load()
+	p.out += l.raw.out.Load()
+	p.last = m.clock.Now()
+	if m.gossip != nil {
+		m.gossip.unlinked(l)
+	}
+	if len(p.links) == 0 {
+		p.dial.lost(m.clock.Now())
+		m.poke()
+	}
+	m.changed(slow)
+	m.schedule()
+}
+
+// alive is called for every frame that arrives. Between two links to one peer the
+// one dialled by the lower id is kept, then the newer, as soon as it works.
+func (m *Mesh) alive(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := l.peer
+	p.last = m.clock.Now()
+	if len(p.links) < 2 {
+		return
+	}
+	for _, o := range p.links {
+		if o != l && (o.low && !l.low || o.low == l.low && o.born > l.born) {
+			return
+		}
+	}
+	for _, o := range p.links {
+		if o != l {
+			o.cancel()
+		}
+	}
+}
+
+// peerFor finds or makes a peer. Called with the lock held.
+func (m *Mesh) peerFor(id identity.NodeID) *peer {
+	p := m.peers[id]
+	if p == nil {
+		p = &peer{node: id, held: map[oplog.LogID]held{}}
+		m.peers[id] = p
+	}
+	return p
+}

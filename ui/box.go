@@ -1,0 +1,111 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"context"
+	"time"
+
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/appliance/station"
+)
+
+// States of a box, as Box.State and GET /healthz say them.
+const (
+	stateNew      = "new"       // nothing was started here yet
+	stateLocked   = "locked"    // there is a site, and nobody has opened it since the start
+	stateOpen     = "open"      // it works
+	stateReadOnly = "read-only" // it reads, but can no longer save
+)
+
+// Box is the machine the pages and calls are about, in whatever state it is. The
+// program's main package implements it. All methods are safe for concurrent use.
+type Box interface {
+	// State is new, locked, open or read-only.
+	State() string
+	// Site says which post this is; zero where the state does not let it be known.
+	Site() SiteInfo
+	// Desks is nil unless the box is open or read-only.
+	Desks() *station.Station
+	// Watch signals at least once after every change of the journal, until stop is
+	// called. The channel is nil while the box is not open.
+	Watch() (changes <-chan struct{}, stop func())
+
+	// Unlock opens a locked box with any of its passphrases. Faults: Denied for a
+	// wrong one.
+	Unlock(ctx context.Context, passphrase []byte) error
+	// CheckClaim looks at a claim code without using it up. Faults: Denied for a
+	// wrong one, Gone for one that is used up.
+	CheckClaim(code string) error
+	// StartSite starts a new operation here and uses up the claim code.
+	StartSite(ctx context.Context, s StartSite) (Started, error)
+	// JoinSite enrols this box by an invitation and uses up the claim code.
+	JoinSite(ctx context.Context, j JoinSite) (Started, error)
+	// Practise opens a throw-away site full of made-up people.
+	Practise(ctx context.Context, claim string) (Started, error)
+
+	// Invite makes a one-use code for one other node.
+	Invite(ctx context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error)
+	// Confirm records that somebody compared the five words with another node's.
+	Confirm(ctx context.Context, a staff.Actor, node string) error
+	// Status is what the node says about itself, in every state.
+	Status(ctx context.Context) (control.Status, error)
+	// Holdings says of every log how far it is held here, and which other nodes are
+	// known to hold all of that; empty while the box is not open.
+	Holdings(ctx context.Context) ([]Holding, error)
+	// Check re-reads everything that is stored. Faults: Locked.
+	Check(ctx context.Context) (control.Check, error)
+
+	// CA is what a phone needs to trust this box's pages.
+	CA() CAInfo
+	// Addresses are the HTTPS addresses phones in the network can open, best first,
+	// such as "https://10.42.0.1:8443/".
+	Addresses() []string
+}
+
+// SiteInfo says which post of which operation this is.
+type SiteInfo struct {
+	Deployment   string // name of the operation
+	Site         string // name of the place
+	Node         string // id of this node
+	Number       uint16 // short number of this node, printed in cards
+	Practice     bool   // a throw-away site of made-up people
+	DeploymentID string
+	RootOnBox    bool // the root key was not written out yet
+	Confirmed    bool // somebody compared this node's five words
+	CanInvite    bool // the issuer lives here
+}
+
+// StartSite is what the first page asks for a new operation.
+type StartSite struct {
+	Claim, Deployment, Site, Lead string
+}
+
+// JoinSite is what the first page asks for joining one.
+type JoinSite struct {
+	Claim, Code, Site, Lead string
+}
+
+// Started is the answer to both.
+type Started struct {
+	Words   []string      // the five words to write down: the lead's passphrase, and what opens the box; shown once
+	Session staff.Session // the lead, signed in
+	Compare []string      // the five words both screens show, after a join
+}
+
+// Holding is how far one log is held here.
+type Holding struct {
+	Log     string   // log id
+	Node    string   // the node that writes it; empty when its certificate is not here yet
+	Seq     uint64   // its last op held here
+	Head    string   // hash of that op's header, hexadecimal
+	Holders []string // other nodes known to hold it as far as this one
+}
+
+// CAInfo is the box's own certificate authority for its pages.
+type CAInfo struct {
+	PEM         []byte
+	Fingerprint string   // SHA-256 of the certificate, hexadecimal
+	Words       []string // the same as five words, to compare with the box's label
+}

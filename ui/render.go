@@ -1,0 +1,385 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/ui/locale"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// pages are the parsed templates and the assets they point to. Nothing in it
+// changes after newPages; safe for concurrent use.
+type pages struct {
+	set    map[string]*template.Template // by page name, such as "people/person"
+	assets assets
+	gzips  sync.Pool // of *gzip.Writer: one is 800 KB, too much to make for every page
+}
+
+// pageNames are the pages there are, one file templates/<name>.html each.
+// newPages fails when this list and the folder differ, so that a page can be
+// neither forgotten nor left behind.
+func pageNames() []string {
+	return []string{
+		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words",
+		"entry/unlock", "entry/signin", "entry/welcome",
+		"home/home", "home/error",
+		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member",
+		"cards/card", "cards/sheet",
+		"verify/verify", "verify/result",
+		"mesh/mesh", "mesh/invite",
+		"staff/staff",
+		"help/index", "help/topic",
+	}
+}
+
+// newPages parses every page once, each with the layout and the shared parts.
+func newPages() (*pages, error) {
+	a, err := loadAssets(staticFiles)
+	if err != nil {
+		return nil, err
+	}
+	p := &pages{set: map[string]*template.Template{}, assets: a}
+	base, err := template.New("base").Funcs(p.funcs()).ParseFS(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	left := map[string]bool{}
+	found, err := fs.Glob(templateFiles, "templates/*/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
+		left[strings.TrimSuffix(strings.TrimPrefix(f, "templates/"), ".html")] = true
+	}
+	for _, name := range pageNames() {
+		if !left[name] {
+			return nil, fmt.Errorf("the page %s has no template", name)
+		}
+		delete(left, name)
+		t, err := base.Clone()
+		if err != nil {
+			return nil, err
+		}
+		if p.set[name], err = t.ParseFS(templateFiles, "templates/"+name+".html"); err != nil {
+			return nil, err
+		}
+	}
+	for name := range left {
+		return nil, fmt.Errorf("the template %s belongs to no page", name)
+	}
+	return p, nil
+}
+
+func (p *pages) funcs() template.FuncMap {
+	return template.FuncMap{
+		"icon": icon, "mark": mark, "shape": shape,
+		"asset": func(name string) (string, error) {
+			if a := p.assets[name]; a != nil {
+				return a.url, nil
+			}
+			return "", fmt.Errorf("no asset %s", name)
+		},
+		"add": func(a, b int) int { return a + b },
+	}
+}
+
+// view is what every template gets: the frame around the page and, as D, the
+// page's own model. Templates only read it.
+type view struct {
+	Lang     locale.Language
+	Page     string // "people/person"
+	Path     string // of the request, for the language switch
+	State    string // of the box: new, locked, open or read-only
+	Site     SiteInfo
+	User     string // who is signed in; empty when nobody
+	CSRF     string
+	Nav      []navItem
+	Alarms   int  // things on the home page that want a lead's eye
+	Practice bool // made-up people only, gone at the next start
+	Open     bool // the box holds records: the practice-data banner applies
+	NoSwitch bool // the language switch would lose what is shown only once
+	Form     *form
+	Now      time.Time
+	D        any
+}
+
+// navItem is one of the main places.
+type navItem struct {
+	Path, Key, Icon string
+	Alt             string // with Alt, the letter that opens it
+	Here            bool
+}
+
+// T is the sentence for key in the page's language; args alternate names and
+// values. Text values are isolated (Unicode FSI and PDI), so that an Arabic name
+// in an English sentence, or the other way round, cannot reorder it.
+func (v *view) T(key string, args ...any) string { return sentence(v.Lang, key, args) }
+
+// isolates keep a value's direction to itself (UAX 9, 2.4).
+const (
+	firstStrongIsolate = "\u2068"
+	popIsolate         = "\u2069"
+)
+
+func sentence(lang locale.Language, key string, args []any) string {
+	if len(args) == 0 {
+		return lang.Text(key, nil)
+	}
+	m := make(map[string]any, len(args)/2)
+	for i := 0; i+1 < len(args); i += 2 {
+		m[fmt.Sprint(args[i])] = isolated(args[i+1])
+	}
+	return lang.Text(key, m)
+}
+
+func isolated(value any) any {
+	if s, ok := value.(string); ok {
+		return firstStrongIsolate + s + popIsolate
+	}
+	return value
+}
+
+// faultText is the sentence of a fault, and faultHint what to do now; the hint is
+// empty when the fault has none.
+func (v *view) faultText(f *fault.Error) string { return faultSentence(v.Lang, f.Key, f.Args) }
+
+func (v *view) faultHint(f *fault.Error) string {
+	if key := f.Key + ".hint"; v.Lang.Has(key) {
+		return faultSentence(v.Lang, key, f.Args)
+	}
+	return ""
+}
+
+// faultSentence says a fault's key. A key nobody translated is a mistake of ours:
+// the person reads the sentence for such mistakes and never a key.
+func faultSentence(lang locale.Language, key string, args map[string]any) string {
+	if !lang.Has(key) {
+		return lang.Text("fault.internal", nil)
+	}
+	safe := make(map[string]any, len(args))
+	for k, a := range args {
+		safe[k] = isolated(a)
+	}
+	return lang.Text(key, safe)
+}
+
+// Can tells whether a nav place is offered; templates use it for links inside pages.
+func (v *view) Can(path string) bool {
+	return slices.ContainsFunc(v.Nav, func(n navItem) bool { return n.Path == path })
+}
+
+// Languages are the self-names for the switch.
+func (v *view) Languages() []locale.Named { return locale.Languages() }
+
+// SwitchTo is the address that changes the language and comes back here.
+func (v *view) SwitchTo(tag string) string {
+	return "/lang/" + tag + "?to=" + url.QueryEscape(v.Path)
+}
+
+// When writes a moment for people: date and time of this box, in Latin digits. An
+// unknown moment is said in words.
+func (v *view) When(t time.Time) string {
+	if t.IsZero() || t.Year() < 2000 {
+		return v.T("time.unknown")
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+// Stamp is a moment for machines, as the datetime attribute wants it.
+func (v *view) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Ago says roughly how long ago t was. A clock that went back says "just now".
+func (v *view) Ago(t time.Time) string {
+	if t.IsZero() {
+		return v.T("time.never")
+	}
+	switch d := v.Now.Sub(t); {
+	case d < time.Minute:
+		return v.T("time.now")
+	case d < time.Hour:
+		return v.T("time.minutes", "Count", int(d/time.Minute))
+	case d < 48*time.Hour:
+		return v.T("time.hours", "Count", int(d/time.Hour))
+	default:
+		return v.T("time.days", "Count", int(d/(24*time.Hour)))
+	}
+}
+
+// Label is the word for a code of a list, such as registration.sex and "female". A
+// code without a word of its own is shown as it was written.
+func (v *view) Label(list, code string) string {
+	if key := list + "." + code; v.Lang.Has(key) {
+		return v.Lang.Text(key, nil)
+	}
+	return code
+}
+
+// render sends a whole page. data is the page's own model.
+func (v *visit) render(page string, data any) error {
+	return v.renderForm(page, data, nil)
+}
+
+// renderForm is render with a form that was sent and what is wrong with it.
+func (v *visit) renderForm(page string, data any, f *form) error {
+	html, err := v.s.pages.render(v.view(page, data, f))
+	if err != nil {
+		return fault.New(fault.Internal, "fault.internal").Wrap(err)
+	}
+	v.c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
+	v.c.Set(fiber.HeaderCacheControl, "no-store") // people's data stays out of every cache
+	v.c.Set(fiber.HeaderContentLanguage, v.lang.Tag())
+	v.c.Set(fiber.HeaderVary, fiber.HeaderAcceptEncoding)
+	if len(html) > gzipWorthwhile && takesGzip(v.c.Get(fiber.HeaderAcceptEncoding)) {
+		v.c.Set(fiber.HeaderContentEncoding, "gzip")
+		return v.c.Send(v.s.pages.squeeze(html))
+	}
+	return v.c.Send(html)
+}
+
+// gzipWorthwhile: below one packet nothing gets faster.
+const gzipWorthwhile = 1200
+
+// squeeze compresses a page. That a page holds a secret (the form key) beside what
+// was typed is safe to compress because the session cookie is SameSite: nobody
+// else's page can make the browser ask for it again and again.
+func (p *pages) squeeze(html []byte) []byte {
+	var b bytes.Buffer
+	w, ok := p.gzips.Get().(*gzip.Writer)
+	if !ok {
+		w = gzip.NewWriter(nil)
+	}
+	w.Reset(&b)
+	_, _ = w.Write(html)
+	_ = w.Close()
+	p.gzips.Put(w)
+	return b.Bytes()
+}
+
+// render runs a template into memory first, so that a mistake in it never leaves
+// half a page.
+func (p *pages) render(data *view) ([]byte, error) {
+	t := p.set[data.Page]
+	if t == nil {
+		return nil, fmt.Errorf("no page %s", data.Page)
+	}
+	if data.Form == nil {
+		data.Form = &form{}
+	}
+	data.Form.lang = data.Lang
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, "layout.html", data); err != nil {
+		return nil, fmt.Errorf("page %s: %w", data.Page, err)
+	}
+	return tidy(b.Bytes()), nil
+}
+
+// tidy drops the indentation and empty lines that template actions leave, which
+// on a long form are a third of the bytes. Lines are kept apart, so no two words
+// grow together; text areas keep their own lines because templates fill them on
+// one line with what was typed, and indentation there is rare and harmless.
+func tidy(html []byte) []byte {
+	out := make([]byte, 0, len(html))
+	inArea := false
+	for line := range bytes.SplitSeq(html, []byte("\n")) {
+		if inArea {
+			out = append(append(out, line...), '\n')
+		} else if line = bytes.TrimSpace(line); len(line) > 0 {
+			out = append(append(out, line...), '\n')
+		}
+		if open, shut := bytes.LastIndex(line, []byte("<textarea")), bytes.LastIndex(line, []byte("</textarea>")); open != shut {
+			inArea = open > shut
+		}
+	}
+	return out
+}
+
+// view builds the frame around a page.
+func (v *visit) view(page string, data any, f *form) *view {
+	site := v.s.config.Box.Site()
+	state := v.s.config.Box.State()
+	w := &view{
+		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
+		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data,
+	}
+	if v.c.Method() != fiber.MethodGet {
+		w.Path = backTo(w.Path)
+	}
+	w.CSRF = v.csrf()
+	if v.working() {
+		w.User = v.actor.Name
+		w.Nav = navFor(v.actor, w.Path)
+		w.Alarms = alarms(site)
+	}
+	return w
+}
+
+// backTo is the page a form lives on, for the language switch after a post.
+func backTo(p string) string {
+	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/disable", "/invite"} {
+		if strings.HasSuffix(p, tail) {
+			return path.Dir(p)
+		}
+	}
+	if p == "/people" {
+		return "/people/new"
+	}
+	return p
+}
+
+// alarms counts what a lead has to settle on this box.
+func alarms(s SiteInfo) int {
+	if s.Practice {
+		return 0
+	}
+	n := 0
+	if s.RootOnBox {
+		n++
+	}
+	if !s.Confirmed {
+		n++
+	}
+	return n
+}
+
+// pageError answers with a whole page that says what happened and what to do now.
+func (v *visit) pageError(f *fault.Error) error {
+	w := v.view("home/error", nil, nil)
+	w.D = errorPage{Status: f.Class.Status(), Text: w.faultText(f), Hint: w.faultHint(f), Class: string(f.Class)}
+	html, err := v.s.pages.render(w)
+	if err != nil {
+		return err
+	}
+	v.c.Status(f.Class.Status())
+	v.c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
+	v.c.Set(fiber.HeaderCacheControl, "no-store")
+	return v.c.Send(html)
+}
+
+// errorPage is the model of home/error.
+type errorPage struct {
+	Status     int
+	Text, Hint string
+	Class      string
+}
+
+// itoa is short for the many names that carry a row number.
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,106 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// surfaces is a set of surfaces.
+type surfaces uint
+
+func (s surfaces) has(x Surface) bool { return s&(1<<x) != 0 }
+
+// Where a route may be asked.
+const (
+	onWeb      = surfaces(1<<Loopback | 1<<Network) // pages
+	onPublic   = onWeb | surfaces(1<<Public)        // pages without anything personal
+	onAPI      = onWeb | surfaces(1<<Control)       // calls
+	onAll      = onPublic | surfaces(1<<Control)    // health
+	onOperator = surfaces(1 << Control)             // operator calls
+)
+
+// who says how somebody must have shown who they are.
+type who uint8
+
+const (
+	undeclared who = iota
+	anybody        // no sign-in
+	claimant       // whoever has the claim code, which the handler checks; only while the box is new
+	opener         // whoever has the words, which the handler checks; only while the box is locked
+	signed         // anybody with an account or a key; the box is open
+	allowed        // and whose role covers the action
+	operator       // the control socket, in every state
+)
+
+// policy is who may ask for a route, and in which state of the box. The zero
+// policy is refused by New, so that no route is open by oversight.
+type policy struct {
+	who    who
+	action staff.Action
+}
+
+// public is for what anybody may see in any state.
+func public() policy { return policy{who: anybody} }
+
+// claim is for the pages of the first run; the handler asks Box for the code.
+func claim() policy { return policy{who: claimant} }
+
+// unlock is for opening a locked box; the handler asks Box for the words.
+func unlock() policy { return policy{who: opener} }
+
+// signedIn is for everybody who works here.
+func signedIn() policy { return policy{who: signed} }
+
+// need is for those whose role covers the action. The desk asks again: this
+// keeps a page from being shown that could not be used.
+func need(a staff.Action) policy { return policy{who: allowed, action: a} }
+
+// byOperator is for the calls of the control socket.
+func byOperator() policy { return policy{who: operator} }
+
+// route is one thing that can be asked. A table of these is the only way to add
+// one: see routes.
+type route struct {
+	method string // GET, POST or PATCH; HEAD goes with GET
+	path   string // as Fiber writes it: /people/:id
+	policy policy
+	where  surfaces // zero: onWeb
+	limit  int      // bytes of the body; zero: bodyLimit
+	stream bool     // answers as long as the client listens
+	handle func(*visit) error
+}
+
+func (r *route) on() surfaces {
+	if r.where == 0 {
+		return onWeb
+	}
+	return r.where
+}
+
+// unsafe tells whether the method may change something (RFC 9110, section 9.2.1).
+func (r *route) unsafe() bool { return r.method != "GET" && r.method != "HEAD" }
+
+func checkRoutes(routes []route) error {
+	seen := map[string]bool{}
+	for _, r := range routes {
+		name := r.method + " " + r.path
+		switch {
+		case r.policy.who == undeclared || r.policy.who == allowed && r.policy.action == "":
+			return fmt.Errorf("ui: route %s has no policy", name)
+		case r.handle == nil || !strings.HasPrefix(r.path, "/"):
+			return fmt.Errorf("ui: route %s cannot be served", name)
+		case r.on().has(Public) && r.policy.who != anybody:
+			return fmt.Errorf("ui: route %s would take a sign-in over plain HTTP", name)
+		case (r.policy.who == operator) != (r.on() == onOperator):
+			return fmt.Errorf("ui: route %s is not on the operator's surface alone", name)
+		case seen[name]:
+			return fmt.Errorf("ui: route %s is there twice", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
