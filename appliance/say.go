@@ -56,8 +56,7 @@ type usageError struct{ fault *fault.Error }
 func (u *usageError) Error() string { return u.fault.Error() }
 func (u *usageError) Unwrap() error { return u.fault }
 
-// usage makes a usage error with a sentence of its own; verb names whose help
-// tells how it is written, "" for the program's.
+// usage makes a usage error with a sentence of its own.
 func usage(key string, args ...any) error {
 	return &usageError{fault.New(fault.Invalid, key, args...)}
 }

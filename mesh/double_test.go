@@ -132,6 +132,13 @@ func (b *book) Nodes() ([]identity.Node, error) {
 	return slices.Clone(b.nodes), nil
 }
 
+func (b *book) Refused(context.Context, error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused++
+	return nil
+}
+
 // memLog is a double of oplog.Log: hash chains in memory, without signatures.
 type memLog struct {
 	mu     sync.Mutex

@@ -5,6 +5,7 @@ package mesh
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
@@ -100,7 +101,7 @@ func (m *Mesh) admit(request []byte, host string) ([]byte, error) {
 	}
 	reply, cert, err := m.keys.Admit(request)
 	if err != nil {
-		m.refuse(fault.Of(err).Key, host)
+		m.refuse(err, host)
 		return nil, err
 	}
 	if err := m.book.Enrolled(m.ctx, cert); err != nil {
@@ -117,12 +118,13 @@ func (m *Mesh) admit(request []byte, host string) ([]byte, error) {
 
 // refusalBook is the part of identity.Desk that keeps refused invitations.
 type refusalBook interface {
-	RefusedInvitation(ctx context.Context) error
+	Refused(ctx context.Context, refusal error) error
 }
 
 // refuse remembers a refusal for status pages and, where the register of nodes
 // keeps such facts, there.
-func (m *Mesh) refuse(key, host string) {
+func (m *Mesh) refuse(refusal error, host string) {
+	key := fault.Of(refusal).Key
 	m.mu.Lock()
 	m.refusals++
 	m.refused = append(m.refused, Refusal{At: m.clock.Now(), Key: key, From: host})
@@ -132,7 +134,7 @@ func (m *Mesh) refuse(key, host string) {
 	m.mu.Unlock()
 	m.quiet.warn("mesh refused a join request", "key", key, "from", host)
 	if b, ok := m.book.(refusalBook); ok {
-		if err := b.RefusedInvitation(m.ctx); err != nil {
+		if err := b.Refused(m.ctx, refusal); err != nil {
 			m.quiet.warn("mesh could not record a refusal", "err", err)
 		}
 	}
@@ -233,6 +235,16 @@ func (r *rate) allow(host string, now time.Duration) bool {
 // Unavailable "fault.mesh.join_interrupted" when the answer was lost; a refusal
 // is the inviter's own fault (see identity.Vault.Admit).
 func Join(ctx context.Context, code identity.InvitationCode, a Applicant) (reply []byte, err error) {
+	return join(ctx, pinned{addrs: code.Addrs, pins: code.Pins}, a)
+}
+
+// pinned is where the inviter may be and how to know it.
+type pinned struct {
+	addrs []string
+	pins  func(ed25519.PublicKey) bool
+}
+
+func join(ctx context.Context, code pinned, a Applicant) (reply []byte, err error) {
 	c := clock.System()
 	conn, err := dialInviter(ctx, c, code)
 	if err != nil {
@@ -257,16 +269,16 @@ func Join(ctx context.Context, code identity.InvitationCode, a Applicant) (reply
 }
 
 // dialInviter connects to the first address that is the inviter.
-func dialInviter(ctx context.Context, c clock.Clock, code identity.InvitationCode) (*tls.Conn, error) {
+func dialInviter(ctx context.Context, c clock.Clock, code pinned) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTime)
 	defer cancel()
 	type result struct {
 		conn *tls.Conn
 		err  error
 	}
-	results := make(chan result, len(code.Addrs))
+	results := make(chan result, len(code.addrs))
 	started := 0
-	for _, addr := range code.Addrs {
+	for _, addr := range code.addrs {
 		if !validAddress(addr) || started >= maxAddresses {
 			continue
 		}
@@ -309,7 +321,7 @@ func dialInviter(ctx context.Context, c clock.Clock, code identity.InvitationCod
 }
 
 // dialPinned accepts only the key the code names.
-func dialPinned(ctx context.Context, addr string, code identity.InvitationCode) (*tls.Conn, error) {
+func dialPinned(ctx context.Context, addr string, code pinned) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
@@ -321,7 +333,7 @@ func dialPinned(ctx context.Context, addr string, code identity.InvitationCode) 
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection pins the key the code names
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			key, _, err := peerKey(cs)
-			if err != nil || !code.Pins(key) {
+			if err != nil || !code.pins(key) {
 				return errPeer
 			}
 			return nil

@@ -18,6 +18,7 @@ import (
 )
 
 func TestTwoNodesExchange(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	a.log.writeN(2500)
@@ -47,6 +48,7 @@ func TestTwoNodesExchange(t *testing.T) {
 }
 
 func TestThreeNodesMeetThroughOne(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	b := w.start(t, seeded(a.addr))
@@ -73,6 +75,7 @@ func TestThreeNodesMeetThroughOne(t *testing.T) {
 }
 
 func TestCutAndHeal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, ra := w.behind(t)
 	b, rb := w.behind(t, seeded(ra.addr()))
@@ -96,6 +99,7 @@ func TestCutAndHeal(t *testing.T) {
 }
 
 func TestOneDirectionIsEnough(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	b := w.start(t, seeded(a.addr), advertising("127.0.0.1:1")) // nobody can dial b
@@ -107,6 +111,7 @@ func TestOneDirectionIsEnough(t *testing.T) {
 }
 
 func TestMovedNodeIsFoundThroughAThird(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, ra := w.behind(t)
 	b := w.start(t, seeded(ra.addr()))
@@ -124,6 +129,7 @@ func TestMovedNodeIsFoundThroughAThird(t *testing.T) {
 }
 
 func TestPeersAreRemembered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	b := w.start(t, seeded(a.addr))
@@ -145,6 +151,7 @@ func TestPeersAreRemembered(t *testing.T) {
 }
 
 func TestWipedPeerGetsEverythingAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	b := w.start(t, seeded(a.addr))
@@ -157,6 +164,7 @@ func TestWipedPeerGetsEverythingAgain(t *testing.T) {
 }
 
 func TestOneSourceForOneLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	a.log.writeN(8000)
@@ -174,6 +182,7 @@ func TestOneSourceForOneLog(t *testing.T) {
 }
 
 func TestForkIsKeptInMindAndNotAskedForEver(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	other := oplog.LogID{7}
@@ -204,6 +213,7 @@ func TestForkIsKeptInMindAndNotAskedForEver(t *testing.T) {
 }
 
 func TestNodeThatCannotStoreWaits(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	a.log.writeN(3)
@@ -245,6 +255,7 @@ func TestCloseEndsEverything(t *testing.T) {
 }
 
 func TestPortTaken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	for listen, key := range map[string]string{a.mesh.Addr(): "fault.mesh.port_taken", "nonsense": "fault.mesh.bad_address"} {
@@ -256,6 +267,7 @@ func TestPortTaken(t *testing.T) {
 }
 
 func TestNoGossipKeyNoMesh(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.gossip = [32]byte{}
 	_, err := Start(context.Background(), Config{Vault: w.keys(), Log: newMemLog(), Desk: &book{}, Clock: clock.System(), Listen: "127.0.0.1:0", Dir: t.TempDir()})
@@ -265,6 +277,7 @@ func TestNoGossipKeyNoMesh(t *testing.T) {
 }
 
 func TestBrokenPeersFileIsPutAside(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	a.close()
@@ -278,6 +291,7 @@ func TestBrokenPeersFileIsPutAside(t *testing.T) {
 }
 
 func TestPeersFileIsPrivate(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := Remember(dir, "10.0.0.1:7946", "not an address"); err != nil {
 		t.Fatal(err)

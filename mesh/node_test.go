@@ -5,7 +5,6 @@ package mesh
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -251,5 +250,3 @@ func (w *world) behind(t testing.TB, opts ...nodeOption) (*node, *relay) {
 }
 
 func (n *node) String() string { return fmt.Sprint(n.keys.cert.Number) }
-
-var _ io.Reader = (*patient)(nil)

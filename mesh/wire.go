@@ -35,7 +35,7 @@ const (
 	protocol    = 1        // exchange protocol spoken here
 	headerSize  = 5        // kind and length
 	maxControl  = 64 << 10 // payload of every frame but OPS
-	maxOps      = 16 << 20 // payload of OPS: a single command stays whole, so a batch may exceed what was asked for
+	maxOps      = 4 << 20  // payload of OPS: a saved batch stays whole (1 MiB at most), so an answer may exceed what was asked for
 	maxAsks     = 16       // logs in one WANT
 	markSize    = 16 + 1 + 16
 	marksAFrame = 1024 // of at most 16+10+16 bytes: fits maxControl

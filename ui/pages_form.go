@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gofiber/fiber/v2"
-
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/ui/locale"
 )
@@ -27,20 +25,11 @@ type form struct {
 // newForm starts a form with values that are already known.
 func newForm() *form { return &form{values: map[string][]string{}, errors: map[string]string{}} }
 
-// sent reads the form as it was posted, multipart or urlencoded.
+// sent reads the form as it was posted.
 func (v *visit) sent() *form {
 	f := newForm()
-	v.c.Request().PostArgs().VisitAll(func(key, value []byte) {
-		f.values[string(key)] = append(f.values[string(key)], clean(string(value)))
-	})
-	if strings.HasPrefix(v.c.Get(fiber.HeaderContentType), fiber.MIMEMultipartForm) {
-		if m, err := v.c.MultipartForm(); err == nil {
-			for key, values := range m.Value {
-				for _, value := range values {
-					f.values[strings.Clone(key)] = append(f.values[strings.Clone(key)], clean(value))
-				}
-			}
-		}
+	for name := range v.fields {
+		f.values[name] = v.formAll(name)
 	}
 	return f
 }

@@ -324,7 +324,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 		w.Path = backTo(w.Path)
 	}
 	w.CSRF = v.csrf()
-	if v.working() {
+	if v.signedIn() {
 		w.User = v.actor.Name
 		w.Nav = navFor(v.actor, w.Path)
 		w.Alarms = alarms(site)

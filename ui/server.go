@@ -70,16 +70,17 @@ type Server struct {
 // Limits of what clients may send and hold. Times are in the Fiber configuration
 // of newApp.
 const (
-	bodyLimit    = 1 << 20  // of a form or a JSON document
-	photoLimit   = 12 << 20 // of the body of a photo; the photo itself may be a little less
-	importLimit  = 8 << 20  // of one part of a list
-	drainLimit   = 32 << 20 // read and thrown away, so that a client hears why it was refused
-	openingLine  = 8        // claims and unlocks in line; each takes a second of Argon2id
-	uploadLine   = 4        // large bodies at once: 48 MB at worst
-	concurrency  = 512      // connections of one surface
-	readTimeout  = 10 * time.Second
-	writeTimeout = 30 * time.Second
-	idleTimeout  = 30 * time.Second
+	bodyLimit     = 1 << 20  // of a form or a JSON document
+	strangerLimit = 64 << 10 // of a form from somebody who is not signed in
+	photoLimit    = 12 << 20 // of the body of a photo; the photo itself may be a little less
+	importLimit   = 8 << 20  // of one part of a list
+	drainLimit    = 32 << 20 // read and thrown away, so that a client hears why it was refused
+	openingLine   = 8        // claims and unlocks in line; each takes a second of Argon2id
+	uploadLine    = 4        // large bodies at once: 48 MB at worst
+	concurrency   = 512      // connections of one surface
+	readTimeout   = 10 * time.Second
+	writeTimeout  = 30 * time.Second
+	idleTimeout   = 30 * time.Second
 )
 
 // New checks the route table and readies the surfaces. It fails on a route

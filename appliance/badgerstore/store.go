@@ -3,10 +3,252 @@
 package badgerstore
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
 
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
-// Open opens or makes the view store in dir.
-func Open(dir string, key [32]byte, logger *slog.Logger) (oplog.Store, error) { return nil, nil }
+// formatMagic is written into the MANIFEST; a store of another layout is not opened.
+const formatMagic = 0x5750
+
+// Store is an open view store. It implements oplog.Store.
+type Store struct {
+	dir    string
+	key    [32]byte
+	logger *slog.Logger
+
+	mu sync.RWMutex // held for reading by every use of db; for writing while it is replaced
+	db *badger.DB
+}
+
+// Open opens or makes the view store in dir (mode 0700), encrypted under key. A
+// store that cannot be opened is deleted and made anew, empty. Faults: Conflict
+// "fault.oplog.in_use" when another process holds it, Unavailable
+// "fault.oplog.store" when no store can be made there.
+func Open(dir string, key [32]byte, logger *slog.Logger) (*Store, error) {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{dir: dir, key: key, logger: logger}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, errStore(err)
+	}
+	beheaded, err := s.beheaded()
+	if err != nil {
+		return nil, errStore(err)
+	}
+	if !beheaded {
+		if s.db, err = s.open(); err == nil {
+			return s, nil
+		}
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fault.New(fault.Conflict, "fault.oplog.in_use").Wrap(err)
+		}
+		if hopeless(err) {
+			return nil, errStore(err)
+		}
+	}
+	logger.Warn("the view store cannot be used and is made anew", "beheaded", beheaded, "err", err)
+	if err := s.wipe(); err != nil {
+		return nil, errStore(err)
+	}
+	if s.db, err = s.open(); err != nil {
+		return nil, errStore(err)
+	}
+	return s, nil
+}
+
+// hopeless failures would hit a fresh store as well, so nothing is deleted for them.
+func hopeless(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) ||
+		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EIO)
+}
+
+func errStore(err error) error {
+	var f *fault.Error
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	return fault.New(fault.Unavailable, "fault.oplog.store").Wrap(err)
+}
+
+func (s *Store) options() badger.Options {
+	return badger.DefaultOptions(s.dir).
+		WithSyncWrites(false).
+		WithCompression(options.None).
+		WithChecksumVerificationMode(options.OnTableRead).
+		WithVerifyValueChecksum(true).
+		WithMemTableSize(memTable).WithNumMemtables(2).
+		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).
+		WithBlockCacheSize(8 << 20).WithIndexCacheSize(16 << 20).
+		WithValueLogFileSize(16 << 20).WithValueThreshold(512 << 10).
+		WithNumCompactors(2).WithMetricsEnabled(false).WithDetectConflicts(false). // one writer: nothing can conflict
+		WithEncryptionKey(s.key[:]).WithEncryptionKeyRotationDuration(10 * 24 * time.Hour).
+		WithExternalMagic(formatMagic).WithLogger(quiet{s.logger})
+}
+
+// memTable is the size at which Badger writes a table out. 15% of it is what
+// one transaction may hold.
+const memTable = 8 << 20
+
+// open opens Badger; it panics on some damage, which is an error like others here.
+func (s *Store) open() (db *badger.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("badger panicked: %T", r)
+		}
+	}()
+	return badger.Open(s.options())
+}
+
+// beheaded reports tables without a MANIFEST that lists them. Its header alone
+// is 16 bytes long at most.
+func (s *Store) beheaded() (bool, error) {
+	tables, err := filepath.Glob(filepath.Join(s.dir, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		return false, err
+	}
+	st, err := os.Stat(filepath.Join(s.dir, badger.ManifestFilename))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return err == nil && st.Size() <= 16, err
+}
+
+// wipe deletes Badger's files, by name, and nothing else.
+func (s *Store) wipe() error {
+	for _, pattern := range []string{"*.sst", "*.mem", "*.vlog", "MANIFEST*", "KEYREGISTRY*", "DISCARD", "LOCK"} {
+		names, err := filepath.Glob(filepath.Join(s.dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err := os.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// DropAll closes the store, deletes its files and starts an empty one, so that
+// no table keeps what was dropped. It waits for readers.
+func (s *Store) DropAll() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.db.Close(); err != nil {
+		s.logger.Warn("closing the old view store", "err", err)
+	}
+	if err := s.wipe(); err != nil {
+		return errStore(err)
+	}
+	db, err := s.open()
+	if err != nil {
+		return errStore(err)
+	}
+	s.db = db
+	return nil
+}
+
+// Close writes out what is in memory and releases the folder.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errStore(s.db.Close())
+}
+
+// View runs fn on a snapshot.
+func (s *Store) View(fn func(oplog.StoreReader) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db.IsClosed() {
+		return fault.New(fault.Unavailable, "fault.oplog.closed")
+	}
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	return fn(reader{txn})
+}
+
+// Begin opens the writing transaction. It must not overlap a DropAll, which
+// the journal's single writer sees to.
+func (s *Store) Begin() (oplog.StoreTx, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.db.IsClosed() {
+		return nil, fault.New(fault.Unavailable, "fault.oplog.closed")
+	}
+	txn := s.db.NewTransaction(true)
+	return &tx{reader{txn}}, nil
+}
+
+type reader struct{ txn *badger.Txn }
+
+func (r reader) Get(key []byte) ([]byte, error) {
+	item, err := r.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, oplog.ErrNoKey
+	}
+	if err != nil {
+		return nil, errStore(err)
+	}
+	v, err := item.ValueCopy(nil)
+	return v, errStore(err)
+}
+
+func (r reader) Scan(prefix, from []byte, fn func(k, v []byte) error) error {
+	opt := badger.DefaultIteratorOptions
+	opt.Prefix = prefix
+	opt.PrefetchSize = 32
+	it := r.txn.NewIterator(opt)
+	defer it.Close()
+	if bytes.Compare(from, prefix) <= 0 {
+		from = prefix
+	}
+	for it.Seek(from); it.ValidForPrefix(prefix); it.Next() {
+		item := it.Item()
+		err := item.Value(func(v []byte) error { return fn(item.Key(), v) })
+		if errors.Is(err, oplog.ErrStop) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type tx struct{ reader }
+
+func (t *tx) Put(key, value []byte) error { return tooBig(t.txn.Set(key, value)) }
+func (t *tx) Delete(key []byte) error     { return tooBig(t.txn.Delete(key)) }
+func (t *tx) Commit() error               { return tooBig(t.txn.Commit()) }
+func (t *tx) Discard()                    { t.txn.Discard() }
+
+func tooBig(err error) error {
+	if errors.Is(err, badger.ErrTxnTooBig) {
+		return fmt.Errorf("%w: %w", oplog.ErrTxTooBig, err)
+	}
+	return errStore(err)
+}
+
+// quiet passes on that something happened, never the arguments: Badger's
+// messages hold keys.
+type quiet struct{ logger *slog.Logger }
+
+func (q quiet) Errorf(format string, _ ...any)   { q.logger.Error("badger", "message", format) }
+func (q quiet) Warningf(format string, _ ...any) { q.logger.Warn("badger", "message", format) }
+func (quiet) Infof(string, ...any)               {}
+func (quiet) Debugf(string, ...any)              {}

@@ -1,21 +1,48 @@
 //go:build firstlight
 
-// Package identity says who belongs to a deployment: root, issuers and node
-// certificates, and what two people compare before they trust each other's box.
+// Package identity knows who belongs: the deployment's root, its issuers, the
+// certificates of nodes, the keys this node holds and how they lie on the card.
 //
-//	deployment root (Ed25519) -> issuer certificate -> node certificate
+// # Trust
 //
-// A certificate is a deterministic CBOR array (RFC 8949 section 4.2.1) whose last
-// element is an Ed25519 signature over a domain word, a zero byte and the array
-// without it:
+// The root (Ed25519) signs issuers, an issuer signs node certificates, a node
+// signs everything else. A certificate names a number, two public keys and
+// rights, never a place or a person. Dates in certificates are for people to
+// look at; NodeCert.Verify ignores them, because a box without a battery boots
+// in 1970 and no record may be lost over that.
 //
-//	issuer  [public 32, not-before, not-after, signature by the root]
-//	node    [number, public 32, seal 32, [areas], capabilities, not-before, not-after, issuer, signature by the issuer]
+// # Files in the data folder
 //
-// Times are seconds since 1970. Nothing in a certificate is a name: it travels
-// before anything is sealed, and a carrier may read it.
+//	unlock   unlock.2    who can open the box: slots that wrap the storage key
+//	secrets  secrets.2   everything secret, sealed under the storage key
+//	web/                 the node's own web CA and leaf; readable while locked
 //
-// A certificate that is only too old or too young is reported as such and as
-// nothing worse, because clocks in a camp lie and a wrong one must never cost a
-// record: whoever asks decides what an expired certificate still may do.
+// Both of a pair hold the same bytes. They are replaced one after the other,
+// each by writing a new file, flushing it, renaming it and flushing the folder;
+// so at any moment of a power cut at least one is whole, and the first is never
+// the older one. A damaged copy is made anew from the other at the next start.
+// The folder has mode 0700, the files 0600.
+//
+// unlock is deterministic CBOR (RFC 8949 section 4.2.1): the array
+// ["waypost/unlock/1", [slot…], SHA-256 of the encoded slots], a slot being
+// [kind, salt (16), passes, KiB, nonce (24), wrapped key (48)]. The wrapping key
+// is Argon2id (RFC 9106) of the canonical passphrase, one lane; the cipher is
+// XChaCha20-Poly1305 with "waypost/slot/1" ‖ kind as associated data.
+//
+// secrets is "waypost/sealed/1" ‖ nonce (24) ‖ XChaCha20-Poly1305 ciphertext,
+// keyed by HKDF-SHA256 of the storage key, with "waypost/sealed/1" ‖ file name as
+// associated data. SealedFile is that format; the staff desk keeps its accounts
+// in it too.
+//
+// # What it writes
+//
+//	identity.log_born            a node's log begins (certificate and nonce); written by oplog
+//	identity.enrolled            an inviter admitted a node
+//	identity.confirmed           somebody compared the five words with a node's
+//	identity.node_named          what a node's site is called (the only one in the register)
+//	identity.invitation_refused  an invitation was tried when it was used up or too old
+//
+// All but node_named lie open in the deployment compartment, so that a locked
+// node or a carrier knows them too. Never stored: passphrases, invitation
+// secrets, and which person a key belongs to.
 package identity

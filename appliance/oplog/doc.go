@@ -1,4 +1,2 @@
-//go:build firstlight
-
 // Package oplog keeps the facts.
 package oplog

@@ -1,4 +1,4 @@
-//go:build firstlight && (linux || darwin || freebsd)
+//go:build linux || darwin || freebsd
 
 package oplog
 

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package oplog
 
 import (
@@ -188,8 +186,11 @@ func (l *Log) bear() error {
 	l.journal.ring.Own = log
 	g, err := l.begin()
 	if err == nil {
-		g.stage(nodeID(key), Deployment, plain, nil)
-		err = l.commit(g)
+		d := g.stage(nodeID(key), Deployment, plain, nil)
+		op := &stored{ref: d.ref, clock: d.clock, subject: d.subject, plain: plain}
+		if g.sum, g.events, err = l.engine.applyAll(&g.space, []*stored{op}); err == nil {
+			err = l.commit(g)
+		}
 	}
 	if err == nil {
 		err = l.journal.saveKeys()

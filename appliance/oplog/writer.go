@@ -1,10 +1,7 @@
-//go:build firstlight
-
 package oplog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -268,5 +265,3 @@ func (l *Log) commit(g *group) error {
 	}
 	return err
 }
-
-var errNotOwn = errors.New("group is not of the own log")

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package registration
 
 // The lists below are short on purpose and ordered as pages show them. Labels are

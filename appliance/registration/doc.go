@@ -1,5 +1,3 @@
-//go:build firstlight
-
 // Package registration is the desk for people and households: who is here, who
 // belongs together, and what somebody said about themselves.
 //

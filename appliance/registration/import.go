@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package registration
 
 import (
@@ -31,6 +29,9 @@ func (d *Desk) Import(ctx context.Context, actor staff.Actor, rows []ImportRow) 
 	flush := func() error {
 		if len(batch) == 0 {
 			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		err := d.importBatch(ctx, actor, rows, results, batch)
 		batch = batch[:0]

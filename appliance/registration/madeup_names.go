@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package registration
 
 // origin is where made-up people come from: names as they are written there.

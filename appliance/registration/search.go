@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package registration
 
 import (
@@ -266,9 +264,15 @@ func scoreWord(name, w string, typos bool) int {
 	for rest := name; rest != ""; {
 		var token string
 		token, rest, _ = strings.Cut(rest, " ")
-		if within1(token, w) {
+		if mayBe(token, w) && within1(token, w) {
 			return scoreTypo
 		}
 	}
 	return found
+}
+
+// mayBe rules out most words before they are compared letter by letter: one slip in a
+// word of four letters or more leaves its last letter or its first one in place.
+func mayBe(token, w string) bool {
+	return len(token) > 1 && (token[len(token)-1] == w[len(w)-1] || token[0] == w[0] && token[1] == w[1])
 }

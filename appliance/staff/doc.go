@@ -1,5 +1,3 @@
-//go:build firstlight
-
 // Package staff is the people who work at a site: who they are to the record,
 // what their role lets them do, and nothing else.
 //

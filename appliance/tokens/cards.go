@@ -129,11 +129,14 @@ func encodeHolding(h *holding) ([]byte, error) {
 
 // readHolding is what the view knows of a person; empty when nothing.
 func readHolding(r oplog.Reader, person oplog.ID) (holding, error) {
-	var h holding
 	value, ok, err := r.Row(cards, person, holdingKey)
 	if err != nil || !ok {
-		return h, err
+		return holding{}, err
 	}
+	return decodeHolding(value)
+}
+
+func decodeHolding(value []byte) (h holding, err error) {
 	if err := cbor.Unmarshal(value, &h); err != nil {
 		return h, fault.New(fault.Internal, "fault.internal").Wrap(err)
 	}

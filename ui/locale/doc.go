@@ -20,5 +20,13 @@
 // so that what is on the screen, on the card and on paper compares digit by digit
 // (CLDR's -u-nu-latn). The pages isolate them with <bdi>.
 //
+// # Names of countries and languages
+//
+// names.json has them under country.<ISO 3166-1 alpha-3> and language.<BCP 47>, as
+// CLDR 48 (Unicode License V3) gives them through ICU's Intl.DisplayNames; the
+// uninhabited territories are left out, and the Mayan, Karen and other languages
+// that CLDR has no name for are ours, as are country.XXA (stateless) and country.XXX
+// (not known) of ICAO Doc 9303.
+//
 // The package is a leaf: pages, dashboard and command line import it.
 package locale

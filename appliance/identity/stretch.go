@@ -1,0 +1,140 @@
+//go:build firstlight
+
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/sethvargo/go-diceware/diceware"
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/waypost/waypost/appliance/fault"
+)
+
+// Cost is how hard guessing a passphrase is made: Argon2id (RFC 9106) with one
+// lane. It is stored beside every salt, so it can be raised later.
+type Cost struct {
+	_         struct{} `cbor:",toarray"`
+	Passes    uint8
+	MemoryKiB uint32
+}
+
+// StrongCost is what everything real is stretched with: about a second of a
+// laptop, three of a Raspberry Pi.
+func StrongCost() Cost { return Cost{Passes: 3, MemoryKiB: 64 << 10} }
+
+// TestCost takes no time and protects nothing. It is for tests only.
+func TestCost() Cost { return Cost{Passes: 1, MemoryKiB: 8} }
+
+// maxCost bounds what a file from a card may ask of this machine.
+var maxCost = Cost{Passes: 16, MemoryKiB: 256 << 10}
+
+// or is c, or the strong cost when c was never set.
+func (c Cost) or() Cost {
+	if c == (Cost{}) {
+		return StrongCost()
+	}
+	return c
+}
+
+// Check refuses what is below the floor of OWASP ASVS 5.0, appendix C (three
+// passes over 12 MiB, two over 19, one over 46), the zero Cost and TestCost
+// excepted. Fault: Internal "fault.identity.weak_cost".
+func (c Cost) Check() error {
+	c = c.or()
+	floor := map[uint8]uint32{1: 46 << 10, 2: 19 << 10}[c.Passes]
+	if floor == 0 {
+		floor = 12 << 10
+	}
+	if c == TestCost() || (c.bounded() && c.MemoryKiB >= floor) {
+		return nil
+	}
+	return fault.New(fault.Internal, "fault.identity.weak_cost")
+}
+
+func (c Cost) bounded() bool {
+	return c.Passes > 0 && c.Passes <= maxCost.Passes && c.MemoryKiB >= 8 && c.MemoryKiB <= maxCost.MemoryKiB
+}
+
+// SaltSize is the length of a salt in bytes.
+const SaltSize = 16
+
+// queueLength is how many wait for their turn; further ones are told to come back.
+const queueLength = 8
+
+// gate lets one Argon2 run at a time and a few wait. Twenty sign-ins at once
+// would otherwise take 1.3 GB (measured, security.md) on a board with one. It
+// is the process's, because memory is.
+type gate struct {
+	turn  chan struct{}
+	queue chan struct{}
+}
+
+var stretching = gate{turn: make(chan struct{}, 1), queue: make(chan struct{}, queueLength+1)}
+
+// Stretch turns a passphrase into a key, one at a time in the whole process and
+// at most eight waiting. Faults: Busy "fault.identity.busy" when the queue is
+// full; the context's error when it ended first.
+func Stretch(ctx context.Context, passphrase, salt []byte, cost Cost) ([32]byte, error) {
+	return stretching.run(ctx, passphrase, salt, cost)
+}
+
+func (g *gate) run(ctx context.Context, passphrase, salt []byte, cost Cost) ([32]byte, error) {
+	if cost = cost.or(); !cost.bounded() {
+		return [32]byte{}, fault.New(fault.Internal, "fault.identity.weak_cost")
+	}
+	select {
+	case g.queue <- struct{}{}:
+		defer func() { <-g.queue }()
+	default:
+		return [32]byte{}, fault.New(fault.Busy, "fault.identity.busy")
+	}
+	select {
+	case g.turn <- struct{}{}:
+		defer func() { <-g.turn }()
+	case <-ctx.Done():
+		return [32]byte{}, ctx.Err()
+	}
+	plain := CanonicalPassphrase(passphrase)
+	defer clear(plain)
+	return [32]byte(argon2.IDKey(plain, salt, uint32(cost.Passes), cost.MemoryKiB, 1, 32)), nil
+}
+
+// CanonicalPassphrase is what is stretched: Unicode NFC, no space at the ends,
+// single spaces inside. When all of it are words of the EFF list it is lower
+// case too, because telephones like to begin with a capital. The caller may
+// clear the result.
+func CanonicalPassphrase(p []byte) []byte {
+	words := strings.FieldsFunc(string(norm.NFC.Bytes(p)), unicode.IsSpace)
+	lower := make([]string, len(words))
+	for i, w := range words {
+		lower[i] = strings.ToLower(w)
+	}
+	if known := wordSet(); !slices.ContainsFunc(lower, func(w string) bool { return !known[w] }) {
+		words = lower
+	}
+	return []byte(strings.Join(words, " "))
+}
+
+// random never fails: crypto/rand ends the process instead of returning
+// predictable bytes (Go 1.24).
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}
+
+// listWord is the word with that place, from 0, in the EFF large list.
+func listWord(i int) string {
+	key := 0
+	for unit := 1; unit <= 10000; unit *= 10 {
+		key += (i%6 + 1) * unit
+		i /= 6
+	}
+	return diceware.WordListEffLarge().WordAt(key)
+}

@@ -1,0 +1,345 @@
+//go:build firstlight
+
+package identity
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/fault"
+)
+
+// Vault is this node's open secrets. It implements oplog.Authority. All methods
+// are safe for concurrent use; those that change something return only when both
+// copies of the file are on the card.
+type Vault struct {
+	dir     string
+	clock   clock.Clock
+	cost    Cost     // of the slot that was made or used
+	storage [32]byte // the storage key
+	sealed  *SealedFile
+
+	// What never changes while the vault is open.
+	deployment DeploymentID
+	root       ed25519.PublicKey
+	node       ed25519.PrivateKey
+	cert       NodeCert
+	inviter    *NodeCert
+
+	mu        sync.Mutex // guards what follows, and writing the files
+	s         *secrets
+	deadlines map[[8]byte]time.Time // of invitations, by the running clock
+	taken     uint32                // highest node number seen in the register
+}
+
+// StartOptions is what a new deployment is made of.
+type StartOptions struct {
+	Deployment string // name of the operation, 1-64 characters
+	Site       string // name of the first site, 1-64 characters
+	Passphrase []byte // first unlock slot
+	KeepRoot   bool   // keep the root seed under the storage key until ForgetRoot
+	Cost       Cost   // zero = StrongCost; others for small boards and tests
+}
+
+// Exists reports whether dir holds a node's secrets, open or not.
+func Exists(dir string) bool { return anyCopy(dir, secretsName) }
+
+// Start founds a deployment in dir: root, one issuer, node number 1. What it
+// returns beside the vault is the root sheet; it is the only copy of the root
+// seed unless KeepRoot is set. Faults: Invalid for names, Conflict
+// "fault.identity.exists" when dir already is a node, Unavailable
+// "fault.identity.cannot_write".
+func Start(dir string, c clock.Clock, o StartOptions) (*Vault, RootSheet, error) {
+	if err := errors.Join(CheckDeployment(o.Deployment), CheckSite(o.Site), o.Cost.Check()); err != nil {
+		return nil, RootSheet{}, fault.Of(err)
+	}
+	rootSeed := random(ed25519.SeedSize)
+	root := ed25519.NewKeyFromSeed(rootSeed)
+	public := root.Public().(ed25519.PublicKey)
+	d := DeploymentOf(public)
+	issuerSeed := random(ed25519.SeedSize)
+	issuer := newIssuer(d, root, issuerSeed, c.Now())
+
+	s := &secrets{Version: secretsVersion, Root: public, IssuerSeed: issuerSeed, NodeSeed: random(ed25519.SeedSize), NextNumber: 2}
+	s.Name, _ = cleanName(o.Deployment)
+	s.Site, _ = cleanName(o.Site)
+	s.Gossip = [][]byte{random(32)}
+	s.Registers = []registerKey{{Area: 0, Epoch: 1, Key: [32]byte(random(32))}}
+	if o.KeepRoot {
+		s.RootSeed = rootSeed
+	}
+	private, seal, err := newSealPair()
+	if err != nil {
+		return nil, RootSheet{}, fault.Of(err)
+	}
+	s.SealKey = private
+	cert := NodeCert{
+		Number: 1, Public: [32]byte(ed25519.NewKeyFromSeed(s.NodeSeed).Public().(ed25519.PublicKey)), Seal: seal,
+		Areas: []uint16{0}, Caps: CapTokens | CapEnrol, NotBefore: issuer.NotBefore, NotAfter: issuer.NotAfter, Issuer: issuer,
+	}
+	cert.sign(d, ed25519.NewKeyFromSeed(issuerSeed))
+	s.Cert = cert.Marshal()
+	v, err := create(dir, c, s, o.Passphrase, o.Cost)
+	if err != nil {
+		return nil, RootSheet{}, err
+	}
+	return v, RootSheet{Name: s.Name, Root: public, Seed: rootSeed, Nodes: []NodeCert{cert}}, nil
+}
+
+func newIssuer(d DeploymentID, root ed25519.PrivateKey, seed []byte, now time.Time) IssuerCert {
+	base := dated(now)
+	i := IssuerCert{
+		Public:    [32]byte(ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)),
+		NotBefore: base.Add(-backdate).Unix(), NotAfter: base.Add(issuerLife).Unix(),
+	}
+	i.sign(d, root)
+	return i
+}
+
+// create writes a new node's files: the slots first, so that secrets never lie
+// there without a way to open them.
+func create(dir string, c clock.Clock, s *secrets, passphrase []byte, cost Cost) (*Vault, error) {
+	if Exists(dir) {
+		return nil, fault.New(fault.Conflict, "fault.identity.exists")
+	}
+	if len(CanonicalPassphrase(passphrase)) == 0 {
+		return nil, fault.New(fault.Invalid, "fault.identity.empty_passphrase").With("passphrase", "fault.identity.empty_passphrase")
+	}
+	storage := [32]byte(random(32))
+	first, err := newSlot(slotLead, passphrase, cost, storage)
+	if err != nil {
+		return nil, err
+	}
+	if err := ownFolder(dir); err != nil {
+		return nil, err
+	}
+	if err := writeTwice(dir, unlockName, encodeSlots([]slot{first})); err != nil {
+		return nil, err
+	}
+	v, err := open(dir, c, storage, cost.or(), s)
+	if err != nil {
+		return nil, err
+	}
+	return v, v.sealed.Write(encode(s))
+}
+
+// ownFolder makes dir ours alone.
+func ownFolder(dir string) error {
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = os.Chmod(dir, 0o700) //nolint:gosec // a folder needs its x bit
+	}
+	if err != nil {
+		return fault.New(fault.Unavailable, "fault.identity.cannot_write").Wrap(err)
+	}
+	return nil
+}
+
+// Unlock opens the node in dir with any of its passphrases. It takes a second or
+// more for every slot it has to try. Faults: Denied
+// "fault.identity.wrong_passphrase", NotFound "fault.identity.nothing_here",
+// Internal "fault.identity.damaged" when both copies of a file are, Busy
+// "fault.identity.busy".
+func Unlock(dir string, c clock.Clock, passphrase []byte) (*Vault, error) {
+	if !Exists(dir) {
+		return nil, fault.New(fault.NotFound, "fault.identity.nothing_here")
+	}
+	storage, used, err := openSlots(dir, passphrase)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := NewSealedFile(dir, secretsName, subkey(storage, secretsName)).Read()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer clear(raw)
+	s, err := parseSecrets(raw)
+	if err != nil {
+		return nil, fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
+	}
+	return open(dir, c, storage, used.cost(), s)
+}
+
+// open puts a vault together.
+func open(dir string, c clock.Clock, storage [32]byte, cost Cost, s *secrets) (*Vault, error) {
+	v := &Vault{
+		dir: dir, clock: c, cost: cost, storage: storage, s: s, deadlines: map[[8]byte]time.Time{},
+		sealed: NewSealedFile(dir, secretsName, subkey(storage, secretsName)),
+		root:   bytes.Clone(s.Root), node: ed25519.NewKeyFromSeed(s.NodeSeed),
+	}
+	v.deployment = DeploymentOf(v.root)
+	var err error
+	if v.cert, err = ParseNodeCert(s.Cert); err != nil {
+		return nil, err
+	}
+	if len(s.Inviter) > 0 {
+		inviter, err := ParseNodeCert(s.Inviter)
+		if err != nil {
+			return nil, err
+		}
+		v.inviter = &inviter
+	}
+	v.resumeDeadlines()
+	return v, nil
+}
+
+// update changes the secrets: change works on a copy, which replaces them when
+// it is on the card.
+func (v *Vault) update(change func(*secrets) error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.updateLocked(change)
+}
+
+func (v *Vault) updateLocked(change func(*secrets) error) error {
+	next := v.s.clone()
+	if err := change(next); err != nil {
+		return err
+	}
+	if err := v.sealed.Write(encode(next)); err != nil {
+		return err
+	}
+	v.s = next
+	return nil
+}
+
+// AddSlot adds one more way to open the box; a slot of the same kind is
+// replaced. Faults: Invalid "fault.identity.empty_passphrase" and
+// "fault.identity.slot_kind" (1-32 bytes), Conflict "fault.identity.slots_full"
+// after eight, Unavailable "fault.identity.cannot_write".
+func (v *Vault) AddSlot(kind string, passphrase []byte) error {
+	if len(CanonicalPassphrase(passphrase)) == 0 {
+		return fault.New(fault.Invalid, "fault.identity.empty_passphrase")
+	}
+	if kind == "" || len(kind) > maxSlotKind {
+		return fault.New(fault.Invalid, "fault.identity.slot_kind")
+	}
+	added, err := newSlot(kind, passphrase, v.cost, v.storage)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	slots, err := readSlots(v.dir)
+	if err != nil {
+		return err
+	}
+	kept := slots[:0]
+	for _, s := range slots {
+		if s.Kind != kind {
+			kept = append(kept, s)
+		}
+	}
+	if len(kept) >= maxSlots {
+		return fault.New(fault.Conflict, "fault.identity.slots_full")
+	}
+	return writeTwice(v.dir, unlockName, encodeSlots(append(kept, added)))
+}
+
+// recoveryLength words are 129 bits: the kit lies in a drawer for years.
+const recoveryLength = 10
+
+// Recovery makes the recovery kit of this one site: ten words on one line that
+// open it like a passphrase. An earlier kit stops working. Faults as AddSlot.
+func (v *Vault) Recovery() (code string, err error) {
+	words, err := GenerateWords(recoveryLength)
+	if err != nil {
+		return "", fault.Of(err)
+	}
+	code = strings.Join(words, " ")
+	return code, v.AddSlot(slotRecovery, []byte(code))
+}
+
+// Subkey is a key of the storage key for one purpose: "journal", "views",
+// "accounts". The same label gives the same key for ever.
+func (v *Vault) Subkey(label string) [32]byte { return subkey(v.storage, label) }
+
+// Cert is this node's certificate.
+func (v *Vault) Cert() NodeCert { return v.cert }
+
+// NodeID is this node's id.
+func (v *Vault) NodeID() NodeID { return v.cert.ID() }
+
+// Root is the deployment's public key.
+func (v *Vault) Root() ed25519.PublicKey { return bytes.Clone(v.root) }
+
+// DeploymentName is what people call the operation.
+func (v *Vault) DeploymentName() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.s.Name
+}
+
+// SiteName is what people call this place.
+func (v *Vault) SiteName() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.s.Site
+}
+
+// GossipKey is the newest key of the membership traffic.
+func (v *Vault) GossipKey() [32]byte {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return [32]byte(v.s.Gossip[0])
+}
+
+// CanEnrol reports whether an issuer lives here and its certificate allows it.
+func (v *Vault) CanEnrol() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.canEnrol()
+}
+
+func (v *Vault) canEnrol() bool { return len(v.s.IssuerSeed) > 0 && v.cert.Has(CapEnrol) }
+
+// RootOnBox reports whether the root seed still lies under the storage key.
+func (v *Vault) RootOnBox() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.s.RootSeed) > 0
+}
+
+// ForgetRoot removes the root seed from this node, after the root sheet is
+// safe. Flash memory may keep old cells; they are sealed under the storage key.
+func (v *Vault) ForgetRoot() error {
+	return v.update(func(s *secrets) error {
+		s.RootSeed = nil
+		return nil
+	})
+}
+
+// SignToken is Ed25519 by the node key over a token's message.
+func (v *Vault) SignToken(msg []byte) []byte { return ed25519.Sign(v.node, msg) }
+
+// Signer is the node key, for TLS.
+func (v *Vault) Signer() crypto.Signer { return v.node }
+
+// CompareWords are the five words this node and the one that let it in show;
+// nil on the node that founded the deployment.
+func (v *Vault) CompareWords() []string {
+	if v.inviter == nil {
+		return nil
+	}
+	return CompareWords(v.deployment, v.cert.Public, v.inviter.Public)
+}
+
+// Inviter is the certificate of the node that let this one in; false on the
+// founding node.
+func (v *Vault) Inviter() (NodeCert, bool) {
+	if v.inviter == nil {
+		return NodeCert{}, false
+	}
+	return *v.inviter, true
+}

@@ -1,0 +1,47 @@
+package oplog
+
+import "context"
+
+// replayBatch collects the ops of a batch that lies in the journal already.
+func (g *group) replayBatch(raw []byte) error {
+	b, err := parseBatch(raw)
+	if err != nil {
+		return errFiles(err)
+	}
+	for i := range b.ops {
+		g.records = append(g.records, g.l.openRecord(&b.ops[i]))
+		g.replayed += len(b.ops[i].payload) + opOverhead
+	}
+	return nil
+}
+
+// applyReplayed folds what replayBatch collected and saves it. Heads are saved
+// as the index knows them: when the last part is in, that is what was applied.
+func (l *Log) applyReplayed(g *group) error {
+	var err error
+	if g.sum, _, err = l.engine.applyAll(&g.space, g.records); err != nil {
+		return err
+	}
+	g.lacks = g.records
+	l.mu.RLock()
+	for _, h := range l.headsLocked() {
+		g.heads[h.Log] = h
+	}
+	l.mu.RUnlock()
+	return l.saveState(g)
+}
+
+// Rebuild throws the views away and folds the whole journal again. Readers wait
+// or see a part of it meanwhile; commands wait.
+func (l *Log) Rebuild(ctx context.Context) error {
+	return l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
+		err := l.rebuild(ctx)
+		if err != nil {
+			// Half a view must not be taken for a whole one.
+			l.stop(err)
+			return err
+		}
+		l.wake()
+		return nil
+	}})
+}

@@ -1,0 +1,168 @@
+//go:build firstlight
+
+package mesh
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+func TestNewerHintReplacesOlder(t *testing.T) {
+	o := newOutbox()
+	for i := range 10000 {
+		o.tell(mark{log: oplog.LogID{1}, seq: uint64(i)})
+	}
+	o.sendBulk([]byte("bulk"), nil)
+	if !o.send(ping{1}) {
+		t.Fatal("no room")
+	}
+	var got []kind
+	for {
+		b, _ := o.next()
+		if b == nil {
+			break
+		}
+		got = append(got, kind(b[0]))
+		if got[len(got)-1] == kindHint {
+			k, p, _ := readFrame(bytes.NewReader(b))
+			m, err := parse(k, p)
+			if err != nil || len(m.(hint).marks) != 1 || m.(hint).marks[0].seq != 9999 {
+				t.Errorf("%+v %v", m, err)
+			}
+		}
+	}
+	if len(got) != 3 || got[0] != kindPing || got[1] != kindHint || got[2] != 'b' {
+		t.Errorf("order %v", got)
+	}
+}
+
+func TestOutboxIsBounded(t *testing.T) {
+	o := newOutbox()
+	n := 0
+	for o.send(cards{[][]byte{make([]byte, 1000)}}) {
+		if n++; n > maxQueued/1000 {
+			t.Fatal("no limit")
+		}
+	}
+}
+
+func TestGossipQueueKeepsTheNewestHead(t *testing.T) {
+	q := &memberlist.TransmitLimitedQueue{RetransmitMult: 3, NumNodes: func() int { return 3 }}
+	for i := range 1000 {
+		q.QueueBroadcast(&headHint{log: oplog.LogID{1}, body: []byte{byte(i)}})
+	}
+	q.QueueBroadcast(&headHint{log: oplog.LogID{2}, body: []byte{7}})
+	if q.NumQueued() != 2 {
+		t.Errorf("%d hints for two logs", q.NumQueued())
+	}
+}
+
+func TestQuietLogger(t *testing.T) {
+	var out strings.Builder
+	c := clock.NewFake(time.Unix(1000, 0))
+	q := newQuiet(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), c)
+	for i := range 500 {
+		fmt.Fprintf(q, "[ERR] memberlist: Failed to send UDP ping: write udp 10.0.0.%d: unreachable\n", i%250)
+		fmt.Fprintf(q, "[DEBUG] memberlist: chatter %d\n", i)
+		q.warn("mesh cannot accept")
+	}
+	if n := strings.Count(out.String(), "\n"); n != 2 {
+		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+	c.Advance(quietFor)
+	q.warn("mesh cannot accept")
+	if n := strings.Count(out.String(), "\n"); n != 3 {
+		t.Errorf("%d lines after a minute", n)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var d dial
+	for i := range 20 {
+		d.later(now, mostWait)
+		left := d.next.Sub(now)
+		if left < firstWait/2 || left > mostWait*3/2 {
+			t.Fatalf("try %d after %v", i, left)
+		}
+	}
+	if d.wait != mostWait {
+		t.Errorf("settled at %v", d.wait)
+	}
+	d.connected(now)
+	d.lost(now.Add(time.Second)) // a link that breaks at once must not be redialled hot
+	if d.wait != mostWait {
+		t.Errorf("a short link reset the wait to %v", d.wait)
+	}
+	d.connected(now)
+	d.lost(now.Add(time.Hour))
+	if d.wait != firstWait {
+		t.Errorf("a long link left the wait at %v", d.wait)
+	}
+}
+
+func TestWhatIsAdvertised(t *testing.T) {
+	any4 := &net.TCPAddr{IP: net.IPv4zero, Port: 7946}
+	if got := advertised("box.example", any4); len(got) != 1 || got[0] != "box.example:7946" {
+		t.Error(got)
+	}
+	if got := advertised("10.1.1.1:99", any4); got[0] != "10.1.1.1:99" {
+		t.Error(got)
+	}
+	if got := advertised("", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5}); len(got) != 1 || got[0] != "127.0.0.1:5" {
+		t.Error(got)
+	}
+	for _, a := range advertised("", any4) {
+		if !validAddress(a) {
+			t.Error(a)
+		}
+	}
+}
+
+func TestGateLimits(t *testing.T) {
+	g := newGate()
+	n := 0
+	for g.enter("10.0.0.1") {
+		if n++; n > 1000 {
+			t.Fatal("no limit")
+		}
+	}
+	if n != maxWaitingFrom || !g.enter("10.0.0.2") {
+		t.Errorf("%d from one address", n)
+	}
+	for i := 0; g.enter(fmt.Sprint(i)); i++ {
+	}
+	if g.total != maxWaiting {
+		t.Errorf("%d in all", g.total)
+	}
+	g.leave("10.0.0.1")
+	if !g.enter("10.0.0.3") {
+		t.Error("a place that was left is not given again")
+	}
+}
+
+func TestSmallestGapsFirst(t *testing.T) {
+	m := &Mesh{mine: map[oplog.LogID]oplog.Head{{1}: {Seq: 5}}, claims: map[oplog.LogID]*link{{9}: nil}}
+	l := &link{told: map[oplog.LogID]mark{}, shun: map[oplog.LogID]*shunned{}}
+	for i := range byte(40) {
+		l.told[oplog.LogID{i}] = mark{seq: uint64(100 - i)}
+	}
+	l.told[oplog.LogID{1}] = mark{seq: 6} // one missing
+	now := time.Unix(1000, 0)
+	l.shun[oplog.LogID{39}] = &shunned{until: now.Add(time.Second)}
+	m.claims[oplog.LogID{38}] = l
+	asks := m.missing(l, now)
+	if len(asks) != maxAsks || asks[0] != (ask{oplog.LogID{1}, 5}) || asks[1].log != (oplog.LogID{37}) {
+		t.Errorf("%v", asks)
+	}
+}

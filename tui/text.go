@@ -1,0 +1,110 @@
+//go:build firstlight
+
+package tui
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/waypost/waypost/appliance/control"
+)
+
+// say is a sentence in the person's language; args alternate names and values.
+func (m model) say(key string, args ...any) string {
+	values := make(map[string]any, len(args)/2)
+	for i := 0; i+1 < len(args); i += 2 {
+		values[args[i].(string)] = args[i+1] //nolint:forcetypeassert // our own calls
+	}
+	return m.lang.Text(key, values)
+}
+
+// fit cuts s, styles included, to width cells.
+func fit(s string, width int) string {
+	if width <= 0 {
+		return ""
+	}
+	return ansi.Truncate(s, width, "…")
+}
+
+// pad cuts or fills s to width cells.
+func pad(s string, width int) string {
+	s = fit(s, width)
+	return s + strings.Repeat(" ", max(0, width-lipgloss.Width(s)))
+}
+
+// padLeft is pad for numbers, which line up at their end.
+func padLeft(s string, width int) string {
+	s = fit(s, width)
+	return strings.Repeat(" ", max(0, width-lipgloss.Width(s))) + s
+}
+
+// apart puts left and right at the two ends of width cells; left is cut first.
+func apart(left, right string, width int) string {
+	right = fit(right, width)
+	left = fit(left, width-lipgloss.Width(right)-1)
+	return left + strings.Repeat(" ", max(0, width-lipgloss.Width(left)-lipgloss.Width(right))) + right
+}
+
+// wrap breaks plain text into lines of at most width cells, at blanks where it can.
+func wrap(s string, width int) []string {
+	return strings.Split(ansi.Wrap(s, max(width, 1), ""), "\n")
+}
+
+// count writes n in groups of three: 12,345 is read faster than 12345.
+func count(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// bytes writes n with one unit (decimal, as disks are sold).
+func bytes(n uint64) string {
+	f, units := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
+	for len(units) > 1 && f >= 999.5 {
+		f, units = f/1000, units[1:]
+	}
+	if f < 10 && units[0] != "B" {
+		return fmt.Sprintf("%.1f %s", f, units[0])
+	}
+	return fmt.Sprintf("%.0f %s", f, units[0])
+}
+
+// ago says how long before the node's own now something was.
+func (m model) ago(now, then time.Time) string {
+	if then.IsZero() {
+		return m.say("tui.never")
+	}
+	d := max(now.Sub(then), 0)
+	switch {
+	case d < time.Minute:
+		return m.say("tui.ago.seconds", "N", int(d/time.Second))
+	case d < time.Hour:
+		return m.say("tui.ago.minutes", "N", int(d/time.Minute))
+	case d < 48*time.Hour:
+		return m.say("tui.ago.hours", "N", int(d/time.Hour))
+	}
+	return m.say("tui.ago.days", "N", int(d/(24*time.Hour)))
+}
+
+// siteOf names a peer safely; its id when nobody knows its site yet.
+func siteOf(p control.Peer) string {
+	if s := strings.TrimSpace(control.Plain(p.Site)); s != "" {
+		return s
+	}
+	return control.Plain(p.Node)
+}
+
+// window picks size lines of n so that line at is among them.
+func window(n, size, at int) (from, to int) {
+	if n <= size {
+		return 0, n
+	}
+	from = max(0, min(at-size/2, n-size))
+	return from, from + size
+}

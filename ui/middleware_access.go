@@ -1,0 +1,202 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"crypto/subtle"
+	"net/url"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// serve runs a route: may it be asked here, in this state, by this somebody;
+// then the body is read, then the form is checked, then the handler runs. In this
+// order a stranger costs little and learns nothing.
+func (v *visit) serve() error {
+	if !v.route.on().has(v.surface) {
+		if v.surface == Public {
+			return v.notPublic()
+		}
+		return fiber.ErrNotFound
+	}
+	if err := v.stateFits(); err != nil {
+		return err
+	}
+	if err := v.identify(); err != nil {
+		return err
+	}
+	if v.route.unsafe() {
+		if err := v.sameOrigin(); err != nil {
+			return err
+		}
+		done, err := v.inLine()
+		if err != nil {
+			return err
+		}
+		defer done()
+		if err := v.readBody(); err != nil {
+			return err
+		}
+		if err := v.csrfFits(); err != nil {
+			return err
+		}
+	}
+	return v.route.handle(v)
+}
+
+// stateFits refuses a route that does not belong to the box's state.
+func (v *visit) stateFits() error {
+	state := v.s.config.Box.State()
+	switch v.route.policy.who {
+	case claimant:
+		if state != stateNew {
+			return wrongState(state)
+		}
+	case opener:
+		if state != stateLocked {
+			return wrongState(state)
+		}
+	case signed, allowed:
+		if state == stateNew || state == stateLocked || v.desks() == nil {
+			return wrongState(state)
+		}
+	}
+	return nil
+}
+
+func wrongState(state string) error {
+	switch state {
+	case stateNew:
+		return fault.New(fault.Conflict, "fault.api.new")
+	case stateLocked:
+		return fault.New(fault.Locked, "fault.api.locked")
+	}
+	return fault.New(fault.Conflict, "fault.api.open_already")
+}
+
+// identify finds out who asks and whether they may. A page for anybody still
+// learns who is signed in, to show them their own home.
+func (v *visit) identify() error {
+	if v.surface == Control {
+		v.actor = staff.Operator()
+		return nil
+	}
+	if v.surface == Public {
+		return nil
+	}
+	if err := v.recognise(); err != nil && v.route.policy.who != anybody {
+		return err
+	}
+	switch v.route.policy.who {
+	case signed:
+		if !v.signedIn() {
+			return fault.New(fault.Unauthenticated, "fault.staff.sign_in")
+		}
+	case allowed:
+		return v.actor.Must(v.route.policy.action)
+	}
+	return nil
+}
+
+// recognise takes a bearer key before a page session: a program that shows a key
+// means the key.
+func (v *visit) recognise() error {
+	desks := v.desks()
+	if desks == nil {
+		return nil
+	}
+	if header := v.c.Get(fiber.HeaderAuthorization); header != "" {
+		scheme, key, _ := strings.Cut(header, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return fault.New(fault.Unauthenticated, "fault.api.scheme")
+		}
+		v.key = strings.Clone(strings.TrimSpace(key))
+		actor, err := desks.Staff.KeyActor(v.key)
+		if err != nil {
+			return err
+		}
+		v.actor = actor
+		return nil
+	}
+	token := v.cookie(v.sessionCookie())
+	if token == "" || v.route.stream && v.s.streams.idle(token, v.s.config.Clock.Now()) {
+		return nil
+	}
+	if session, ok := desks.Staff.Session(token); ok {
+		v.session, v.actor = &session, session.Actor
+		if !v.route.stream {
+			v.s.streams.seen(token, v.s.config.Clock.Now())
+		}
+	}
+	return nil
+}
+
+// sameOrigin refuses a changing request that another site's page sends with the
+// person's own cookies. Browsers say where a request comes from in
+// Sec-Fetch-Site (Fetch Metadata), older ones in Origin; a program says neither.
+// Our own pages send "Origin: null" because of Referrer-Policy: no-referrer
+// (Fetch, section "append a request Origin header"), so null proves nothing; then
+// the token of the session decides, or the secret that the form asks for.
+func (v *visit) sameOrigin() error {
+	if v.surface == Control || v.key != "" {
+		return nil
+	}
+	foreign := fault.New(fault.Denied, "fault.api.cross_origin")
+	switch site := v.c.Get("Sec-Fetch-Site"); site {
+	case "same-origin", "none":
+		return nil
+	case "":
+	default:
+		return foreign
+	}
+	origin := v.c.Get(fiber.HeaderOrigin)
+	if origin == "" || origin == "null" {
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host != string(v.c.Request().Host()) || (u.Scheme == "https") != v.secure() {
+		return foreign
+	}
+	return nil
+}
+
+// csrfFits compares the token of the session with the one that was sent, in the
+// field "csrf" of a form or in the header X-CSRF-Token. Whoever shows a bearer
+// key, or has no session yet, needs none.
+func (v *visit) csrfFits() error {
+	if v.session == nil || v.key != "" {
+		return nil
+	}
+	sent := v.c.Get("X-CSRF-Token")
+	if all := v.fields["csrf"]; sent == "" && len(all) == 1 {
+		sent = all[0]
+	}
+	if v.session.CSRF == "" || subtle.ConstantTimeCompare([]byte(sent), []byte(v.session.CSRF)) != 1 {
+		return fault.New(fault.Denied, "fault.api.csrf")
+	}
+	return nil
+}
+
+// inLine bounds what is heavy: claims and unlocks, which each run Argon2id, and
+// bodies that are held in memory whole.
+func (v *visit) inLine() (done func(), err error) {
+	var line chan struct{}
+	switch {
+	case v.route.policy.who == claimant || v.route.policy.who == opener:
+		line = v.s.opening
+	case v.route.limit > bodyLimit && v.surface != Control:
+		line = v.s.uploads
+	default:
+		return func() {}, nil
+	}
+	select {
+	case line <- struct{}{}:
+		return func() { <-line }, nil
+	default:
+		return nil, fault.New(fault.Busy, "fault.api.busy")
+	}
+}

@@ -1,0 +1,176 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/fault"
+)
+
+// Limits of a form, besides its size.
+const (
+	maxFields = 4000 // values in a form: a household of 100 people has about 3,000
+	maxParts  = 64   // of a multipart form
+)
+
+// A body may take as long as readTimeout, and longer only while it keeps coming:
+// uploadPiece in every readTimeout, so that a photo on a weak link arrives and a
+// client that trickles bytes does not hold a place.
+const uploadPiece = 128 << 10
+
+// readBody reads what was sent, up to the route's limit, and parses a form. A
+// client that sends more hears so after the rest was read and thrown away.
+// Faults: TooLarge "fault.api.too_large", Unavailable "fault.api.slow", Invalid
+// "fault.api.form", Unsupported "fault.api.form_type".
+func (v *visit) readBody() error {
+	limit := v.limit()
+	tooLarge := fault.New(fault.TooLarge, "fault.api.too_large", "Kilobytes", limit>>10)
+	if v.c.Request().Header.ContentLength() > limit {
+		return tooLarge
+	}
+	stream := v.c.Context().RequestBodyStream()
+	if stream == nil {
+		return nil
+	}
+	var b bytes.Buffer
+	for b.Len() <= limit {
+		n, err := io.CopyN(&b, stream, int64(min(uploadPiece, limit+1-b.Len())))
+		if errors.Is(err, io.EOF) {
+			v.body = b.Bytes()
+			return v.parseForm()
+		}
+		if err != nil {
+			return broken(err)
+		}
+		if n == uploadPiece && limit > bodyLimit {
+			v.patience()
+		}
+	}
+	return tooLarge
+}
+
+// limit is how many bytes may come: few from somebody nobody knows yet.
+func (v *visit) limit() int {
+	if v.route.limit > 0 {
+		return v.route.limit
+	}
+	switch v.route.policy.who {
+	case anybody, claimant, opener:
+		return strangerLimit
+	}
+	return bodyLimit
+}
+
+// patience moves the deadline of a body that keeps coming. Deadlines of
+// connections are the machine's own time, whatever clock the box goes by.
+func (v *visit) patience() {
+	_ = v.c.Context().SetReadDeadline(clock.System().Now().Add(readTimeout)) // without it the old one holds
+}
+
+// broken says why a body did not arrive.
+func broken(err error) error {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return fault.New(fault.Unavailable, "fault.api.slow").Wrap(err)
+	}
+	return fault.New(fault.Invalid, "fault.api.form").Wrap(err)
+}
+
+// drain throws away what is left of a body after a refusal. Without it the
+// connection is closed under a client that is still sending, and it sees a
+// broken connection instead of the sentence. Past drainLimit that is its lot.
+func (v *visit) drain() {
+	stream := v.c.Context().RequestBodyStream()
+	if stream == nil || v.c.Request().Header.ContentLength() > drainLimit {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, stream, drainLimit)
+}
+
+// parseForm reads the fields of a form. A JSON document or a raw photo is left
+// in v.body for its handler.
+func (v *visit) parseForm() error {
+	if len(v.body) == 0 {
+		return nil
+	}
+	kind, params, err := mime.ParseMediaType(v.c.Get(fiber.HeaderContentType))
+	if err != nil {
+		kind = ""
+	}
+	switch kind {
+	case fiber.MIMEApplicationForm:
+		return v.parseFields()
+	case fiber.MIMEMultipartForm:
+		return v.parseParts(params["boundary"])
+	}
+	if !v.isCall() && v.route.limit == 0 {
+		return fault.New(fault.Unsupported, "fault.api.form_type")
+	}
+	return nil
+}
+
+func (v *visit) parseFields() error {
+	bad := fault.New(fault.Invalid, "fault.api.form")
+	if bytes.Count(v.body, []byte("&")) > maxFields {
+		return bad
+	}
+	fields, err := url.ParseQuery(string(v.body))
+	if err != nil {
+		return bad.Wrap(err)
+	}
+	v.fields = fields
+	for _, values := range fields {
+		for _, value := range values {
+			if !utf8.ValidString(value) {
+				return bad
+			}
+		}
+	}
+	return nil
+}
+
+// parseParts reads a multipart form: files into v.files, all else into v.fields.
+// Everything is in memory already, so no temporary file is ever made.
+func (v *visit) parseParts(boundary string) error {
+	bad := fault.New(fault.Invalid, "fault.api.form")
+	v.fields, v.files = map[string][]string{}, map[string][]byte{}
+	if boundary == "" {
+		return bad
+	}
+	r := multipart.NewReader(bytes.NewReader(v.body), boundary)
+	for range maxParts {
+		part, err := r.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return bad.Wrap(err)
+		}
+		data, err := io.ReadAll(part)
+		if err != nil {
+			return bad.Wrap(err)
+		}
+		name := strings.Clone(part.FormName())
+		switch {
+		case part.FileName() != "":
+			v.files[name] = data
+		case !utf8.Valid(data):
+			return bad
+		default:
+			v.fields[name] = append(v.fields[name], string(data))
+		}
+	}
+	return bad
+}
