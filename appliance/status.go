@@ -51,7 +51,7 @@ func (a *app) printStatus(s control.Status) {
 	if !s.Clock.Sure {
 		sure = "cli.status.clock_unsure"
 	}
-	t.row(a.say("cli.status.clock"), a.say(sure, "Now", s.Clock.Now.Local().Format(time.DateTime)))
+	t.row(a.say("cli.status.clock"), a.say(sure, "Now", s.Clock.Now.Format(time.DateTime)))
 	t.print(a.out)
 	a.printPeers(s)
 	for _, alert := range s.Alerts {

@@ -41,7 +41,7 @@ func (a *app) tokenVerify() *cobra.Command {
 			return err
 		}
 		if verdict.Verdict != string(tokens.Genuine) {
-			return fault.New(fault.Denied, "fault.cli.not_genuine", "Verdict", verdict.Verdict, "Reason", verdict.Reason)
+			return fault.New(fault.Denied, "cli.token.refused", "Verdict", verdict.Verdict, "Reason", verdict.Reason)
 		}
 		if !a.json {
 			a.println(control.Plain(verdict.Reason))

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -53,10 +51,7 @@ func makeCard(k Keys, stamp uint64, addrs []string) (card, error) {
 	if len(addrs) > maxAddresses {
 		addrs = addrs[:maxAddresses]
 	}
-	b, err := appendCert([]byte{1}, k.Cert())
-	if err != nil {
-		return card{}, err
-	}
+	b := appendCert([]byte{1}, k.Cert())
 	b = binary.BigEndian.AppendUint64(b, stamp)
 	b = append(b, byte(len(addrs)))
 	for _, a := range addrs {
@@ -103,12 +98,9 @@ func parseCard(raw []byte, deployment [16]byte, root ed25519.PublicKey) (card, e
 }
 
 // appendCert adds a certificate behind its length.
-func appendCert(b []byte, c identity.NodeCert) ([]byte, error) {
-	cert, err := c.Marshal()
-	if err == nil && len(cert) > maxCardCert {
-		err = errCard
-	}
-	return append(binary.BigEndian.AppendUint16(b, uint16(len(cert))), cert...), err
+func appendCert(b []byte, c identity.NodeCert) []byte {
+	cert := c.Marshal()
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(cert))), cert...)
 }
 
 func verifiedCert(b []byte, root ed25519.PublicKey) (identity.NodeCert, error) {
@@ -126,10 +118,7 @@ func verifiedCert(b []byte, root ed25519.PublicKey) (identity.NodeCert, error) {
 // signature over the member's name, so that a key holder cannot speak as another
 // node.
 func makeMember(k Keys, name string) ([]byte, error) {
-	b, err := appendCert([]byte{1}, k.Cert())
-	if err != nil {
-		return nil, err
-	}
+	b := appendCert([]byte{1}, k.Cert())
 	sig, err := signWith(k, signed("waypost/member/1", k.Deployment(), []byte(name)))
 	return append(b, sig...), err
 }

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -41,10 +39,6 @@ var errPeer = errors.New("mesh: not a node of this deployment")
 // around the node key. It is valid for ever and names nobody: clocks lie, and
 // only revocation closes a link.
 func tlsCertificate(k Keys) (tls.Certificate, error) {
-	cert, err := k.Cert().Marshal()
-	if err != nil {
-		return tls.Certificate{}, err
-	}
 	t := &x509.Certificate{
 		SerialNumber:    big.NewInt(1),
 		Subject:         pkix.Name{},
@@ -52,7 +46,7 @@ func tlsCertificate(k Keys) (tls.Certificate, error) {
 		NotAfter:        time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), // RFC 5280 4.1.2.5: no end date
 		KeyUsage:        x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		ExtraExtensions: []pkix.Extension{{Id: nodeCertOID(), Value: cert}},
+		ExtraExtensions: []pkix.Extension{{Id: nodeCertOID(), Value: k.Cert().Marshal()}},
 	}
 	s := k.Signer()
 	der, err := x509.CreateCertificate(rand.Reader, t, t, s.Public(), s)

@@ -1,4 +1,2 @@
-//go:build firstlight
-
 // Package mesh lets nodes find each other and exchange records.
 package mesh

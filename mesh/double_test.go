@@ -1,12 +1,9 @@
-//go:build firstlight
-
 package mesh
 
 import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -16,94 +13,85 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
-// world is one deployment's keys.
+// world is one deployment: the vault that may enrol, and every node it enrolled.
 type world struct {
-	t      testing.TB
-	root   ed25519.PublicKey
-	issuer identity.IssuerCert
-	sign   ed25519.PrivateKey
-	gossip [32]byte
-	mu     sync.Mutex
-	number uint16
+	t       testing.TB
+	founder *keys
 }
+
+// keys is a vault of which a test may bend what it says.
+type keys struct {
+	*identity.Vault
+	cert   identity.NodeCert
+	signer crypto.Signer
+	gossip [32]byte
+}
+
+func (k *keys) Cert() identity.NodeCert { return k.cert }
+func (k *keys) NodeID() identity.NodeID { return k.cert.ID() }
+func (k *keys) Signer() crypto.Signer   { return k.signer }
+func (k *keys) GossipKey() [32]byte     { return k.gossip }
+
+func keysOf(v *identity.Vault) *keys {
+	return &keys{Vault: v, cert: v.Cert(), signer: v.Signer(), gossip: v.GossipKey()}
+}
+
+func passphrase() []byte { return []byte("five words nobody would guess") }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	rootPub, rootKey, _ := ed25519.GenerateKey(rand.Reader)
-	issuerPub, issuerKey, _ := ed25519.GenerateKey(rand.Reader)
-	issuer, err := identity.SignIssuer(rootKey, [32]byte(issuerPub), time.Unix(1_790_000_000, 0), 1000*time.Hour)
+	v, _, err := identity.Start(t.TempDir(), clock.System(), identity.StartOptions{
+		Deployment: "Test", Site: "First", Passphrase: passphrase(), Cost: identity.TestCost(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, root: rootPub, issuer: issuer, sign: issuerKey}
-	_, _ = rand.Read(w.gossip[:])
-	return w
+	return &world{t: t, founder: keysOf(v)}
 }
 
-// keys is a double of identity.Vault: real certificates, invitations kept in memory.
-type keys struct {
-	w    *world
-	key  ed25519.PrivateKey
-	cert identity.NodeCert
-	mu   sync.Mutex
-	open map[string]bool // request secrets still good; false when spent
-}
-
-func (w *world) enrol(key ed25519.PrivateKey) *keys {
+// keys enrols one more node.
+func (w *world) keys() *keys {
 	w.t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.number++
-	cert, err := identity.SignNode(w.sign, w.issuer, identity.NodeCert{
-		Number: w.number, Public: [32]byte(key.Public().(ed25519.PublicKey)), Areas: []uint16{0},
-	}, time.Unix(1_790_000_000, 0), 1000*time.Hour)
+	a := w.applicant()
+	reply, _, err := w.founder.Admit(a.Request())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &keys{w: w, key: key, cert: cert, open: map[string]bool{}}
-}
-
-func (w *world) keys() *keys {
-	w.t.Helper()
-	_, key, _ := ed25519.GenerateKey(rand.Reader)
-	return w.enrol(key)
-}
-
-func (k *keys) Deployment() [16]byte    { return identity.DeploymentOf(k.w.root) }
-func (k *keys) Root() ed25519.PublicKey { return k.w.root }
-func (k *keys) Cert() identity.NodeCert { return k.cert }
-func (k *keys) NodeID() identity.NodeID { return k.cert.ID() }
-func (k *keys) Signer() crypto.Signer   { return k.key }
-func (k *keys) GossipKey() [32]byte     { return k.w.gossip }
-
-func (k *keys) Invite(ttl time.Duration, addrs []string) (identity.Invitation, error) {
-	return identity.Invitation{}, nil
-}
-
-// admit makes a secret good for one request.
-func (k *keys) admit(secret string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.open[secret] = true
-}
-
-func (k *keys) Admit(request []byte) ([]byte, identity.NodeCert, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	good, known := k.open[string(request)]
-	switch {
-	case !known:
-		return nil, identity.NodeCert{}, fault.New(fault.Denied, "fault.identity.invitation_unknown")
-	case !good:
-		return nil, identity.NodeCert{}, fault.New(fault.Conflict, "fault.identity.invitation_used", "Minutes", 10)
+	v, err := a.Accept(w.t.TempDir(), clock.System(), reply, "Another", passphrase())
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	k.open[string(request)] = false
-	return []byte("welcome"), k.w.keys().cert, nil
+	return keysOf(v)
+}
+
+// applicant is a node that holds a fresh invitation of the founder.
+func (w *world) applicant(addrs ...string) *identity.Applicant {
+	w.t.Helper()
+	inv, err := w.founder.Invite(time.Hour, addrs)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.holding(inv)
+}
+
+func (w *world) holding(inv identity.Invitation) *identity.Applicant {
+	w.t.Helper()
+	code, err := identity.ParseInvitation(inv.Code)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a, err := identity.NewApplicant(code)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a.Cost = identity.TestCost()
+	return a
 }
 
 // book is a double of identity.Desk.

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -7,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"sync"
@@ -30,6 +29,7 @@ const (
 	leaveTime     = 200 * time.Millisecond
 	rejoinEvery   = 10 * time.Second
 	maxState      = 1000 // bytes of LocalState
+	hintRepeats   = 3
 	maxRumours    = 1024
 	maxMetaCache  = 512
 )
@@ -44,15 +44,17 @@ type gossip struct {
 	name  string
 	meta  []byte
 	list  *memberlist.Memberlist
-	queue *memberlist.TransmitLimitedQueue
+	queue hintQueue
 	count atomic.Int32
+
+	joining atomic.Bool
 
 	mu   sync.Mutex
 	good map[string]identity.NodeCert // verified metadata by name ‖ meta
 }
 
 func startGossip(m *Mesh) (*gossip, error) {
-	g := &gossip{m: m, name: hex.EncodeToString(m.incarnation[:]), good: map[string]identity.NodeCert{}}
+	g := &gossip{m: m, name: hex.EncodeToString(m.incarnation[:]), good: map[string]identity.NodeCert{}, queue: hintQueue{heads: map[oplog.LogID]*queuedHint{}}}
 	var err error
 	if g.meta, err = makeMember(m.keys, g.name); err != nil {
 		return nil, err
@@ -60,7 +62,6 @@ func startGossip(m *Mesh) (*gossip, error) {
 	if len(g.meta) > memberlist.MetaMaxSize {
 		return nil, errors.New("mesh: member card too long")
 	}
-	g.queue = &memberlist.TransmitLimitedQueue{RetransmitMult: 3, NumNodes: func() int { return int(g.count.Load()) }}
 	key := m.keys.GossipKey()
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.Transport = g.name, m.transport
@@ -143,19 +144,43 @@ func (g *gossip) NotifyLeave(*memberlist.Node) { g.count.Add(-1) }
 // NotifyUpdate has nothing to tell us.
 func (g *gossip) NotifyUpdate(*memberlist.Node) {}
 
-// headHint is one gossiped hint; a newer one of the same log replaces it.
-type headHint struct {
-	log  oplog.LogID
-	body []byte
+// hintQueue is what gossip has to say: the newest head of each own log, a number
+// of times that grows with the logarithm of the members. memberlist's own queue
+// is not used: in 0.7.0 it restarts its ids whenever a replaced message leaves it
+// empty, and a message of another log and equal length then overwrites the one
+// still queued.
+type hintQueue struct {
+	mu    sync.Mutex
+	heads map[oplog.LogID]*queuedHint
 }
 
-func (h *headHint) Invalidates(other memberlist.Broadcast) bool {
-	o, ok := other.(*headHint)
-	return ok && o.log == h.log
+type queuedHint struct {
+	body []byte
+	left int
 }
-func (h *headHint) Name() string    { return string(h.log[:]) }
-func (h *headHint) Message() []byte { return h.body }
-func (h *headHint) Finished()       {}
+
+func (q *hintQueue) put(k mark, members int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.heads[k.log] = &queuedHint{appendHint([]byte{hintVersion}, k), hintRepeats * bits.Len(uint(members))}
+}
+
+// take gives what fits into limit bytes when each message costs overhead more.
+func (q *hintQueue) take(overhead, limit int) [][]byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out [][]byte
+	for log, h := range q.heads {
+		if limit -= overhead + len(h.body); limit < 0 {
+			break
+		}
+		out = append(out, h.body)
+		if h.left--; h.left <= 0 {
+			delete(q.heads, log)
+		}
+	}
+	return out
+}
 
 func appendHint(b []byte, k mark) []byte {
 	b = append(b, k.log[:]...)
@@ -183,7 +208,7 @@ func parseHints(b []byte) ([]mark, bool) {
 // announce queues own heads for gossip.
 func (g *gossip) announce(marks []mark) {
 	for _, k := range marks {
-		g.queue.QueueBroadcast(&headHint{log: k.log, body: appendHint([]byte{hintVersion}, k)})
+		g.queue.put(k, int(g.count.Load()))
 	}
 }
 
@@ -196,7 +221,7 @@ func (g *gossip) NotifyMsg(b []byte) {
 
 // GetBroadcasts gives memberlist what to send.
 func (g *gossip) GetBroadcasts(overhead, limit int) [][]byte {
-	return g.queue.GetBroadcasts(overhead, limit)
+	return g.queue.take(overhead, limit)
 }
 
 // LocalState is the longest logs' heads, below 1 KB.
@@ -228,8 +253,11 @@ func (m *Mesh) rumour(marks []mark) {
 	defer m.mu.Unlock()
 	news := false
 	for _, k := range marks {
-		if k.seq <= m.mine[k.log].Seq || k.seq <= m.rumours[k.log] || len(m.rumours) >= maxRumours {
+		if k.seq <= m.mine[k.log].Seq || k.seq <= m.rumours[k.log] {
 			continue
+		}
+		if len(m.rumours) >= maxRumours {
+			clear(m.rumours) // most have come true; what has not is told again
 		}
 		if !slices.ContainsFunc(m.links, func(l *link) bool { return l.told[k.log].seq >= k.seq }) {
 			m.rumours[k.log] = k.seq
@@ -281,8 +309,13 @@ func (g *gossip) join(name, addr string) {
 	}
 }
 
-// rejoin repeats join for every link whose member memberlist has lost.
+// rejoin repeats join for every link whose member memberlist has lost. A second
+// call while one is under way does nothing.
 func (g *gossip) rejoin() {
+	if !g.joining.CompareAndSwap(false, true) {
+		return
+	}
+	defer g.joining.Store(false)
 	g.m.mu.Lock()
 	links := slices.Clone(g.m.links)
 	g.m.mu.Unlock()

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -244,7 +242,20 @@ type pinned struct {
 	pins  func(ed25519.PublicKey) bool
 }
 
+// join asks twice when the answer gets lost: the inviter knows the node that asks
+// by its key and answers it the same again.
 func join(ctx context.Context, code pinned, a Applicant) (reply []byte, err error) {
+	for range 2 {
+		if reply, err = joinOnce(ctx, code, a); !errors.Is(err, errJoin) {
+			break
+		}
+	}
+	return reply, err
+}
+
+var errJoin = fault.New(fault.Unavailable, "fault.mesh.join_interrupted")
+
+func joinOnce(ctx context.Context, code pinned, a Applicant) (reply []byte, err error) {
 	c := clock.System()
 	conn, err := dialInviter(ctx, c, code)
 	if err != nil {
@@ -255,7 +266,7 @@ func join(ctx context.Context, code pinned, a Applicant) (reply []byte, err erro
 	defer stop()
 	request := a.Request()
 	if len(request) > maxJoinRequest {
-		return nil, fault.New(fault.Internal, "fault.mesh.join_interrupted").Wrap(errFrame)
+		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(errFrame)
 	}
 	_ = conn.SetDeadline(c.Now().Add(joinTime))
 	if _, err = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(request))), request...)); err == nil {
@@ -263,7 +274,7 @@ func join(ctx context.Context, code pinned, a Applicant) (reply []byte, err erro
 	}
 	var f *fault.Error
 	if err != nil && !errors.As(err, &f) {
-		err = fault.New(fault.Unavailable, "fault.mesh.join_interrupted").Wrap(err)
+		err = errJoin.Wrap(err)
 	}
 	return reply, err
 }

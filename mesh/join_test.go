@@ -1,13 +1,13 @@
-//go:build firstlight
-
 package mesh
 
 import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 )
 
 type applicant string
@@ -23,7 +24,10 @@ func (a applicant) Request() []byte { return []byte(a) }
 
 // codeFor is what an invitation of n carries, as far as the mesh looks.
 func (n *node) codeFor(addrs ...string) pinned {
-	return pinned{addrs: addrs, pins: func(k ed25519.PublicKey) bool { return k.Equal(n.keys.key.Public()) }}
+	return pinned{addrs: addrs, pins: func(k ed25519.PublicKey) bool {
+		pub, ok := n.keys.Signer().Public().(ed25519.PublicKey)
+		return ok && k.Equal(pub)
+	}}
 }
 
 func isFault(t testing.TB, err error, class fault.Class, key string) {
@@ -34,46 +38,83 @@ func isFault(t testing.TB, err error, class fault.Class, key string) {
 	}
 }
 
-func TestJoinOnce(t *testing.T) {
+func TestJoinAndExchange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.start(t)
-	a.keys.admit("secret")
+	a := w.start(t, founding(w))
+	a.log.writeN(50)
+	inv, err := a.mesh.Invite(time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := identity.ParseInvitation(inv.Code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := w.holding(inv)
+	reply, err := Join(context.Background(), code, app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.book.enrolled != 1 || len(a.mesh.Peers()) != 1 || a.mesh.Peers()[0].State != Away {
+		t.Errorf("enrolled %d, peers %+v", a.book.enrolled, a.mesh.Peers())
+	}
+	if again, err := Join(context.Background(), code, app); err != nil || len(again) == 0 {
+		t.Errorf("the same node asking again, its answer lost: %v", err)
+	}
+	dir := t.TempDir()
+	v, err := app.Accept(dir, clock.System(), reply, "Second", passphrase())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Remember(dir, code.Addrs...); err != nil {
+		t.Fatal(err)
+	}
+	b := &node{t: t, log: newMemLog(), keys: keysOf(v), book: &book{}, dir: dir}
+	b.again()
+	wait(t, "the new node holds everything", func() bool { return same(a.log, b.log) })
+	if x, y := a.peer(b).Words, b.peer(a).Words; len(x) != 5 || strings.Join(x, " ") != strings.Join(y, " ") {
+		t.Errorf("words %v and %v", x, y)
+	}
+}
+
+func TestInvitationWorksOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.start(t, founding(w))
+	inv, err := a.mesh.Invite(time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
 	code := a.codeFor("127.0.0.1:1", a.addr) // the first address does not answer
-	reply, err := join(context.Background(), code, applicant("secret"))
-	if err != nil || string(reply) != "welcome" {
-		t.Fatalf("%q %v", reply, err)
+	if _, err := join(context.Background(), code, w.holding(inv)); err != nil {
+		t.Fatal(err)
 	}
-	if a.book.enrolled != 1 {
-		t.Error("the enrolment was not recorded")
-	}
-	_, err = join(context.Background(), code, applicant("secret"))
+	_, err = join(context.Background(), code, w.holding(inv))
 	isFault(t, err, fault.Conflict, "fault.identity.invitation_used")
-	if fault.Of(err).Args["Minutes"] != 10.0 {
-		t.Errorf("arguments %v", fault.Of(err).Args)
-	}
 	_, err = join(context.Background(), code, applicant("guess"))
-	isFault(t, err, fault.Denied, "fault.identity.invitation_unknown")
+	isFault(t, err, fault.Invalid, "fault.identity.bad_request")
 	if a.mesh.Refusals() != 2 || len(a.mesh.Refused()) != 2 || a.mesh.Refused()[0].Key != "fault.identity.invitation_used" {
 		t.Errorf("the inviter saw %+v", a.mesh.Refused())
 	}
 	if a.book.refused != 2 {
-		t.Errorf("%d refusals recorded", a.book.refused)
-	}
-	if len(a.mesh.Peers()) != 1 {
-		t.Errorf("the admitted node is not listed: %v", a.mesh.Peers())
+		t.Errorf("%d refusals told to the register", a.book.refused)
 	}
 }
 
 func TestJoinRace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a := w.start(t)
-	a.keys.admit("secret")
+	a := w.start(t, founding(w))
+	inv, err := a.mesh.Invite(time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i := range errs {
-		wg.Go(func() { _, errs[i] = join(context.Background(), a.codeFor(a.addr), applicant("secret")) })
+		app := w.holding(inv)
+		wg.Go(func() { _, errs[i] = join(context.Background(), a.codeFor(a.addr), app) })
 	}
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) {
@@ -84,19 +125,48 @@ func TestJoinRace(t *testing.T) {
 func TestJoinFailsClearly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a, other := w.start(t), w.start(t)
+	a, other := w.start(t, founding(w)), w.start(t)
 	_, err := join(context.Background(), a.codeFor("127.0.0.1:1"), applicant("x"))
 	isFault(t, err, fault.Unavailable, "fault.mesh.unreachable")
 	_, err = join(context.Background(), a.codeFor(), applicant("x"))
 	isFault(t, err, fault.Unavailable, "fault.mesh.unreachable")
 	_, err = join(context.Background(), a.codeFor(other.addr), applicant("x"))
 	isFault(t, err, fault.Denied, "fault.mesh.wrong_node")
-	a.keys.admit("y")
-	a.book.fail = fault.New(fault.Full, "fault.oplog.disk_full")
-	_, err = join(context.Background(), a.codeFor(a.addr), applicant("y"))
+	a.book.fail = fault.New(fault.Full, "fault.oplog.disk_full", "MB", 12)
+	_, err = join(context.Background(), a.codeFor(a.addr), w.applicant())
 	isFault(t, err, fault.Full, "fault.oplog.disk_full")
-	_, err = join(context.Background(), a.codeFor(a.addr), applicant(strings.Repeat("x", maxJoinRequest+1)))
-	isFault(t, err, fault.Internal, "fault.mesh.join_interrupted")
+	if fault.Of(err).Args["MB"] != 12.0 {
+		t.Errorf("arguments %v", fault.Of(err).Args)
+	}
+}
+
+// TestLostAnswerIsAskedForAgain: the first connection breaks before the answer.
+func TestLostAnswerIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.start(t, founding(w))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		creds, err := newCredentials(w.founder)
+		if err != nil {
+			return
+		}
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		conn := tls.Server(c, creds.server)
+		_, _ = readJoinRequest(conn)
+		_ = conn.Close()
+		_ = l.Close()
+	}()
+	if _, err := join(context.Background(), a.codeFor(l.Addr().String(), a.addr), w.applicant()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestTooManyRequestsFromOneAddress(t *testing.T) {

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -216,7 +214,7 @@ func (m *Mesh) keepLoop() {
 		m.mu.Unlock()
 		if now-rejoin >= rejoinEvery {
 			rejoin = now
-			m.gossip.rejoin()
+			m.goDo(m.gossip.rejoin) // may wait for nodes that do not answer
 			if err := m.readvertise(); err != nil {
 				m.quiet.warn("mesh cannot sign its card", "err", err)
 			}

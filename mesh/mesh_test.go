@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -269,8 +267,9 @@ func TestPortTaken(t *testing.T) {
 func TestNoGossipKeyNoMesh(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.gossip = [32]byte{}
-	_, err := Start(context.Background(), Config{Vault: w.keys(), Log: newMemLog(), Desk: &book{}, Clock: clock.System(), Listen: "127.0.0.1:0", Dir: t.TempDir()})
+	k := w.keys()
+	k.gossip = [32]byte{}
+	_, err := Start(context.Background(), Config{Vault: k, Log: newMemLog(), Desk: &book{}, Clock: clock.System(), Listen: "127.0.0.1:0", Dir: t.TempDir()})
 	if f := fault.Of(err); f == nil || f.Key != "fault.mesh.no_gossip_key" {
 		t.Fatalf("%v", err)
 	}

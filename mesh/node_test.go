@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -28,6 +26,9 @@ type node struct {
 
 type nodeOption func(*Config, *node)
 
+func founding(w *world) nodeOption {
+	return func(c *Config, n *node) { n.keys = w.founder; c.Vault = w.founder }
+}
 func advertising(a string) nodeOption { return func(c *Config, _ *node) { c.Advertise = a } }
 func listening(a string) nodeOption   { return func(c *Config, _ *node) { c.Listen = a } }
 func seeded(addrs ...string) nodeOption {

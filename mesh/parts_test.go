@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -10,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/memberlist"
 
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/oplog"
@@ -57,13 +53,26 @@ func TestOutboxIsBounded(t *testing.T) {
 }
 
 func TestGossipQueueKeepsTheNewestHead(t *testing.T) {
-	q := &memberlist.TransmitLimitedQueue{RetransmitMult: 3, NumNodes: func() int { return 3 }}
+	q := hintQueue{heads: map[oplog.LogID]*queuedHint{}}
 	for i := range 1000 {
-		q.QueueBroadcast(&headHint{log: oplog.LogID{1}, body: []byte{byte(i)}})
+		q.put(mark{log: oplog.LogID{1}, seq: uint64(i)}, 5)
 	}
-	q.QueueBroadcast(&headHint{log: oplog.LogID{2}, body: []byte{7}})
-	if q.NumQueued() != 2 {
-		t.Errorf("%d hints for two logs", q.NumQueued())
+	q.put(mark{log: oplog.LogID{2}, seq: 3}, 5)
+	if got := q.take(2, 30); len(got) != 1 {
+		t.Errorf("%d hints in room for one", len(got))
+	}
+	sent := map[uint64]int{}
+	for range 50 {
+		for _, b := range q.take(2, 1000) {
+			marks, ok := parseHints(b)
+			if !ok {
+				t.Fatal("malformed")
+			}
+			sent[marks[0].seq]++
+		}
+	}
+	if len(sent) != 2 || sent[999]+sent[3] != 2*hintRepeats*3-1 {
+		t.Errorf("sent %v", sent)
 	}
 }
 

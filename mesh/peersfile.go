@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -171,7 +169,7 @@ func (m *Mesh) snapshot() remembered {
 		if p.card != nil {
 			e.Card = p.card.raw
 		} else if p.cert != nil {
-			e.Cert, _ = p.cert.Marshal() // it was parsed or made here; without it only the number is missing
+			e.Cert = p.cert.Marshal()
 		}
 		for log, k := range p.held {
 			if !k.forked {

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package mesh
 
 import (
@@ -179,10 +177,10 @@ func FuzzCard(f *testing.F) {
 	f.Add(c.raw)
 	f.Add(meta)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if c, err := parseCard(b, k.Deployment(), w.root); err == nil && (len(c.addrs) > maxAddresses || c.cert.ID() != k.NodeID()) {
+		if c, err := parseCard(b, k.Deployment(), w.founder.Root()); err == nil && (len(c.addrs) > maxAddresses || c.cert.ID() != k.NodeID()) {
 			t.Fatalf("%+v", c)
 		}
-		_, _ = parseMember(b, "name", k.Deployment(), w.root)
+		_, _ = parseMember(b, "name", k.Deployment(), w.founder.Root())
 	})
 }
 

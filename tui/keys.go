@@ -5,7 +5,8 @@ package tui
 // keyHelp is one key and what it does.
 type keyHelp struct{ key, text string }
 
-// keysNow are the keys that do something at the moment, the most used first.
+// keysNow are the keys that do something at the moment, the most used first and
+// the way out last.
 func (m model) keysNow() []keyHelp {
 	if m.help {
 		return []keyHelp{{"esc", "tui.key.back"}, {"q", "tui.key.quit"}}

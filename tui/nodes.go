@@ -45,7 +45,7 @@ func (m model) peerDetails(p control.Peer) []string {
 	}
 	out := field("tui.node.id", p.Node)
 	out = append(out, field("tui.node.lag", m.say("tui.node.lag_is", "Behind", count(p.Behind), "Ahead", count(p.Ahead)))...)
-	out = append(out, field("tui.node.traffic", m.say("tui.node.traffic_is", "In", bytes(p.BytesIn), "Out", bytes(p.BytesOut)))...)
+	out = append(out, field("tui.node.traffic", m.say("tui.node.traffic_is", "In", bytesText(p.BytesIn), "Out", bytesText(p.BytesOut)))...)
 	if len(p.Addresses) > 0 {
 		out = append(out, field("tui.node.address", strings.Join(p.Addresses, " "))...)
 	}

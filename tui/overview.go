@@ -3,8 +3,10 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/charmbracelet/lipgloss"
 	"github.com/waypost/waypost/appliance/control"
 )
 
@@ -50,11 +52,16 @@ func (m model) overviewNarrow(room int) []string {
 	figures := []string{
 		line("tui.people", m.say("tui.people_short", "People", count(s.People), "Today", count(s.Today))),
 		line("tui.only_here_short", count(s.OnlyHere)),
-		line("tui.disk", m.say("tui.free", "Free", bytes(s.Disk.Free))),
+		line("tui.disk", m.say("tui.free", "Free", bytesText(s.Disk.Free))),
 	}
 	left := room - len(figures)
 	posts := max(2, left-min(len(m.alerts())+1, max(3, left/2)))
-	out := append(m.peerBlock(m.width, posts), figures...)
+	list := m.peerBlock(m.width, posts)
+	gap := []string{}
+	if len(list)+len(figures)+len(m.alerts())+4 <= room {
+		gap = append(gap, "")
+	}
+	out := slices.Concat(list, gap, figures, gap)
 	return append(out, m.alertBlock(m.width, room-len(out))...)
 }
 
@@ -64,7 +71,7 @@ func (m model) closedScreen() []string {
 	for _, l := range wrap(m.say("tui.is_"+m.status.State), m.width-2) {
 		out = append(out, " "+l)
 	}
-	return append(out, "", " "+m.say("tui.disk")+"  "+m.say("tui.free_of", "Free", bytes(m.status.Disk.Free), "Total", bytes(m.status.Disk.Total)))
+	return append(out, "", " "+m.say("tui.disk")+"  "+m.say("tui.free_of", "Free", bytesText(m.status.Disk.Free), "Total", bytesText(m.status.Disk.Total)))
 }
 
 func (m model) people() []string {
@@ -89,8 +96,8 @@ func (m model) disk() []string {
 	d := m.status.Disk
 	return []string{
 		m.heading("tui.disk"),
-		m.say("tui.free_of", "Free", bytes(d.Free), "Total", bytes(d.Total)),
-		m.say("tui.journal", "Size", bytes(d.Journal)),
+		m.say("tui.free_of", "Free", bytesText(d.Free), "Total", bytesText(d.Total)),
+		m.say("tui.journal", "Size", bytesText(d.Journal)),
 	}
 }
 
@@ -129,21 +136,23 @@ func (m model) peerHeading(width int) string {
 }
 
 // peerLine is one post: shape of its state, site, when it was last heard, how
-// many records of here it lacks.
+// many records of here it lacks. A long site gives way to the warning behind it.
 func (m model) peerLine(p control.Peer, width int) string {
-	contact, behind := contactCells, behindCells
+	contact, behind, form := contactCells, behindCells, "ago"
 	if width <= narrowUpTo {
-		contact, behind = 8, 6
+		contact, behind, form = 7, 6, "short"
 	}
-	name := m.peerShape(p) + " " + siteOf(p)
+	name := width - contact - behind - 2
+	site, warning := m.peerShape(p)+" "+siteOf(p), ""
 	if !p.Confirmed {
-		name += " " + m.look.bad.Render(m.say("tui.unconfirmed"))
+		warning = " " + m.look.bad.Render(m.say("tui.unconfirmed"))
 	}
+	site = fit(site, name-lipgloss.Width(warning)) + warning
 	lag := padLeft(count(p.Behind), behind)
 	if p.Behind > 0 {
 		lag = m.look.warn.Render(lag)
 	}
-	return pad(name, width-contact-behind-1) + padLeft(m.ago(m.status.Clock.Now, p.LastContact), contact) + " " + lag
+	return pad(site, name) + " " + padLeft(m.ago(form, m.status.Clock.Now, p.LastContact), contact) + " " + lag
 }
 
 func (m model) peerShape(p control.Peer) string {

@@ -63,8 +63,8 @@ func count(n uint64) string {
 	return s
 }
 
-// bytes writes n with one unit (decimal, as disks are sold).
-func bytes(n uint64) string {
+// bytesText writes n with one unit (decimal, as disks are sold).
+func bytesText(n uint64) string {
 	f, units := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
 	for len(units) > 1 && f >= 999.5 {
 		f, units = f/1000, units[1:]
@@ -75,21 +75,22 @@ func bytes(n uint64) string {
 	return fmt.Sprintf("%.0f %s", f, units[0])
 }
 
-// ago says how long before the node's own now something was.
-func (m model) ago(now, then time.Time) string {
+// ago says how long before the node's own now something was; form is "ago", or
+// "short" where there are few cells.
+func (m model) ago(form string, now, then time.Time) string {
 	if then.IsZero() {
 		return m.say("tui.never")
 	}
 	d := max(now.Sub(then), 0)
 	switch {
 	case d < time.Minute:
-		return m.say("tui.ago.seconds", "N", int(d/time.Second))
+		return m.say("tui."+form+".seconds", "N", int(d/time.Second))
 	case d < time.Hour:
-		return m.say("tui.ago.minutes", "N", int(d/time.Minute))
+		return m.say("tui."+form+".minutes", "N", int(d/time.Minute))
 	case d < 48*time.Hour:
-		return m.say("tui.ago.hours", "N", int(d/time.Hour))
+		return m.say("tui."+form+".hours", "N", int(d/time.Hour))
 	}
-	return m.say("tui.ago.days", "N", int(d/(24*time.Hour)))
+	return m.say("tui."+form+".days", "N", int(d/(24*time.Hour)))
 }
 
 // siteOf names a peer safely; its id when nobody knows its site yet.

@@ -83,7 +83,7 @@ func (m model) freshness() string {
 	case m.status == nil:
 		return m.look.muted.Render(m.say("tui.connecting"))
 	}
-	now := m.status.Clock.Now.Local().Format("15:04:05")
+	now := m.status.Clock.Now.Format("15:04:05") // in the zone of the node
 	if !m.status.Clock.Sure {
 		now += "?"
 	}
@@ -140,18 +140,19 @@ func beside(gap int, widths []int, blocks ...[]string) []string {
 	return out
 }
 
-// foot is one line with the keys that do something now; whole keys only.
+// foot is one line with the keys that do something now, whole keys only. The way
+// out is always there; others give way where the line is short.
 func (m model) foot() string {
+	draw := func(k keyHelp) string { return m.look.brand.Render(k.key) + " " + m.look.muted.Render(m.say(k.text)) }
+	keys := m.keysNow()
+	out := draw(keys[len(keys)-1])
 	line := ""
-	for _, k := range m.keysNow() {
-		next := m.look.brand.Render(k.key) + " " + m.look.muted.Render(m.say(k.text))
-		if line != "" {
-			next = line + "  " + next
-		}
-		if lipgloss.Width(next) > m.width {
+	for _, k := range keys[:len(keys)-1] {
+		next := line + draw(k) + "  "
+		if lipgloss.Width(next)+lipgloss.Width(out) > m.width {
 			break
 		}
 		line = next
 	}
-	return line
+	return line + out
 }

@@ -4,9 +4,11 @@ package ui
 
 import (
 	_ "embed"
+	"encoding/pem"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/staff"
 )
 
@@ -24,6 +26,8 @@ func (s *Server) apiRoutes() []route {
 	const v1 = "/api/v1"
 	return []route{
 		{method: "GET", path: "/healthz", policy: public(), where: onAll, handle: getHealth},
+		{method: "GET", path: "/ca.pem", policy: public(), where: onPublic, handle: getCA},
+		{method: "GET", path: "/ca.crt", policy: public(), where: onPublic, handle: getCADER},
 		{method: "GET", path: v1 + "/openapi.yaml", policy: public(), where: onAPI, handle: getOpenAPI},
 		{method: "POST", path: v1 + "/people", policy: need(staff.RegisterPeople), where: onAPI, handle: postPerson},
 		{method: "GET", path: v1 + "/people", policy: need(staff.ReadPeople), where: onAPI, handle: getPeople},
@@ -35,7 +39,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "GET", path: v1 + "/tokens/:id/qr.svg", policy: need(staff.IssueTokens), where: onAPI, handle: getQRSVG},
 		{method: "GET", path: v1 + "/tokens/:id/qr.png", policy: need(staff.IssueTokens), where: onAPI, handle: getQRPNG},
 		{method: "POST", path: v1 + "/tokens/verify", policy: need(staff.VerifyTokens), where: onAPI, handle: postVerify},
-		{method: "POST", path: v1 + "/tokens/photo", policy: need(staff.VerifyTokens), where: onAPI, limit: photoBody, handle: postPhoto},
+		{method: "POST", path: v1 + "/tokens/photo", policy: need(staff.VerifyTokens), where: onAPI, limit: photoLimit, handle: postPhoto},
 		{method: "GET", path: v1 + "/mesh", policy: need(staff.SeeMesh), where: onAPI, handle: getMesh},
 		{method: "GET", path: v1 + "/events", policy: signedIn(), where: onAPI, stream: true, handle: getEvents},
 	}
@@ -44,6 +48,23 @@ func (s *Server) apiRoutes() []route {
 // getHealth says the state of the box, to anybody and in every state.
 func getHealth(v *visit) error {
 	return v.json(fiber.StatusOK, map[string]string{"state": v.s.config.Box.State()})
+}
+
+// getCA gives out the box's certificate authority, for phones that shall trust it.
+func getCA(v *visit) error {
+	v.c.Set(fiber.HeaderContentType, "application/x-pem-file")
+	return v.c.Send(v.s.config.Box.CA().PEM)
+}
+
+// getCADER is the same in the form and under the type that Android and iOS offer
+// to install.
+func getCADER(v *visit) error {
+	block, _ := pem.Decode(v.s.config.Box.CA().PEM)
+	if block == nil {
+		return fault.New(fault.NotFound, "fault.api.not_found")
+	}
+	v.c.Set(fiber.HeaderContentType, "application/x-x509-ca-cert")
+	return v.c.Send(block.Bytes)
 }
 
 func getOpenAPI(v *visit) error {

@@ -16,9 +16,6 @@ import (
 	"github.com/waypost/waypost/appliance/tokens"
 )
 
-// photoBody leaves room for the multipart wrapping of the largest photo.
-const photoBody = tokens.MaxPhotoBytes + 64<<10
-
 // qrDots is the size of a module in a PNG, in pixels: 318 pixels for a card's code,
 // sharp on a phone and at 300 dpi about 27 mm in print.
 const qrDots = 6
@@ -116,7 +113,7 @@ func (v *visit) verdict(text string) error {
 	}{Verdict: result.Verdict, Reason: say(v.lang, result.Reason, nil), ReasonKey: result.Reason, Generation: result.Generation}
 	if result.Person != nil {
 		answer.Person = onlyID{*result.Person}
-		record, err := v.person(result)
+		record, err := v.cardHolder(result)
 		switch {
 		case err == nil && record != nil:
 			answer.Person = record
@@ -127,7 +124,8 @@ func (v *visit) verdict(text string) error {
 	return v.json(fiber.StatusOK, answer)
 }
 
-func (v *visit) person(result tokens.Result) (*registration.Record, error) {
+// cardHolder is the person a card belongs to; nil for somebody who may not read.
+func (v *visit) cardHolder(result tokens.Result) (*registration.Record, error) {
 	if !v.actor.Can(staff.ReadPeople) {
 		return nil, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -107,7 +108,7 @@ func (v *visit) wayOut(f *fault.Error) string {
 	case f.Key == "fault.api.new" || f.Key == "fault.api.locked" || f.Key == "fault.api.open_already":
 		return "/"
 	case f.Class == fault.Unauthenticated:
-		return "/signin"
+		return "/signin?to=" + url.QueryEscape(v.c.OriginalURL())
 	}
 	return ""
 }

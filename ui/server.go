@@ -17,6 +17,7 @@ import (
 
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/tokens"
 	"github.com/waypost/waypost/ui/locale"
 )
 
@@ -70,14 +71,14 @@ type Server struct {
 // Limits of what clients may send and hold. Times are in the Fiber configuration
 // of newApp.
 const (
-	bodyLimit     = 1 << 20  // of a form or a JSON document
-	strangerLimit = 64 << 10 // of a form from somebody who is not signed in
-	photoLimit    = 12 << 20 // of the body of a photo; the photo itself may be a little less
-	importLimit   = 8 << 20  // of one part of a list
-	drainLimit    = 32 << 20 // read and thrown away, so that a client hears why it was refused
-	openingLine   = 8        // claims and unlocks in line; each takes a second of Argon2id
-	uploadLine    = 4        // large bodies at once: 48 MB at worst
-	concurrency   = 512      // connections of one surface
+	bodyLimit     = 1 << 20                       // of a form or a JSON document
+	strangerLimit = 64 << 10                      // of a form from somebody who is not signed in
+	photoLimit    = tokens.MaxPhotoBytes + 64<<10 // of the body with a photo, wrapping included
+	importLimit   = 8 << 20                       // of one part of a list
+	drainLimit    = 32 << 20                      // read and thrown away, so that a client hears why it was refused
+	openingLine   = 8                             // claims and unlocks in line; each takes a second of Argon2id
+	uploadLine    = 4                             // large bodies at once: 48 MB at worst
+	concurrency   = 512                           // connections of one surface
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 30 * time.Second
@@ -116,7 +117,7 @@ func (s *Server) App(surface Surface) *fiber.App {
 	if app := s.apps[surface]; app != nil {
 		return app
 	}
-	app := s.newApp(surface)
+	app := s.newApp(surface, s.routes())
 	s.apps[surface] = app
 	return app
 }
@@ -135,7 +136,7 @@ func (s *Server) routes() []route {
 
 // newApp builds the Fiber application. Bodies are streamed so that who asks is
 // known before more than 8 KB of what they send is read (see visit.readBody).
-func (s *Server) newApp(surface Surface) *fiber.App {
+func (s *Server) newApp(surface Surface, routes []route) *fiber.App {
 	app := fiber.New(fiber.Config{
 		Immutable: true, CaseSensitive: true, DisableStartupMessage: true,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -146,7 +147,7 @@ func (s *Server) newApp(surface Surface) *fiber.App {
 		ErrorHandler: func(c *fiber.Ctx, err error) error { return s.visit(c, surface).failed(err) },
 	})
 	app.Use(s.watched(surface), s.recovered(surface), s.checked(surface))
-	for _, r := range inOrder(s.routes()) {
+	for _, r := range inOrder(routes) {
 		if r.on().has(surface) || surface == Loopback && r.on().has(Public) {
 			s.add(app, surface, r)
 		}

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 // Package badgerstore keeps the views in Badger. It is the only package that
 // knows Badger.
 //

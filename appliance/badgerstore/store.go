@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package badgerstore
 
 import (
@@ -10,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -54,7 +54,7 @@ func Open(dir string, key [32]byte, logger *slog.Logger) (*Store, error) {
 		if s.db, err = s.open(); err == nil {
 			return s, nil
 		}
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+		if s.inUse() {
 			return nil, fault.New(fault.Conflict, "fault.oplog.in_use").Wrap(err)
 		}
 		if hopeless(err) {
@@ -71,10 +71,12 @@ func Open(dir string, key [32]byte, logger *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// hopeless failures would hit a fresh store as well, so nothing is deleted for them.
+// hopeless failures would hit a fresh store as well, so nothing is deleted for
+// them. Badger keeps only the text of what the system said.
 func hopeless(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) ||
-		errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EIO)
+	return slices.ContainsFunc([]syscall.Errno{
+		syscall.ENOSPC, syscall.EACCES, syscall.EPERM, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+	}, func(e syscall.Errno) bool { return errors.Is(err, e) || strings.Contains(err.Error(), e.Error()) })
 }
 
 func errStore(err error) error {
@@ -104,28 +106,64 @@ func (s *Store) options() badger.Options {
 // one transaction may hold.
 const memTable = 8 << 20
 
-// open opens Badger; it panics on some damage, which is an error like others here.
+// openingMark exists while Badger opens. Some damage makes it panic in a
+// goroutine of its own, which ends the process; the mark makes the next start
+// begin with an empty store instead of dying again.
+const openingMark = "opening"
+
+// open opens Badger; a panic in this goroutine is an error like others.
 func (s *Store) open() (db *badger.DB, err error) {
+	mark := filepath.Join(s.dir, openingMark)
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			db, err = nil, fmt.Errorf("badger panicked: %T", r)
+		}
+		if rerr := os.Remove(mark); err == nil && rerr != nil {
+			db.Close()
+			db, err = nil, rerr
 		}
 	}()
 	return badger.Open(s.options())
 }
 
-// beheaded reports tables without a MANIFEST that lists them. Its header alone
-// is 16 bytes long at most.
+// beheaded reports what Badger must not be shown: tables without the MANIFEST
+// that lists them (its header alone is 16 bytes) or without the registry of
+// their keys, and a store whose last opening ended the process.
 func (s *Store) beheaded() (bool, error) {
 	tables, err := filepath.Glob(filepath.Join(s.dir, "*.sst"))
-	if err != nil || len(tables) == 0 {
+	if err != nil {
 		return false, err
 	}
-	st, err := os.Stat(filepath.Join(s.dir, badger.ManifestFilename))
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+	if _, err := os.Stat(filepath.Join(s.dir, openingMark)); err == nil {
+		return !s.inUse(), nil
 	}
-	return err == nil && st.Size() <= 16, err
+	if len(tables) == 0 {
+		return false, nil
+	}
+	for _, name := range []string{badger.ManifestFilename, badger.KeyRegistryFileName} {
+		st, err := os.Stat(filepath.Join(s.dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return true, nil
+		}
+		if err != nil || st.Size() <= 16 {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// inUse reports whether a process holds Badger's lock right now; its LOCK file
+// alone says nothing, it survives a kill.
+func (s *Store) inUse() bool {
+	d, err := os.Open(s.dir)
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	return locked(d)
 }
 
 // wipe deletes Badger's files, by name, and nothing else.

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package badgerstore
 
 import (
@@ -104,6 +102,11 @@ func TestDamagedStoresAreMadeAnew(t *testing.T) {
 		"no key registry":      remove("KEYREGISTRY"),
 		"key registry bit":     rewrite("KEYREGISTRY", flip),
 		"table bit":            rewrite("*.sst", flip),
+		"died while opening": func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, openingMark), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package identity
 
 import (
@@ -22,14 +20,14 @@ type Desk struct {
 	log   *oplog.Log
 	vault *Vault
 
-	mu     sync.Mutex
-	byName map[uint16]NodeCert // verified certificates by number; they only grow
-	sure   bool                // this node was confirmed; that is never taken back
+	mu       sync.Mutex
+	byNumber map[uint16]NodeCert // verified certificates by number; they only grow
+	sure     bool                // this node was confirmed; that is never taken back
 }
 
 // OpenDesk puts the desk on a log that was opened with this package's Views.
 func OpenDesk(log *oplog.Log, v *Vault) *Desk {
-	d := &Desk{log: log, vault: v, byName: map[uint16]NodeCert{v.cert.Number: v.cert}}
+	d := &Desk{log: log, vault: v, byNumber: map[uint16]NodeCert{v.cert.Number: v.cert}}
 	// A view that cannot be read now shows itself at the next question; until
 	// then numbers only grow from what the vault itself remembers.
 	if nodes, err := d.Nodes(); err == nil {
@@ -209,11 +207,10 @@ func (d *Desk) Nodes() ([]Node, error) {
 }
 
 // Certificate is the certificate of the node with that number, checked against
-// the root; false when none is known here. Should two nodes ever carry one
-// number, the one with the smaller id is meant, on every node alike.
+// the root; false when none is known here. An issuer gives each number once.
 func (d *Desk) Certificate(number uint16) (NodeCert, bool) {
 	d.mu.Lock()
-	cert, ok := d.byName[number]
+	cert, ok := d.byNumber[number]
 	d.mu.Unlock()
 	if ok {
 		return cert, true
@@ -225,9 +222,9 @@ func (d *Desk) Certificate(number uint16) (NodeCert, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, n := range slices.Backward(nodes) {
-		d.byName[n.Number] = n.Cert
+		d.byNumber[n.Number] = n.Cert
 	}
-	cert, ok = d.byName[number]
+	cert, ok = d.byNumber[number]
 	return cert, ok
 }
 

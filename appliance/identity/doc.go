@@ -1,5 +1,3 @@
-//go:build firstlight
-
 // Package identity knows who belongs: the deployment's root, its issuers, the
 // certificates of nodes, the keys this node holds and how they lie on the card.
 //

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package identity
 
 import "github.com/waypost/waypost/appliance/oplog"

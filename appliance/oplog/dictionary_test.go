@@ -112,6 +112,8 @@ func (s sampler) bytes(n int) []byte {
 	return b
 }
 
+func (s sampler) origin() sampleOrigin { return sampleOrigins()[s.IntN(len(sampleOrigins()))] }
+
 func (s sampler) person(o sampleOrigin) samplePerson {
 	p := samplePerson{Sex: "male", GivenName: s.of(o.male), FamilyName: s.of(o.kin), Nationality: o.code, Languages: []string{o.lang}, Origin: s.of(o.places)}
 	if s.chance(.52) {
@@ -159,7 +161,7 @@ func (s sampler) payload() []byte {
 	kind, body := "registration.registered", any(nil)
 	switch n := s.IntN(20); {
 	case n < 14:
-		body = sampleRegistered{household, s.of(words("head spouse son daughter mother father brother sister other")), s.person(sampleOrigins()[s.IntN(len(sampleOrigins()))])}
+		body = sampleRegistered{household, s.of(words("head spouse son daughter mother father brother sister other")), s.person(s.origin())}
 	case n < 16:
 		kind, body = "registration.household_formed", map[int]any{1: household[:]}
 	case n < 18:

@@ -71,7 +71,7 @@ func BenchmarkImport10k(b *testing.B) {
 		b.StopTimer()
 		d, _ := openDesk(b)
 		b.StartTimer()
-		if _, err := d.Import(context.Background(), clerk, rows); err != nil {
+		if _, err := d.Import(context.Background(), importer, rows); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,7 +16,11 @@ import (
 
 var testDay = time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 
-var clerk = staff.Actor{ID: oplog.By{1}, Name: "Rana", Role: "registrar", Site: "North"}
+// clerk registers; importer may also bring whole lists.
+var (
+	clerk    = staff.Actor{ID: oplog.By{1}, Name: "Rana", Role: staff.Registrar, Site: "North"}
+	importer = staff.Actor{ID: oplog.By{2}, Name: "Omar", Role: staff.Lead, Site: "North"}
+)
 
 // openDesk is a desk on a fresh log; the returned log lets a test open it again.
 func openDesk(t testing.TB) (*Desk, *oplog.Log) {

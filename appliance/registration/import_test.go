@@ -229,11 +229,11 @@ func TestImportGroupsHouseholdsAndResumes(t *testing.T) {
 	for first := range 8 { // how many rows came in before the kill
 		d, log := openDesk(t)
 		rows, _ := rowsOf(t, families, Map{})
-		if _, err := d.Import(ctx, clerk, rows[:first]); err != nil {
+		if _, err := d.Import(ctx, importer, rows[:first]); err != nil {
 			t.Fatal(err)
 		}
 		d = deskOn(t, log)
-		results, err := d.Import(ctx, clerk, rows)
+		results, err := d.Import(ctx, importer, rows)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +274,7 @@ func TestImportKeepsFilesApart(t *testing.T) {
 	a, _ := rowsOf(t, "household,given_name\n1,Ana\n1,Berta\n", Map{})
 	b, _ := rowsOf(t, "household,given_name\n1,Carla\n1,Dora\n", Map{})
 	for _, rows := range [][]ImportRow{a, b, a} {
-		if _, err := d.Import(ctx, clerk, rows); err != nil {
+		if _, err := d.Import(ctx, importer, rows); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -289,14 +289,14 @@ func TestImportWithoutPrepare(t *testing.T) {
 		return ImportRow{Person: Person{GivenName: name}, Household: household}
 	}
 	rows := []ImportRow{row("A", "1"), row("B", "1"), {Line: 9, Person: Person{Sex: "?"}}, row("A", "1")}
-	results, err := d.Import(context.Background(), clerk, rows)
+	results, err := d.Import(context.Background(), importer, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s := statuses(results); s[RowRegistered] != 2 || s[RowThere] != 1 || s[RowRejected] != 1 || len(results[2].Problems) != 2 || results[2].Line != 9 {
 		t.Fatalf("%+v", results)
 	}
-	results, err = d.Import(context.Background(), clerk, append(rows, row("C", "1")))
+	results, err = d.Import(context.Background(), importer, append(rows, row("C", "1")))
 	if err != nil || *results[4].Household != *results[0].Household {
 		t.Fatal("did not find the household by its members", err)
 	}
@@ -314,7 +314,7 @@ func TestImportStops(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	results, err := d.Import(ctx, clerk, rows)
+	results, err := d.Import(ctx, importer, rows)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
@@ -322,7 +322,7 @@ func TestImportStops(t *testing.T) {
 	if c, _ := d.Counts(); c.People != n {
 		t.Fatalf("%d people, %d reported", c.People, n)
 	}
-	if _, err := d.Import(context.Background(), clerk, rows); err != nil {
+	if _, err := d.Import(context.Background(), importer, rows); err != nil {
 		t.Fatal(err)
 	}
 	if c, _ := d.Counts(); c.People != len(rows) {
@@ -364,7 +364,7 @@ func TestImportFebrl(t *testing.T) {
 		}
 	}
 	d, _ := openDesk(t)
-	results, err := d.Import(context.Background(), clerk, rows)
+	results, err := d.Import(context.Background(), importer, rows)
 	if err != nil || statuses(results)[RowRegistered] != len(rows) {
 		t.Fatal(statuses(results), err)
 	}
@@ -411,7 +411,7 @@ func TestImportMadePeople(t *testing.T) {
 		t.Errorf("%d of %d rejected", len(bad), len(bad)+len(rows))
 	}
 	d, _ := openDesk(t)
-	results, err := d.Import(context.Background(), clerk, rows)
+	results, err := d.Import(context.Background(), importer, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -424,7 +424,7 @@ func TestImportMadePeople(t *testing.T) {
 	if s[RowRegistered] < len(rows)*98/100 {
 		t.Errorf("%v %v", s, why)
 	}
-	if again, err := d.Import(context.Background(), clerk, rows); err != nil || statuses(again)[RowRegistered] != 0 {
+	if again, err := d.Import(context.Background(), importer, rows); err != nil || statuses(again)[RowRegistered] != 0 {
 		t.Error(statuses(again), err)
 	}
 }

@@ -110,7 +110,8 @@ func (x *index) counts(today int32) Counts {
 	return Counts{People: len(x.people) - x.gone, Households: len(x.households), Today: x.days[today]}
 }
 
-// fillIndex reads the whole view once.
+// fillIndex reads the whole view once. A row that cannot be read is left out and
+// logged: one bad row must not keep a site from opening.
 func (d *Desk) fillIndex() error {
 	x := d.index
 	x.mu.Lock()
@@ -119,7 +120,8 @@ func (d *Desk) fillIndex() error {
 		err := r.Rows(registerView, []byte{rowPerson}, nil, func(_ []byte, id oplog.ID, value []byte) error {
 			var row personRow
 			if err := decodeRow(value, &row); err != nil {
-				return err
+				d.logger.Error("registration: person not indexed", "person", id, "err", err)
+				return nil
 			}
 			x.put(newEntry(id, row))
 			return nil
@@ -146,14 +148,15 @@ func (d *Desk) committed(subjects []oplog.ID) {
 	err := d.log.View(func(r oplog.Reader) error {
 		for _, id := range subjects {
 			row, ok, err := readPerson(r, id)
-			if err != nil {
-				return err
-			}
 			c := change{id: id}
-			if ok {
+			if ok && err == nil {
 				c.person = new(newEntry(id, row))
-			} else if _, c.household, err = r.Row(registerView, id, []byte{rowHousehold}); err != nil {
-				return err
+			} else if err == nil {
+				_, c.household, err = r.Row(registerView, id, []byte{rowHousehold})
+			}
+			if err != nil {
+				d.logger.Error("registration: person not indexed", "person", id, "err", err)
+				continue
 			}
 			changes = append(changes, c)
 		}

@@ -153,7 +153,7 @@ func (d *Desk) ask(q string) question {
 	if id, err := oplog.ParseID(trimmed); err == nil {
 		out.id = id
 	}
-	if compact := strings.ReplaceAll(folded, " ", ""); strings.ContainsAny(compact, "0123456789") && len(compact) >= 4 {
+	if compact := strings.ReplaceAll(folded, " ", ""); strings.ContainsAny(compact, "0123456789") && len(compact) >= 3 {
 		out.number = compact
 		if all := onlyDigits(trimmed); all == compact {
 			out.digits = strings.TrimLeft(all, "0") // 00963… and 0963… are +963…
@@ -208,8 +208,8 @@ func (q *question) score(e *entry) (uint16, bool) {
 
 // scoreNumbers looks for the question among phone and document numbers.
 func (q *question) scoreNumbers(numbers string) (uint16, bool) {
-	if q.number == "" || numbers == "" {
-		return 0, false
+	if q.number == "" || !strings.Contains(numbers, q.number) && (q.digits == "" || !strings.Contains(numbers, q.digits)) {
+		return 0, false // nearly everybody
 	}
 	found := scoreNone
 	for i, n := range strings.Split(numbers, unit) {

@@ -67,7 +67,7 @@ func (r Role) may() []Action {
 	case Lead:
 		return Actions()
 	case Registrar:
-		return []Action{ReadPeople, RegisterPeople, CorrectPeople, ImportPeople, IssueTokens, VerifyTokens, SeeMesh, SeeStatus}
+		return []Action{ReadPeople, RegisterPeople, CorrectPeople, IssueTokens, VerifyTokens, SeeMesh, SeeStatus}
 	case Distributor:
 		return []Action{ReadPeople, VerifyTokens, SeeStatus}
 	case Caseworker, Medical, Tracing:

@@ -14,7 +14,7 @@ import (
 const policy = `
              read reg  corr imp  issue verify mesh invite confirm staff keys status check
 lead         y    y    y    y    y     y      y    y      y       y     y    y      y
-registrar    y    y    y    y    y     y      y    .      .       .     .    y      .
+registrar    y    y    y    .    y     y      y    .      .       .     .    y      .
 distributor  y    .    .    .    .     y      .    .      .       .     .    y      .
 caseworker   y    .    .    .    .     y      .    .      .       .     .    .      .
 medical      y    .    .    .    .     y      .    .      .       .     .    .      .

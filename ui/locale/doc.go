@@ -23,7 +23,7 @@
 // # Names of countries and languages
 //
 // names.json has them under country.<ISO 3166-1 alpha-3> and language.<BCP 47>, as
-// CLDR 48 (Unicode License V3) gives them through ICU's Intl.DisplayNames; the
+// CLDR (Unicode License V3) gives them through Intl.DisplayNames of Chromium 156; the
 // uninhabited territories are left out, and the Mayan, Karen and other languages
 // that CLDR has no name for are ours, as are country.XXA (stateless) and country.XXX
 // (not known) of ICAO Doc 9303.

@@ -250,6 +250,21 @@ func (l Language) Has(key string) bool {
 	return false
 }
 
+// Keys are the keys that begin with prefix and have a sentence without values, in
+// no order; the lists of countries and languages are made from them.
+func (l Language) Keys(prefix string) []string {
+	if l.d == nil {
+		return nil
+	}
+	var out []string
+	for key := range l.d.plain {
+		if strings.HasPrefix(key, prefix) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
 // Text is the sentence for key with args filled in. args["Count"], any integer,
 // selects the plural form. A key this language lacks is said in English; a key
 // nobody has comes back as it is, so that it is seen and found. args may be nil.

@@ -1,0 +1,313 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/oplog/oplogtest"
+	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/appliance/station"
+	"github.com/waypost/waypost/appliance/tokens"
+	"github.com/waypost/waypost/ui/locale"
+)
+
+// apiBox is a box whose desks are real, on a real journal with its views in
+// memory; what lies around them is made up.
+type apiBox struct {
+	t     *testing.T
+	log   *oplog.Log
+	vault *identity.Vault
+	desks *station.Station
+	peers []control.Peer
+
+	mu    sync.Mutex
+	state string
+}
+
+var _ Box = (*apiBox)(nil)
+
+// passphrase opens the test box and signs the lead in.
+const testPassphrase = "correct horse battery staple"
+
+func newAPIBox(t *testing.T) *apiBox {
+	t.Helper()
+	dir, c := t.TempDir(), clock.System()
+	vault, _, err := identity.Start(dir, c, identity.StartOptions{
+		Deployment: "Test", Site: "North gate", Passphrase: []byte(testPassphrase), KeepRoot: true, Cost: identity.TestCost(),
+	})
+	must(t, err)
+	var kinds []oplog.Kind
+	var views []*oplog.View
+	for _, k := range [][]oplog.Kind{identity.Kinds(), staff.Kinds(), registration.Kinds(), tokens.Kinds()} {
+		kinds = append(kinds, k...)
+	}
+	for _, v := range [][]*oplog.View{identity.Views(), staff.Views(), registration.Views(), tokens.Views()} {
+		views = append(views, v...)
+	}
+	log, err := oplog.Open(context.Background(), oplog.Options{
+		Dir: dir + "/journal", Store: oplogtest.MemStore(), Authority: vault, StorageKey: vault.Subkey("journal"),
+		Clock: c, Kinds: kinds, Views: views,
+		FreeSpace: func() (uint64, error) { return 1 << 40, nil },
+	})
+	must(t, err)
+	t.Cleanup(func() { _ = log.Close() })
+	b := &apiBox{t: t, log: log, vault: vault, state: stateOpen}
+	b.desks = testStation(t, dir, log, vault, c)
+	return b
+}
+
+func testStation(t *testing.T, dir string, log *oplog.Log, vault *identity.Vault, c clock.Clock) *station.Station {
+	t.Helper()
+	people := identity.OpenDesk(log, vault)
+	must(t, people.NameSelf(context.Background()))
+	register, err := registration.Open(log, registration.Options{Clock: c, Sites: func(oplog.LogID) string { return "North gate" }})
+	must(t, err)
+	desk, err := staff.Open(log, dir, vault.Subkey("accounts"), c, "North gate", vault.NodeID(), staff.WithCost(identity.TestCost()))
+	must(t, err)
+	t.Cleanup(desk.Close)
+	return &station.Station{
+		Staff: desk, Registration: register, Identity: people, Tokens: tokens.OpenDesk(log, people, register, c),
+	}
+}
+
+func (b *apiBox) set(state string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state = state
+}
+
+func (b *apiBox) State() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state
+}
+
+func (b *apiBox) Desks() *station.Station {
+	if s := b.State(); s == stateNew || s == stateLocked {
+		return nil
+	}
+	return b.desks
+}
+
+func (b *apiBox) Site() SiteInfo {
+	return SiteInfo{Deployment: "Test", Site: "North gate", Node: b.vault.NodeID().String(), Number: 1, Confirmed: true, CanInvite: true}
+}
+
+func (b *apiBox) Watch() (<-chan struct{}, func()) { return b.log.Watch() }
+
+func (b *apiBox) Unlock(_ context.Context, passphrase []byte) error {
+	if string(passphrase) != testPassphrase {
+		return fault.New(fault.Denied, "fault.identity.wrong_passphrase")
+	}
+	b.set(stateOpen)
+	return nil
+}
+
+func (b *apiBox) CheckClaim(string) error { return fault.New(fault.Denied, "fault.node.claim_wrong") }
+
+func (b *apiBox) StartSite(context.Context, StartSite) (Started, error) {
+	return Started{}, b.CheckClaim("")
+}
+
+func (b *apiBox) JoinSite(context.Context, JoinSite) (Started, error) {
+	return Started{}, b.CheckClaim("")
+}
+
+func (b *apiBox) Practise(context.Context, string) (Started, error) {
+	return Started{}, b.CheckClaim("")
+}
+
+func (b *apiBox) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error) {
+	if err := a.Must(staff.InviteNodes); err != nil {
+		return control.Invitation{}, err
+	}
+	return control.Invitation{Code: "WPI1TEST", Expires: time.Unix(0, 0).Add(ttl).UTC()}, nil
+}
+
+func (b *apiBox) Confirm(_ context.Context, a staff.Actor, _ string) error {
+	return a.Must(staff.ConfirmNodes)
+}
+
+func (b *apiBox) Status(context.Context) (control.Status, error) {
+	s := control.Status{State: b.State(), Site: "North gate", Mesh: "10.0.0.1:7946", Peers: []control.Peer{}, Alerts: []control.Alert{{Key: "alert.clock", Level: "warning"}}}
+	if b.Desks() == nil {
+		return s, nil
+	}
+	n, err := b.desks.Registration.Counts()
+	s.People, s.Households, s.Ops = uint64(n.People), uint64(n.Households), b.log.Stats().Ops
+	s.Peers = append(s.Peers, b.peers...)
+	return s, err
+}
+
+func (b *apiBox) Holdings(context.Context) ([]Holding, error) {
+	var out []Holding
+	for _, h := range b.log.Heads() {
+		out = append(out, Holding{Log: h.Log.String(), Node: b.vault.NodeID().String(), Seq: h.Seq, Head: "00"})
+	}
+	return out, nil
+}
+
+func (b *apiBox) Check(ctx context.Context) (control.Check, error) {
+	if b.Desks() == nil {
+		return control.Check{}, fault.New(fault.Locked, "fault.node.locked")
+	}
+	r, err := b.log.Check(ctx)
+	return control.Check{Sound: r.Sound, Ops: r.Ops, Views: &r.Views, Logs: []control.LogHead{}, Areas: []string{}, Problems: []string{}}, err
+}
+
+func (b *apiBox) CA() CAInfo {
+	return CAInfo{PEM: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), Fingerprint: "00", Words: []string{"a", "b", "c", "d", "e"}}
+}
+
+func (b *apiBox) Addresses() []string { return []string{"https://10.42.0.1:8443/"} }
+
+// rig is a server on an apiBox, with a way to ask it.
+type rig struct {
+	t   *testing.T
+	box *apiBox
+	s   *Server
+	log *syncBuffer
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	return newRigOn(t, newAPIBox(t))
+}
+
+func newRigOn(t *testing.T, box *apiBox) *rig {
+	t.Helper()
+	catalog, err := locale.New()
+	must(t, err)
+	out := &syncBuffer{}
+	s, err := New(Config{Box: box, Catalog: catalog, Clock: clock.System(), Logger: slog.New(slog.NewTextHandler(out, nil)), Version: "test"})
+	must(t, err)
+	t.Cleanup(s.Close)
+	return &rig{t: t, box: box, s: s, log: out}
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a answer) problem(t *testing.T) control.Problem {
+	t.Helper()
+	if got := a.header.Get("Content-Type"); got != problemType {
+		t.Fatalf("content type %q of status %d: %s", got, a.status, a.body)
+	}
+	var p control.Problem
+	if err := json.Unmarshal(a.body, &p); err != nil || p.Status != a.status || p.Detail == "" || p.Title == "" || p.Type == "" {
+		t.Fatalf("no problem: %s (%v)", a.body, err)
+	}
+	return p
+}
+
+func (a answer) into(t *testing.T, v any) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, v); err != nil {
+		t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+}
+
+// ask sends a request to a surface; headers alternate names and values. The name
+// "Host" sets the host.
+func (r *rig) ask(surface Surface, method, path, body string, headers ...string) answer {
+	r.t.Helper()
+	return r.send(r.s.App(surface), method, path, body, headers...)
+}
+
+func (r *rig) send(app *fiber.App, method, path, body string, headers ...string) answer {
+	r.t.Helper()
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	req.Host = "localhost:8080"
+	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			req.Host = headers[i+1]
+			continue
+		}
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := app.Test(req, -1)
+	if err != nil {
+		r.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer resp.Body.Close()
+	out, err := io.ReadAll(resp.Body)
+	must(r.t, err)
+	return answer{resp.StatusCode, resp.Header, out}
+}
+
+// key is a bearer key of a role.
+func (r *rig) key(role staff.Role) string {
+	r.t.Helper()
+	k, err := r.box.desks.Staff.IssueKey(context.Background(), staff.Operator(), role, string(role), time.Hour)
+	must(r.t, err)
+	return k.Secret
+}
+
+// call is a JSON call with a bearer key.
+func (r *rig) call(key, method, path, body string, headers ...string) answer {
+	r.t.Helper()
+	h := []string{"Authorization", "Bearer " + key}
+	if body != "" {
+		h = append(h, "Content-Type", "application/json")
+	}
+	return r.ask(Network, method, path, body, append(h, headers...)...)
+}
+
+// session signs somebody with a new account in.
+func (r *rig) session(user string, role staff.Role) staff.Session {
+	r.t.Helper()
+	ctx := context.Background()
+	_, err := r.box.desks.Staff.Add(ctx, staff.Operator(), staff.NewAccount{User: user, Role: role, Passphrase: []byte(testPassphrase)})
+	must(r.t, err)
+	s, err := r.box.desks.Staff.SignIn(ctx, user, []byte(testPassphrase))
+	must(r.t, err)
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// syncBuffer is a log that several goroutines write and a test reads.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}

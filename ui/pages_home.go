@@ -1,0 +1,128 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// homePage is the page a working day starts from.
+type homePage struct {
+	People, Households, Today uint64
+	Alerts                    []alertLine
+	Mesh                      *meshLine // nil in practice, and for those who may not see other posts
+	Tiles                     []tile
+	MayRead                   bool
+	Last                      []personLine
+}
+
+type alertLine struct {
+	Tone, Text string
+	Link       string // where to do something about it; empty when not on a page
+}
+
+type tile struct {
+	Path, Key, Why, Icon string
+	First                bool // the most used one
+}
+
+// lastShown is how many of the last registered people the home page lists.
+const lastShown = 8
+
+func (v *visit) home() error {
+	status, err := v.s.config.Box.Status(v.s.ctx)
+	if err != nil {
+		return err
+	}
+	m := homePage{People: status.People, Households: status.Households, Today: status.Today, MayRead: v.actor.Can(staff.ReadPeople)}
+	m.Tiles = tilesFor(v.actor)
+	if v.actor.Can(staff.SeeStatus) {
+		m.Alerts = v.alertLines(status)
+	}
+	if v.actor.Can(staff.SeeMesh) && !status.Practice {
+		line := meshLineOf(&view{Lang: v.lang}, status)
+		m.Mesh = &line
+	}
+	if m.MayRead {
+		page, err := v.desks().Registration.Recent(v.s.ctx, v.actor, lastShown, "")
+		if err != nil {
+			return err
+		}
+		w := v.words()
+		for _, r := range page.Items {
+			m.Last = append(m.Last, w.line(r))
+		}
+	}
+	return v.render("home/home", m)
+}
+
+func tilesFor(a staff.Actor) []tile {
+	var out []tile
+	for _, p := range places {
+		if a.Can(p.action) {
+			out = append(out, tile{Path: p.path, Key: p.key, Why: p.key + ".why", Icon: p.icon, First: len(out) == 0})
+		}
+	}
+	return append(out, tile{Path: "/help", Key: "nav.help", Why: "nav.help.why", Icon: "help"})
+}
+
+// alertLinks say where a page can help with an alert of the box.
+var alertLinks = map[string]string{
+	"alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/help/keys",
+	"alert.read_only": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.problems": "/help/trouble",
+	"alert.clock": "/help/trouble", "alert.invitation_refused": "/help/posts",
+}
+
+// alertLines says what the box wants a person to see. What only waits for another
+// post stands in the mesh line, so it is not said twice.
+func (v *visit) alertLines(s control.Status) []alertLine {
+	var out []alertLine
+	w := &view{Lang: v.lang}
+	for _, a := range s.Alerts {
+		if a.Key == "alert.only_here" {
+			continue
+		}
+		tone := "warn"
+		if a.Level == "danger" {
+			tone = "bad"
+		}
+		args := make([]any, 0, 2*len(a.Args))
+		for k, value := range a.Args {
+			args = append(args, k, value)
+		}
+		out = append(out, alertLine{Tone: tone, Text: w.T(a.Key, args...), Link: alertLinks[a.Key]})
+	}
+	return out
+}
+
+// meshLine is the state of the mesh in a few words.
+type meshLine struct {
+	Tone, Text string
+	Alone      string // what only this box holds, in words; empty when nothing
+	Safe       string // that others hold everything
+}
+
+func meshLineOf(w *view, s control.Status) meshLine {
+	connected := 0
+	for _, p := range s.Peers {
+		if p.State == "connected" {
+			connected++
+		}
+	}
+	line := meshLine{Tone: "good"}
+	switch {
+	case len(s.Peers) == 0:
+		line.Tone, line.Text = "warn", w.T("mesh.line.alone")
+	case connected == 0:
+		line.Tone, line.Text = "warn", w.T("mesh.line.none")
+	default:
+		line.Text = w.T("mesh.line", "Count", connected, "Total", len(s.Peers))
+	}
+	if s.OnlyHere > 0 {
+		line.Alone = w.T("mesh.line.only_here", "Count", s.OnlyHere)
+	} else if len(s.Peers) > 0 {
+		line.Safe = w.T("mesh.line.safe")
+	}
+	return line
+}

@@ -1,0 +1,155 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"html/template"
+	"strconv"
+	"time"
+
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/appliance/tokens"
+)
+
+// meshPage is who else is there and what is kept where.
+type meshPage struct {
+	Line                  meshLine
+	Compare               []compareBox
+	Peers                 []peerLine
+	Held                  []heldLine
+	MayInvite, MayConfirm bool
+}
+
+// compareBox is a node whose words nobody has compared.
+type compareBox struct {
+	ID, Site string
+	wordList
+}
+
+type peerLine struct {
+	Site, Number, State, Tone string
+	Confirmed                 bool
+	Last                      time.Time
+	Behind, Ahead             string // in words; empty when nothing
+}
+
+// heldLine is where the records of one post are kept.
+type heldLine struct {
+	From, Count, On, Tone string
+}
+
+// invitePage is an invitation, shown once.
+type invitePage struct {
+	Code    string
+	QR      template.HTML
+	Expires time.Time
+	Minutes int
+}
+
+// invitationTime is how long an invitation from a page can be used.
+const invitationTime = 10 * time.Minute
+
+func (v *visit) mesh() error {
+	m, err := v.meshModel()
+	if err != nil {
+		return err
+	}
+	return v.render("mesh/mesh", m)
+}
+
+func (v *visit) meshModel() (meshPage, error) {
+	status, err := v.s.config.Box.Status(v.s.ctx)
+	if err != nil {
+		return meshPage{}, err
+	}
+	holdings, err := v.s.config.Box.Holdings(v.s.ctx)
+	if err != nil {
+		return meshPage{}, err
+	}
+	w := &view{Lang: v.lang}
+	site := v.s.config.Box.Site()
+	m := meshPage{
+		Line: meshLineOf(w, status), MayConfirm: v.actor.Can(staff.ConfirmNodes),
+		MayInvite: v.actor.Can(staff.InviteNodes) && site.CanInvite && !site.Practice,
+	}
+	for _, p := range status.Peers {
+		m.Peers = append(m.Peers, peerLineOf(w, p))
+		if len(p.Words) > 0 && (!p.Confirmed || !site.Confirmed) {
+			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: siteName(w, p.Site), wordList: wordList{p.Words, true}})
+		}
+	}
+	m.Held = heldLines(w, status, holdings)
+	return m, nil
+}
+
+func peerLineOf(w *view, p control.Peer) peerLine {
+	l := peerLine{Site: siteName(w, p.Site), Number: strconv.Itoa(int(p.Number)), Confirmed: p.Confirmed, Last: p.LastContact, Tone: "warn", State: w.T("mesh.away")}
+	if p.State == "connected" {
+		l.Tone, l.State = "good", w.T("mesh.connected")
+	}
+	if p.Behind > 0 {
+		l.Behind = w.T("mesh.behind", "Count", p.Behind)
+	}
+	if p.Ahead > 0 {
+		l.Ahead = w.T("mesh.ahead", "Count", p.Ahead)
+	}
+	return l
+}
+
+// siteName says something for a post whose name has not arrived yet.
+func siteName(w *view, name string) string {
+	if name == "" {
+		return w.T("mesh.no_name")
+	}
+	return name
+}
+
+// heldLines says for the records of each post how many nodes hold all of them, this
+// one included. Posts may have several logs; each is said for itself.
+func heldLines(w *view, s control.Status, holdings []Holding) []heldLine {
+	names := map[string]string{s.Node: w.T("mesh.this")}
+	for _, p := range s.Peers {
+		names[p.Node] = siteName(w, p.Site)
+	}
+	var out []heldLine
+	for _, h := range holdings {
+		l := heldLine{From: names[h.Node], Count: strconv.FormatUint(h.Seq, 10), Tone: "good", On: w.T("mesh.held.nodes", "Count", len(h.Holders)+1)}
+		if l.From == "" {
+			l.From = w.T("mesh.no_name")
+		}
+		if len(h.Holders) == 0 {
+			l.Tone, l.On = "bad", w.T("mesh.held.only_here")
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// invite makes an invitation. It is the answer itself and not a page to come back
+// to: the code is a secret, and a second look makes a new one.
+func (v *visit) invite() error {
+	inv, err := v.s.config.Box.Invite(v.s.ctx, v.actor, invitationTime)
+	if err != nil {
+		m, modelErr := v.meshModel()
+		if modelErr != nil {
+			return modelErr
+		}
+		return v.reshow("mesh/mesh", m, newForm(), err, nil)
+	}
+	return v.render("mesh/invite", invitePage{
+		Code: inv.Code, Expires: inv.Expires, Minutes: int(invitationTime / time.Minute),
+		QR: template.HTML(tokens.SVG(inv.Code, tokens.Quiet)), //nolint:gosec // drawn by us from modules
+	})
+}
+
+func (v *visit) confirm() error {
+	if err := v.s.config.Box.Confirm(v.s.ctx, v.actor, v.param("node")); err != nil {
+		m, modelErr := v.meshModel()
+		if modelErr != nil {
+			return modelErr
+		}
+		return v.reshow("mesh/mesh", m, newForm(), err, nil)
+	}
+	return v.redirect("/mesh")
+}
