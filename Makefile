@@ -14,6 +14,6 @@ vet:
 unit:
 	$(GO) test -timeout 10m $(PKGS)
 
-# The race detector needs cgo.
+# The race detector needs cgo. mesh, identity and badgerstore are not raced yet: not tried so far.
 race:
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 10m $(PKGS)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 10m ./appliance/clock ./appliance/control ./appliance/fault ./appliance/oplog/... ./appliance/registration ./appliance/staff ./ui/locale

@@ -92,7 +92,9 @@ func TestEveryFaultSaysWhatToDo(t *testing.T) {
 
 // fieldFault are sentences shown beside one field of a form: the field itself is
 // where to act.
-func fieldFault(key string) bool { return strings.HasPrefix(key, "fault.registration.") || strings.HasPrefix(key, "fault.api.") }
+func fieldFault(key string) bool {
+	return strings.HasPrefix(key, "fault.registration.") || strings.HasPrefix(key, "fault.api.")
+}
 
 func TestSpokenInFourLanguages(t *testing.T) {
 	c, err := New()
