@@ -66,7 +66,7 @@ func flagLines(cmd *cobra.Command) [][2]string {
 		}
 		text := f.Usage
 		if f.DefValue != "" && f.DefValue != "false" {
-			text += " [" + f.DefValue + "]"
+			text += " [" + shortTime(f.DefValue) + "]"
 		}
 		if f.Name != "help" {
 			text += " (" + variable(f.Name) + ")"
@@ -79,6 +79,17 @@ func flagLines(cmd *cobra.Command) [][2]string {
 		cmd.PersistentFlags().VisitAll(add)
 	}
 	return out
+}
+
+// shortTime writes 24h for the 24h0m0s of the time package.
+func shortTime(s string) string {
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 func (a *app) helpCommand() *cobra.Command {

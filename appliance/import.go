@@ -138,8 +138,8 @@ type sender func(ctx context.Context, rows []registration.ImportRow, body []byte
 // send registers the rows at the running node, or, when none runs and a passphrase
 // is given, in the closed folder.
 func (im *importing) send(ctx context.Context, file string) error {
-	node := im.app.node()
-	if _, err := node.Status(ctx); err != nil {
+	client := im.app.node()
+	if _, err := client.Status(ctx); err != nil {
 		if file == "" || !control.IsNotRunning(err) {
 			return err
 		}
@@ -157,7 +157,7 @@ func (im *importing) send(ctx context.Context, file string) error {
 		var answer struct {
 			Results []registration.RowResult `json:"results"`
 		}
-		err := node.PostJSON(ctx, "/operator/import", body, &answer)
+		err := client.PostJSON(ctx, "/operator/import", body, &answer)
 		return answer.Results, err
 	})
 }

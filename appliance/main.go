@@ -67,6 +67,7 @@ type app struct {
 
 // root is the list of verbs, in the order a site is started and used.
 func (a *app) root() *cobra.Command {
+	cobra.EnableCommandSorting = false
 	root := &cobra.Command{
 		Use: "waypost", Short: a.say("cli.root.short"), SilenceErrors: true, SilenceUsage: true,
 		Args: a.anyVerb, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

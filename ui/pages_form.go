@@ -165,15 +165,25 @@ func (i inputView) Described() string {
 	return strings.Join(ids, " ")
 }
 
-// Field describes a field for the template. label is a key; a key label+".hint"
-// becomes the hint. opts are words: a type ("tel", "number", "password", "file",
+// fieldHint is what helps with a field, if anything: the key label+".hint", or for a
+// label of the register "hint." and the field's name.
+func (v *view) fieldHint(label string) string {
+	key := label + ".hint"
+	if name, ok := strings.CutPrefix(label, "registration.field."); ok {
+		key = "hint." + name
+	}
+	if !v.Lang.Has(key) {
+		return ""
+	}
+	return v.T(key)
+}
+
+// Field describes a field for the template. label is the key of its label. opts are words: a type ("tel", "number", "password", "file",
 // "area"), "required", "focus", "big", "short", "name" (a person's or place's name,
 // any script), "code" (left to right always), "list=ID", "off" (no browser memory).
 func (v *view) Field(name, label string, opts ...string) inputView {
 	i := inputView{ID: fieldID(name), Name: name, Label: v.T(label), Error: v.Form.Error(name), Value: v.Form.Value(name), Type: "text", Auto: "off"}
-	if key := label + ".hint"; v.Lang.Has(key) {
-		i.Hint = v.T(key)
-	}
+	i.Hint = v.fieldHint(label)
 	for _, o := range opts {
 		switch o {
 		case "required":
@@ -230,9 +240,7 @@ func (o optionView) Icon() template.HTML {
 // code is "not said".
 func (v *view) Choice(name, label, list string, codes []string) choiceView {
 	c := choiceView{ID: fieldID(name), Name: name, Label: v.T(label), Error: v.Form.Error(name)}
-	if key := label + ".hint"; v.Lang.Has(key) {
-		c.Hint = v.T(key)
-	}
+	c.Hint = v.fieldHint(label)
 	known := false
 	for _, code := range codes {
 		on := v.Form.Has(name, code)

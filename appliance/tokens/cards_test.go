@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 )
 
 // fact is an op as the log hands it to a fold.
@@ -79,4 +80,24 @@ func decoded(t *testing.T, rows []oplog.Row) holding {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// TestCardsDoNotDependOnOrder: three nodes issue and reissue for the same people,
+// seeing each other's facts or not.
+func TestCardsDoNotDependOnOrder(t *testing.T) {
+	one, two := oplog.NewID(), oplog.NewID()
+	card := func(node uint16, holder, generation byte, kind Kind) Issued {
+		return Issued{Kind: kind, Node: node, Holder: [10]byte{holder}, Generation: generation, Expiry: 2800, Sig: [64]byte{byte(node), holder, generation}}
+	}
+	oplogtest.CheckOrder(t, Views(),
+		oplogtest.Fact{Node: 0, Kind: issuedKind, Subject: one, Body: card(1, 1, 0, Individual)},
+		oplogtest.Fact{Node: 1, Kind: issuedKind, Subject: one, Body: card(2, 2, 0, Individual)}, // a first card there too
+		oplogtest.Fact{Node: 0, Kind: issuedKind, Subject: one, Body: card(1, 1, 1, Individual), Supersedes: []int{0}, Seen: true},
+		oplogtest.Fact{Node: 2, Kind: issuedKind, Subject: one, Body: card(3, 1, 1, Individual), Supersedes: []int{0, 1}},
+		oplogtest.Fact{Node: 2, Kind: issuedKind, Subject: one, Body: card(3, 1, 0, Collector)},
+		oplogtest.Fact{Node: 1, Kind: issuedKind, Subject: two, Body: card(2, 9, 0, Household)},
+		oplogtest.Fact{Node: 1, Kind: issuedKind, Subject: two, Body: card(2, 9, 1, Household), Supersedes: []int{5}},
+		oplogtest.Fact{Node: 0, Kind: issuedKind, Subject: one, Body: card(1, 1, 2, Individual), Supersedes: []int{2, 3}, Seen: true},
+		oplogtest.Fact{Node: 2, Kind: issuedKind, Subject: two, Body: card(3, 9, 2, Household), Supersedes: []int{6}},
+	)
 }

@@ -25,32 +25,23 @@ import (
 
 var today = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 
-// operation is a deployment as a test sees it: a root, and nodes by number.
+// operation is a deployment as a test sees it: its id, and what is known of its
+// nodes. Checking certificates is the identity desk's part.
 type operation struct {
-	root  ed25519.PrivateKey
+	id    [16]byte
 	certs map[uint16]identity.NodeCert
 }
 
-func newOperation(t testing.TB, seed byte) *operation {
-	t.Helper()
-	return &operation{root: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, 32)), certs: map[uint16]identity.NodeCert{}}
+func newOperation(seed byte) *operation {
+	return &operation{[16]byte{seed, 0xd0}, map[uint16]identity.NodeCert{}}
 }
 
-func (o *operation) id() [16]byte { return identity.DeploymentOf(public(o.root)) }
-
-// certify gives key a node certificate.
-func (o *operation) certify(t testing.TB, number uint16, key ed25519.PrivateKey, caps identity.Caps) identity.NodeCert {
-	t.Helper()
-	issuerKey := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{99}, 32))
-	issuer, err := identity.SignIssuer(o.root, [32]byte(public(issuerKey)), today, 90*day)
-	if err != nil {
-		t.Fatal(err)
+// certify makes key known as that of a node.
+func (o *operation) certify(number uint16, key ed25519.PrivateKey, caps identity.Caps) {
+	o.certs[number] = identity.NodeCert{
+		Number: number, Public: [32]byte(public(key)), Caps: caps,
+		NotBefore: today.Add(-30 * day).Unix(), NotAfter: today.Add(365 * day).Unix(),
 	}
-	c, err := identity.SignNode(issuerKey, issuer, identity.NodeCert{Number: number, Public: [32]byte(public(key)), Areas: []uint16{1}, Caps: caps}, today, 90*day)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 // station is one node's card desk with what it stands on.
@@ -65,7 +56,7 @@ type station struct {
 	people    map[oplog.ID]bool
 }
 
-func (s *station) Deployment() [16]byte        { return s.op.id() }
+func (s *station) Deployment() [16]byte        { return s.op.id }
 func (s *station) Number() uint16              { return s.number }
 func (s *station) MayIssue() bool              { return s.confirmed }
 func (s *station) SignToken(msg []byte) []byte { return ed25519.Sign(s.key, msg) }
@@ -92,12 +83,16 @@ func (s *station) arrive() oplog.ID {
 // newStation is node number of op, with a log of its own.
 func newStation(t testing.TB, op *operation, number uint16) *station {
 	t.Helper()
+	return stationOn(oplogtest.Harness(t, Kinds(), Views()), op, number)
+}
+
+func stationOn(log *oplog.Log, op *operation, number uint16) *station {
 	s := &station{
 		op: op, number: number, confirmed: true, people: map[oplog.ID]bool{}, time: clock.NewFake(today),
 		key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(number)}, 32)),
 	}
-	op.certs[number] = op.certify(t, number, s.key, identity.CapTokens)
-	s.Desk = OpenDesk(oplogtest.Harness(t, Kinds(), Views()), s, s, s.time)
+	op.certify(number, s.key, identity.CapTokens)
+	s.Desk = OpenDesk(log, s, s, s.time)
 	return s
 }
 
@@ -124,7 +119,7 @@ func (s *station) verify(t testing.TB, text string) Result {
 }
 
 func TestACardIsIssuedReadAndReplaced(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 7)
+	s := newStation(t, newOperation(1), 7)
 	person := s.arrive()
 	first := s.issue(t, person)
 	if first.Generation != 0 || first.Token.Node != 7 || first.Kind != Individual || first.Person != person || len(first.Text) != TextSize ||
@@ -165,7 +160,7 @@ func TestACardIsIssuedReadAndReplaced(t *testing.T) {
 }
 
 func TestKindsOfOneSubjectAreCountedApart(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	person := s.arrive()
 	individual := s.issue(t, person)
 	collector, err := s.Issue(context.Background(), actorOf(staff.Lead), person, IssueOptions{Kind: Collector, Valid: 30 * day})
@@ -185,7 +180,7 @@ func TestKindsOfOneSubjectAreCountedApart(t *testing.T) {
 }
 
 func TestWhoMayDoWhat(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	person := s.arrive()
 	card := s.issue(t, person)
 	ctx := context.Background()
@@ -215,7 +210,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 }
 
 func TestIssueRefuses(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	person := s.arrive()
 	ctx, lead := context.Background(), actorOf(staff.Lead)
 	try := func(person oplog.ID, o IssueOptions) error {
@@ -244,7 +239,7 @@ func TestIssueRefuses(t *testing.T) {
 	}
 	s.confirmed = true
 	wrong := s.op.certs[1]
-	s.op.certs[1] = s.op.certify(t, 1, otherKey(), identity.CapTokens)
+	s.op.certify(1, otherKey(), identity.CapTokens)
 	if err := try(person, IssueOptions{}); !errors.Is(err, fault.New(fault.Internal, "fault.tokens.not_signed")) {
 		t.Errorf("a key that is not the certificate's: %v", err)
 	}
@@ -259,7 +254,7 @@ func TestIssueRefuses(t *testing.T) {
 }
 
 func TestGenerationsEndAt255(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	person := s.arrive()
 	var last Card
 	for range 256 {
@@ -278,7 +273,7 @@ func TestGenerationsEndAt255(t *testing.T) {
 }
 
 func TestARepeatedRequestMakesOneCard(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	ctx, lead := context.Background(), actorOf(staff.Lead)
 	person, other := s.arrive(), s.arrive()
 	once := IssueOptions{Once: Request{Key: "k-1", Body: []byte(`{}`)}}
@@ -308,8 +303,94 @@ func TestARepeatedRequestMakesOneCard(t *testing.T) {
 	}
 }
 
+// TestARepeatAfterARestart: the key is in the journal, and a rebuilt view has it.
+func TestARepeatAfterARestart(t *testing.T) {
+	ctx, op, lead := context.Background(), newOperation(1), actorOf(staff.Lead)
+	options := oplogtest.Options(t, oplogtest.NewAuthority(t), Kinds(), Views())
+	open := func() (*oplog.Log, *station) {
+		options.Store = oplogtest.MemStore()
+		log, err := oplog.Open(ctx, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return log, stationOn(log, op, 1)
+	}
+	log, s := open()
+	person := s.arrive()
+	once := IssueOptions{Once: Request{Key: "night shift", Body: []byte("{}")}}
+	first, err := s.Issue(ctx, lead, person, once)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log, s = open()
+	defer log.Close()
+	s.people[person] = true
+	again, err := s.Issue(ctx, lead, person, once)
+	if err != nil || again.Text != first.Text || again.Generation != 0 || !again.IssuedAt.Equal(first.IssuedAt) {
+		t.Fatalf("%+v, %v: not the same card as %+v", again, err, first)
+	}
+	if r := s.verify(t, first.Text); r.Verdict != Genuine || r.Person == nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestTwoPostsReissueAtOnce: cut off from each other both give the person a new
+// card. Both are good at both posts, and the next one replaces both.
+func TestTwoPostsReissueAtOnce(t *testing.T) {
+	op, a := newOperation(1), oplogtest.NewAuthority(t)
+	logs := []*oplog.Log{oplogtest.Node(t, a, Kinds(), Views()), oplogtest.Node(t, a.Peer(t), Kinds(), Views())}
+	north, south := stationOn(logs[0], op, 1), stationOn(logs[1], op, 2)
+	person := north.arrive()
+	south.people[person] = true
+	first := north.issue(t, person)
+	early := south.issue(t, person) // has not heard of the first: another holder
+	oplogtest.Exchange(t, logs...)
+	for _, s := range []*station{north, south} {
+		for _, c := range []Card{first, early} {
+			if r := s.verify(t, c.Text); r.Verdict != Genuine || r.Person == nil || *r.Person != person {
+				t.Fatalf("node %d, card of node %d: %+v", s.number, c.Token.Node, r)
+			}
+			if got, ok := s.ByTyped(c.Typed); !ok || got != person {
+				t.Errorf("typed code %s", c.Typed)
+			}
+		}
+	}
+	one, two := north.issue(t, person), south.issue(t, person)
+	oplogtest.Exchange(t, logs...)
+	oplogtest.Same(t, logs...)
+	shown := map[string]bool{}
+	for _, s := range []*station{north, south} {
+		for _, c := range []Card{one, two} {
+			if r := s.verify(t, c.Text); r.Verdict != Genuine || c.Generation != 1 {
+				t.Errorf("node %d, card of node %d: %+v", s.number, c.Token.Node, r)
+			}
+		}
+		for _, c := range []Card{first, early} {
+			if r := s.verify(t, c.Text); r.Verdict != Superseded {
+				t.Errorf("node %d, old card of node %d: %+v", s.number, c.Token.Node, r)
+			}
+		}
+		c, _, err := s.Current(context.Background(), actorOf(staff.Registrar), person)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown[c.Text] = true
+	}
+	if len(shown) != 1 {
+		t.Error("the two posts show different cards")
+	}
+	last := south.issue(t, person)
+	oplogtest.Exchange(t, logs...)
+	if last.Generation != 2 || north.verify(t, one.Text).Verdict != Superseded || north.verify(t, two.Text).Verdict != Superseded || north.verify(t, last.Text).Verdict != Genuine {
+		t.Errorf("generation %d does not replace both", last.Generation)
+	}
+}
+
 func TestABoxThatWokeUpIn1970(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	person := s.arrive()
 	s.time.Set(time.Unix(1000, 0))
 	s.time.SetSure(false)

@@ -106,7 +106,7 @@ type Trust struct {
 func VerifyWith(text string, trust Trust, c clock.Clock) Result {
 	certificate := func(number uint16) (identity.NodeCert, bool) {
 		for _, n := range trust.Nodes {
-			if n.Number == number && len(trust.Root) == ed25519.PublicKeySize && n.Verify(trust.Root) == nil {
+			if n.Number == number && n.Verify(trust.Root) == nil {
 				return n, true
 			}
 		}
@@ -140,7 +140,7 @@ func judge(text string, deployment [16]byte, certificate func(uint16) (identity.
 		res.Verdict, res.Reason = UnknownIssuer, reasonUnknownIssuer
 	case !t.Verify(deployment, cert.Public[:]):
 		res.Verdict, res.Reason = NotOurs, reasonNotOurs
-	case cert.Caps&identity.CapTokens == 0:
+	case !cert.Has(identity.CapTokens):
 		res.Verdict, res.Reason = UnknownIssuer, reasonMayNotIssue
 	default:
 		res.Verdict, res.Reason = Genuine, reasonGenuine

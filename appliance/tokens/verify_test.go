@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,14 +16,14 @@ import (
 )
 
 func TestVerdicts(t *testing.T) {
-	op := newOperation(t, 1)
+	op := newOperation(1)
 	s := newStation(t, op, 1)
 	person := s.arrive()
 	card := s.issue(t, person)
 	nodeKey := func(n byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)) }
-	op.certs[3] = op.certify(t, 3, nodeKey(3), identity.CapTokens)
-	op.certs[4] = op.certify(t, 4, nodeKey(4), 0)
-	elsewhere := newOperation(t, 2)
+	op.certify(3, nodeKey(3), identity.CapTokens)
+	op.certify(4, nodeKey(4), 0)
+	elsewhere := newOperation(2)
 
 	stranger := Token{Kind: Individual, Node: 3, Holder: [10]byte{5}, Expiry: card.Token.Expiry}
 	late := card.Token
@@ -38,13 +39,13 @@ func TestVerdicts(t *testing.T) {
 		person  bool
 	}{
 		"genuine":                        {card.Text, Genuine, reasonGenuine, true},
-		"genuine, nobody we know":        {signedBy(nodeKey(3), op.id(), stranger).String(), Genuine, reasonUnknownPerson, false},
-		"newer than this node has heard": {signedBy(s.key, op.id(), newer).String(), Genuine, reasonGenuine, true},
-		"expired":                        {signedBy(s.key, op.id(), late).String(), Expired, reasonExpired, true},
-		"a node nobody knows":            {signedBy(nodeKey(5), op.id(), Token{Kind: Individual, Node: 5}).String(), UnknownIssuer, reasonUnknownIssuer, false},
-		"a node that may not issue":      {signedBy(nodeKey(4), op.id(), Token{Kind: Individual, Node: 4}).String(), UnknownIssuer, reasonMayNotIssue, false},
-		"node 1 of another operation":    {signedBy(nodeKey(1), elsewhere.id(), stranger1(card.Token)).String(), NotOurs, reasonNotOurs, false},
-		"another key as node 1":          {signedBy(nodeKey(9), op.id(), card.Token).String(), NotOurs, reasonNotOurs, false},
+		"genuine, nobody we know":        {signedBy(nodeKey(3), op.id, stranger).String(), Genuine, reasonUnknownPerson, false},
+		"newer than this node has heard": {signedBy(s.key, op.id, newer).String(), Genuine, reasonGenuine, true},
+		"expired":                        {signedBy(s.key, op.id, late).String(), Expired, reasonExpired, true},
+		"a node nobody knows":            {signedBy(nodeKey(5), op.id, Token{Kind: Individual, Node: 5}).String(), UnknownIssuer, reasonUnknownIssuer, false},
+		"a node that may not issue":      {signedBy(nodeKey(4), op.id, Token{Kind: Individual, Node: 4}).String(), UnknownIssuer, reasonMayNotIssue, false},
+		"node 1 of another operation":    {signedBy(nodeKey(1), elsewhere.id, stranger1(card.Token)).String(), NotOurs, reasonNotOurs, false},
+		"another key as node 1":          {signedBy(nodeKey(9), op.id, card.Token).String(), NotOurs, reasonNotOurs, false},
 		"a damaged one":                  {bent.String(), NotOurs, reasonNotOurs, false},
 		"not signed":                     {Token{Version: 1, Kind: Individual, Node: 1}.String(), NotOurs, reasonNotOurs, false},
 		"cut off":                        {card.Text[:100], Malformed, reasonMalformed, false},
@@ -65,7 +66,7 @@ func stranger1(t Token) Token {
 }
 
 func TestOldAndLateIsOld(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	person := s.arrive()
 	old := s.issue(t, person)
 	s.time.Advance(200 * day)
@@ -77,7 +78,7 @@ func TestOldAndLateIsOld(t *testing.T) {
 }
 
 func TestLastDayCountsAndUnsureClocksSaySo(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	card := s.issue(t, s.arrive())
 	s.time.Set(card.Expires.Add(day - time.Second))
 	if r := s.verify(t, card.Text); r.Verdict != Genuine {
@@ -95,7 +96,7 @@ func TestLastDayCountsAndUnsureClocksSaySo(t *testing.T) {
 
 // TestTheCardIsHereBeforeThePerson: facts of two nodes arrive in any order.
 func TestTheCardIsHereBeforeThePerson(t *testing.T) {
-	s := newStation(t, newOperation(t, 1), 1)
+	s := newStation(t, newOperation(1), 1)
 	person := s.arrive()
 	card := s.issue(t, person)
 	delete(s.people, person)
@@ -105,42 +106,50 @@ func TestTheCardIsHereBeforeThePerson(t *testing.T) {
 }
 
 func TestVerifyWithARootSheet(t *testing.T) {
-	op, other := newOperation(t, 1), newOperation(t, 2)
-	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32))
-	cert := op.certify(t, 1, key, identity.CapTokens)
 	now := clock.NewFake(today)
+	started := func(name string) (*identity.Vault, Trust) {
+		v, sheet, err := identity.Start(t.TempDir(), now, identity.StartOptions{
+			Deployment: name, Site: "Gate", Passphrase: []byte("five generated words here"), Cost: identity.TestCost(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v, Trust{Root: sheet.Root, Nodes: sheet.Nodes}
+	}
+	vault, sheet := started("Relief")
+	other, foreign := started("Other")
 	n, _ := expiryDay(today)
-	card := signedBy(key, op.id(), Token{Kind: Household, Node: 1, Holder: [10]byte{1}, Expiry: n})
-	trust := Trust{Root: public(op.root), Nodes: []identity.NodeCert{cert}}
-	if r := VerifyWith(card.String(), trust, now); r.Verdict != Genuine || r.Reason != reasonOffline || r.Kind != Household || r.Person != nil {
+	tok := Token{Kind: Household, Node: vault.Cert().Number, Holder: [10]byte{1}, Expiry: n}
+	card := Sign(tok, vault.Deployment(), vault.SignToken).String()
+	if r := VerifyWith(card, sheet, now); r.Verdict != Genuine || r.Reason != reasonOffline || r.Kind != Household || r.Person != nil {
 		t.Errorf("%+v", r)
 	}
-	forged := other.certify(t, 1, key, identity.CapTokens)
+	theirs := Sign(tok, other.Deployment(), other.SignToken).String()
+	forged := slices.Concat(foreign.Nodes, sheet.Nodes)
 	for name, c := range map[string]struct {
-		trust Trust
+		text  string
+		sheet Trust
 		want  Verdict
 	}{
-		"no certificates":               {Trust{Root: trust.Root}, UnknownIssuer},
-		"certificate of another root":   {Trust{Root: trust.Root, Nodes: []identity.NodeCert{forged}}, UnknownIssuer},
-		"a forged one before the right": {Trust{Root: trust.Root, Nodes: []identity.NodeCert{forged, cert}}, Genuine},
-		"another operation's sheet":     {Trust{Root: public(other.root), Nodes: []identity.NodeCert{forged}}, NotOurs},
-		"an empty sheet":                {Trust{}, UnknownIssuer},
+		"no certificates":               {card, Trust{Root: sheet.Root}, UnknownIssuer},
+		"certificate of another root":   {theirs, Trust{Root: sheet.Root, Nodes: foreign.Nodes}, UnknownIssuer},
+		"a forged one before the right": {card, Trust{Root: sheet.Root, Nodes: forged}, Genuine},
+		"another operation's card":      {theirs, sheet, NotOurs},
+		"an empty sheet":                {card, Trust{}, UnknownIssuer},
+		"no card":                       {"hello", sheet, Malformed},
 	} {
-		if r := VerifyWith(card.String(), c.trust, now); r.Verdict != c.want {
+		if r := VerifyWith(c.text, c.sheet, now); r.Verdict != c.want {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
 	now.Advance(2 * day)
-	if r := VerifyWith(card.String(), trust, now); r.Verdict != Expired {
-		t.Errorf("%+v", r)
-	}
-	if r := VerifyWith("hello", trust, now); r.Verdict != Malformed {
+	if r := VerifyWith(card, sheet, now); r.Verdict != Expired {
 		t.Errorf("%+v", r)
 	}
 }
 
 func BenchmarkVerifyDesk(b *testing.B) {
-	s := newStation(b, newOperation(b, 1), 1)
+	s := newStation(b, newOperation(1), 1)
 	var cards []Card
 	for range 1000 {
 		cards = append(cards, s.issue(b, s.arrive()))

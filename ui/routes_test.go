@@ -1,0 +1,148 @@
+//go:build firstlight
+
+package ui
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestNoRouteWithoutAPolicy(t *testing.T) {
+	ok := func(*visit) error { return nil }
+	tests := map[string][]route{
+		"no policy":                  {{method: "GET", path: "/x", handle: ok}},
+		"need without an action":     {{method: "GET", path: "/x", policy: need(""), handle: ok}},
+		"no handler":                 {{method: "GET", path: "/x", policy: public()}},
+		"sign-in over plain HTTP":    {{method: "GET", path: "/x", policy: signedIn(), where: onPublic, handle: ok}},
+		"operator call on the web":   {{method: "GET", path: "/x", policy: byOperator(), where: onAPI, handle: ok}},
+		"page on the control socket": {{method: "GET", path: "/x", policy: public(), where: onOperator, handle: ok}},
+		"twice":                      {{method: "GET", path: "/x", policy: public(), handle: ok}, {method: "GET", path: "/x", policy: public(), handle: ok}},
+	}
+	for name, routes := range tests {
+		if checkRoutes(routes) == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if err := checkRoutes([]route{{method: "GET", path: "/x", policy: public(), handle: ok}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWhoMayAskWhat walks every route as everybody in every state. The handlers
+// are replaced by one that answers 204, so what is pinned is who gets through.
+// The golden file is for reading; the rules are checked here once more, apart
+// from the code that enforces them.
+func TestWhoMayAskWhat(t *testing.T) {
+	r := newRig(t)
+	routes := r.s.routes()
+	for i := range routes {
+		routes[i].handle = func(v *visit) error { return v.c.SendStatus(fiber.StatusNoContent) }
+	}
+	apps := map[Surface]*fiber.App{}
+	for s := range surfaceCount {
+		apps[s] = r.s.newApp(s, routes)
+	}
+	keys := map[staff.Role]string{}
+	for _, role := range staff.Roles() {
+		keys[role] = r.key(role)
+	}
+	session := r.session("somebody", staff.Registrar)
+	var golden strings.Builder
+	for _, rt := range routes {
+		for _, state := range []string{stateNew, stateLocked, stateOpen, stateReadOnly} {
+			r.box.set(state)
+			fmt.Fprintf(&golden, "%s %s %s:", rt.method, rt.path, state)
+			ask := func(name string, surface Surface, headers ...string) {
+				got := r.send(apps[surface], rt.method, concrete(rt.path), "", headers...).status
+				fmt.Fprintf(&golden, " %s=%d", name, got)
+				if want := through(rt, state, surface, name); want != (got == fiber.StatusNoContent) {
+					t.Errorf("%s %s in state %s by %s: status %d", rt.method, rt.path, state, name, got)
+				}
+			}
+			ask("nobody", Network)
+			for _, role := range staff.Roles() {
+				ask(string(role), Network, "Authorization", "Bearer "+keys[role])
+			}
+			ask("registrar/page", Network, "Host", "localhost", "Cookie", "__Host-waypost="+session.Token, "X-CSRF-Token", session.CSRF)
+			ask("registrar/here", Loopback, "Host", "localhost", "Cookie", "waypost="+session.Token, "X-CSRF-Token", session.CSRF)
+			ask("plain", Public, "Authorization", "Bearer "+keys[staff.Lead])
+			ask("operator", Control)
+			golden.WriteByte('\n')
+		}
+	}
+	compareGolden(t, "matrix.golden", golden.String())
+}
+
+// through is what the matrix should say.
+func through(rt route, state string, surface Surface, name string) bool {
+	on := rt.on()
+	if surface == Public || surface == Control {
+		if !on.has(surface) {
+			return false
+		}
+	} else if !on.has(Loopback) && !on.has(Network) {
+		return false
+	}
+	open := state == stateOpen || state == stateReadOnly
+	switch rt.policy.who {
+	case anybody:
+		return true
+	case claimant:
+		return state == stateNew
+	case opener:
+		return state == stateLocked
+	case signed:
+		return open && name != "nobody"
+	case allowed:
+		name, _, _ = strings.Cut(name, "/")
+		role := staff.Role(name)
+		if name == "operator" {
+			role = staff.Lead
+		}
+		return open && staff.Actor{ID: staff.ID{1}, Role: role}.Can(rt.policy.action)
+	case operator:
+		return surface == Control
+	}
+	return false
+}
+
+// concrete fills the parameters of a path with an id nobody has.
+func concrete(path string) string {
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		if strings.HasPrefix(p, ":") {
+			parts[i] = "aaaaaaaaaaaaaaaa"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+func compareGolden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		must(t, os.MkdirAll("testdata", 0o750))
+		must(t, os.WriteFile(file, []byte(got), 0o600))
+	}
+	want, err := os.ReadFile(file) //nolint:gosec // a fixed folder
+	must(t, err)
+	if got != string(want) {
+		g, w := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+		for i := range min(len(g), len(w)) {
+			if g[i] != w[i] {
+				t.Fatalf("%s line %d:\n got %s\nwant %s\n(-update writes it anew)", name, i+1, g[i], w[i])
+			}
+		}
+		t.Fatalf("%s: %d lines, want %d (-update writes it anew)", name, len(g), len(w))
+	}
+}
