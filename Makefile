@@ -1,11 +1,26 @@
-# Waypost. What is built so far needs Go alone.
+# Waypost. `make run` and `make demo` need Go alone; `make test` also gcc, for the race detector.
 export CGO_ENABLED ?= 0
 GO ?= go
+DATA ?= ./data
+BIN := waypost
 PKGS := ./...
 
-.PHONY: test vet unit race
+.PHONY: build run demo test vet unit race scripts arm64 bench clean
 
-test: vet unit race
+build:
+	$(GO) build -trimpath -o $(BIN) ./appliance
+
+# An empty data folder is made and answered by the first page; later starts ask for the five words.
+run: build
+	./$(BIN) serve --data $(DATA)
+
+demo: build
+	./$(BIN) demo
+
+arm64:
+	GOARCH=arm64 $(GO) build -trimpath -o $(BIN)-arm64 ./appliance
+
+test: vet unit race scripts
 
 vet:
 	$(GO) vet $(PKGS)
@@ -14,6 +29,17 @@ vet:
 unit:
 	$(GO) test -timeout 10m $(PKGS)
 
-# The race detector needs cgo. mesh, identity and badgerstore are not raced yet: not tried so far.
+# The packages where goroutines meet.
 race:
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 10m ./appliance/clock ./appliance/control ./appliance/fault ./appliance/oplog/... ./appliance/registration ./appliance/staff ./ui/locale
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m ./appliance/oplog/... ./appliance/identity ./appliance/staff ./appliance/registration ./appliance/tokens ./appliance/control ./mesh ./ui
+
+# Days at a camp, told with the real binary on real ports.
+scripts:
+	WAYPOST_SCRIPTS=1 $(GO) test -timeout 10m -count=1 -run 'TestScripts' ./appliance
+
+# Benchmarks of the packages; figures of the whole binary are not built yet.
+bench:
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./appliance/oplog ./appliance/registration ./appliance/tokens ./mesh
+
+clean:
+	rm -rf $(BIN) $(BIN)-arm64 build

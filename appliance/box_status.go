@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package main
 
 import (
@@ -11,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/ui"
 )
 
@@ -37,8 +36,8 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 		return s, err
 	}
 	stats := n.journal.Stats()
-	s.People, s.Households, s.Today = counts.People, counts.Households, counts.Today
-	s.Ops, s.Disk.Journal = stats.Ops, uint64(stats.JournalBytes)
+	s.People, s.Households, s.Today = uint64(counts.People), uint64(counts.Households), uint64(counts.Today) //nolint:gosec // counts
+	s.Ops, s.Disk.Journal = stats.Ops, stats.JournalBytes
 	if m := n.Mesh(); m != nil {
 		s.OnlyHere = m.OnlyHere()
 		for _, p := range m.Peers() {
@@ -103,6 +102,38 @@ func (n *node) check(ctx context.Context) (control.Check, error) {
 	}
 	c.Problems = append(c.Problems, r.Problems...)
 	return c, nil
+}
+
+// Holdings says of every log how far it is held here, and which other nodes are
+// known to hold all of that.
+func (b *box) Holdings(context.Context) ([]ui.Holding, error) {
+	n := b.open()
+	if n == nil {
+		return nil, nil
+	}
+	nodes, err := n.desks.Identity.Nodes()
+	if err != nil {
+		return nil, err
+	}
+	writer := map[oplog.LogID]string{}
+	for _, node := range nodes {
+		for _, l := range node.Logs {
+			writer[l] = node.ID.String()
+		}
+	}
+	var holders map[oplog.LogID][]oplog.ID
+	if m := n.Mesh(); m != nil {
+		holders = m.Holders()
+	}
+	var out []ui.Holding
+	for _, h := range n.journal.Heads() {
+		held := ui.Holding{Log: h.Log.String(), Node: writer[h.Log], Seq: h.Seq, Head: hexString(h.Hash[:])}
+		for _, id := range holders[h.Log] {
+			held.Holders = append(held.Holders, id.String())
+		}
+		out = append(out, held)
+	}
+	return out, nil
 }
 
 // CA is what a phone needs to trust this box's pages.

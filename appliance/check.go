@@ -1,16 +1,16 @@
-//go:build firstlight
-
 package main
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
 )
 
 // checkVerb verifies journal, chains, signatures and views: of the running node
@@ -54,6 +54,12 @@ func (a *app) check(ctx context.Context, file string) (control.Check, error) {
 		return c, err
 	}
 	return checkClosed(ctx, a.data, passphrase)
+}
+
+// checkSealed looks at what can be seen without a passphrase. It changes nothing.
+func checkSealed(dir string) (control.Check, error) {
+	problems, err := oplog.CheckSealed(filepath.Join(dir, "journal"))
+	return control.Check{Sound: len(problems) == 0, Areas: []string{}, Problems: append([]string{}, problems...)}, err
 }
 
 // checkClosed opens a folder no node serves and checks all of it.

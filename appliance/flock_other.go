@@ -1,4 +1,4 @@
-//go:build firstlight && !unix
+//go:build !unix
 
 package main
 

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 // Waypost is a registration post for people caught in a crisis, in one file: it
 // serves pages to the phones around it, keeps every record in an encrypted
 // journal, replicates with the other posts of the operation, and issues cards that

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package main
 
 import (
@@ -244,6 +242,10 @@ func enrol(ctx context.Context, o joinOptions, logger *slog.Logger) (*node, []st
 	}
 	vault, err := applicant.Accept(o.Data, clock.System(), reply, o.Site, o.Passphrase)
 	if err != nil {
+		return nil, nil, err
+	}
+	// The new box knows nobody but its inviter: without this it would never dial it.
+	if err := mesh.Remember(o.Data, code.Addrs...); err != nil {
 		return nil, nil, err
 	}
 	n, err := addLead(ctx, o.Data, vault, o.Lead, o.Passphrase, logger)

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package main
 
 import (
@@ -88,14 +86,14 @@ func explain(lang locale.Language, err error) (sentence, hint string) {
 	f := fault.Of(err)
 	var p *control.Problem
 	if errors.As(err, &p) && p.Detail != "" { // the node said it, with its values, in this language
-		return control.Plain(p.Detail + fields(p.Fields)), control.Plain(p.Hint)
+		return control.Plain(p.Detail + fields(p.Detail, p.Fields)), control.Plain(p.Hint)
 	}
 	sentence = lang.Text(f.Key, f.Args)
 	wrong := map[string]string{}
 	for _, field := range f.Fields {
 		wrong[field.Name] = lang.Text(field.Key, field.Args)
 	}
-	sentence += fields(wrong)
+	sentence += fields(sentence, wrong)
 	if f.Class == fault.Internal && f.Err != nil {
 		sentence += " (" + f.Err.Error() + ")"
 	}
@@ -105,11 +103,14 @@ func explain(lang locale.Language, err error) (sentence, hint string) {
 	return control.Plain(sentence), control.Plain(hint)
 }
 
-// fields lists what is wrong with single fields, in their order.
-func fields(wrong map[string]string) string {
+// fields lists what is wrong with single fields, by their names, except what the
+// sentence before it says already.
+func fields(sentence string, wrong map[string]string) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(wrong)) {
-		fmt.Fprintf(&b, " %s: %s", name, wrong[name])
+		if wrong[name] != sentence {
+			fmt.Fprintf(&b, " %s: %s", name, wrong[name])
+		}
 	}
 	return b.String()
 }

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package main
 
 import (
@@ -14,7 +12,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
@@ -37,7 +34,6 @@ const closeWithin = 4 * time.Second
 type serving struct {
 	box    *box
 	server *ui.Server
-	apps   []*fiber.App
 	errs   chan error
 	http   net.Listener
 	https  net.Listener
@@ -112,25 +108,20 @@ func listenAll(b *box, catalog *locale.Catalog, o serveOptions, logger *slog.Log
 }
 
 func (s *serving) serve(surface ui.Surface, ln net.Listener) {
-	app := s.server.App(surface)
-	s.apps = append(s.apps, app)
 	go func() {
-		if err := app.Listener(ln); err != nil {
+		if err := s.server.Serve(surface, ln); err != nil {
 			s.errs <- err
 		}
 	}()
 }
 
-// stop ends live streams first, then the listeners, all within closeWithin; the
-// box is closed by the caller, after nothing can ask it any more.
+// stop ends live streams, then the listeners, all within closeWithin; the box is
+// closed by the caller, after nothing can ask it any more.
 func (s *serving) stop(logger *slog.Logger) error {
-	s.server.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()
-	for _, app := range s.apps {
-		if err := app.ShutdownWithContext(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			logger.Warn("closing a listener", "err", err)
-		}
+	if err := s.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		logger.Warn("closing a listener", "err", err)
 	}
 	return nil
 }

@@ -1,2 +1,96 @@
-// Package mesh lets nodes find each other and exchange records.
+// Package mesh lets the nodes of a deployment find each other and exchange
+// records. It knows ops and certificates, never a desk: it carries envelopes.
+//
+// Three parts share one TCP port and the UDP port of the same number:
+//
+//   - The exchange moves records, by pull: a node says how far it holds each log,
+//     the other asks for what it lacks. One connection a pair is enough, whoever
+//     dialled; both ends ask and both ends serve. Nothing is stored that
+//     oplog.Merge has not verified, nothing is acknowledged that is not flushed,
+//     and the next question waits for that.
+//   - The healer dials every node ever met, for ever. memberlist does not come
+//     back together after a long cut (50 nodes cut for 120 s never did by
+//     themselves), so the exchange never asks it who is alive.
+//   - memberlist says who is there. Its messages carry head hints, never records,
+//     and wake the healer; no decision rests on them.
+//
+// What a node said on an earlier connection that it holds is kept for display
+// only. A node that lost its disk would starve if it were believed.
+//
+// # The port
+//
+// TCP is TLS 1.3 only, without tickets. Exactly one ALPN protocol is offered:
+//
+//	waypost-exchange/1   records, both sides with certificates
+//	waypost-gossip/1     memberlist's streams, both sides with certificates
+//	waypost-join/1       a node that has no certificate yet; it pins the server's key
+//
+// A certificate is self-signed X.509 around the node's Ed25519 key. Extension
+// 2.25.N, with N the first 31 bits of SHA-256("waypost/node-cert/1"), holds the
+// node certificate (identity.NodeCert.Marshal). Each side checks it against the
+// deployment's root and against the key of the handshake. Dates and names are
+// not looked at. Before that, at most 64 connections wait, 24 from one address,
+// and 8 handshakes run, each for 5 s. memberlist 0.7.0 ends the whole process on
+// one malformed stream, so not a byte reaches it from anybody unauthenticated; of
+// others, 1 MiB a stream and 8 streams at once. UDP packets are memberlist's,
+// AES-256-GCM under the deployment's gossip key; anything that cannot be one is
+// dropped before memberlist sees it.
+//
+// # Exchange frames
+//
+// Integers are big-endian; uvarint is LEB128 in its shortest form. A frame is
+//
+//	kind 1 | length 4 | payload
+//
+// HELLO is the first frame either way and is sent once. Payload limits: OPS 4 MiB,
+// BUSY, PING, PONG, BYE 16 bytes, all others 64 KiB. A frame over its limit, of an
+// unknown kind or with a byte too few or too many ends the connection.
+//
+//	 1 HELLO  protocol 1 (=1) | incarnation 16 | own log 16 | port 2 | length 2, card
+//	 2 VV     more 1 (0, 1) | marks        what the sender holds durably; more=1: another VV follows
+//	 3 HINT   marks                        what it now holds
+//	 4 ACK    question 4 | marks           what it now holds of the logs that were answered
+//	 5 WANT   question 4 | ops 2 | bytes 4 | count 1 (1-16) | count x (log 16 | after uvarint)
+//	 6 OPS    question 4 | count 1 | count x (log 16 | last uvarint | length 4, batch)
+//	 7 BUSY   question 4 | milliseconds 2
+//	 8 PING   nonce 8
+//	 9 PONG   nonce 8
+//	10 CARDS  count 1 | count x (length 2, card)
+//	11 BYE    reason 1                     1: protocol version not spoken here
+//
+//	marks     count uvarint | count x (log 16 | seq uvarint | first 16 bytes of the header hash)
+//
+// incarnation is random per start and, in hexadecimal, the memberlist name. port
+// goes with the address the connection is seen to come from. WANT is one question
+// at a time; its ops after `after` come back as one batch a log, in the order asked,
+// as oplog.Log.Range made them: an empty batch is "none now". Over all peers a log
+// is asked for once at a time. A PING goes out when nothing came in for 2 s; after
+// 6 s without a byte a connection is dead.
+//
+// # Cards
+//
+// An address card says where a node is, in its own words, so that third nodes can
+// pass it on. The stamp only grows; the highest wins.
+//
+//	version 1 (=1) | length 2, certificate | stamp 8 | count 1 (0-12) | count x (length 1, host:port) |
+//	Ed25519 signature 64 over "waypost/card/1" | deployment 16 | all before the signature
+//
+// A member card is memberlist's metadata and binds its name to a node. Members
+// without a good one are refused.
+//
+//	version 1 (=1) | length 2, certificate |
+//	Ed25519 signature 64 over "waypost/member/1" | deployment 16 | name
+//
+// A gossiped hint and the state of a push/pull (below 1 KB) are
+//
+//	version 1 (=1) | any number of (log 16 | seq uvarint | first 8 bytes of the header hash)
+//
+// # Joining
+//
+//	request   length 2 (1-4096) | what identity.Applicant.Request made
+//	answer    status 1 | length 4 (at most 64 KiB) | status 0: identity.Vault.Admit's reply
+//	                                                status 1: JSON {class, key, args} of a fault
+//
+// Five seconds for the request, 8 at once, 10 from one address and then one every
+// 3 s. The golden files in testdata hold one frame of every kind.
 package mesh

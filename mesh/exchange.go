@@ -17,7 +17,8 @@ const (
 	busyRetry    = 200 // ms a peer is asked to wait when it would be one more
 	maxToldLogs  = 16384
 	relayAfter   = 200 * time.Millisecond // facts of others are passed on together
-	lazyEvery    = 10 * time.Second       // what only matters for "held by" waits this long
+	lazyALink    = 250 * time.Millisecond // what only matters for "held by" waits this long for each link,
+	lazyMost     = 10 * time.Second       // because it costs every node a frame to every other
 	shunFirst    = 2 * time.Second
 	shunMost     = 5 * time.Minute
 	pauseOnFault = 5 * time.Second // when this node itself cannot store

@@ -89,7 +89,9 @@ func TestJournalsAfterACut(t *testing.T) {
 	b := w.with(t, lb, advertising(rb.addr()), seeded(ra.addr()))
 	rb.to(b.mesh.Addr())
 	d.write(t, la, 30, 3)
-	wait(t, "equal before the cut", func() bool { return opsOf(la) == opsOf(lb) && opsOf(lb) > 30 })
+	wait(t, "equal before the cut, and acknowledged", func() bool {
+		return opsOf(la) == opsOf(lb) && opsOf(lb) > 30 && a.mesh.OnlyHere() == 0 && a.peer(b).Behind == 0
+	})
 	ra.cut()
 	rb.cut()
 	d.write(t, la, 500, 5)
@@ -98,15 +100,21 @@ func TestJournalsAfterACut(t *testing.T) {
 	if views(t, la) == views(t, lb) {
 		t.Fatal("apart and yet equal")
 	}
+	if got := a.mesh.OnlyHere(); got != 500 {
+		t.Errorf("%d ops only here", got)
+	}
+	if p := a.peer(b); p.Behind != 500 || p.Ahead != 0 {
+		t.Errorf("b is behind by %d and ahead by %d", p.Behind, p.Ahead)
+	}
 	ra.heal()
 	rb.heal()
 	c := clock.System()
 	healed := c.Now()
 	wait(t, "all ops on both", func() bool { return opsOf(la) == opsOf(lb) && opsOf(la) >= 1030 })
 	t.Logf("equal %v after healing", c.Now().Sub(healed).Round(time.Millisecond))
-	if views(t, la) != views(t, lb) {
-		t.Error("the views differ")
-	}
+	// Heads are durable a moment before the views show them.
+	wait(t, "equal views", func() bool { return views(t, la) == views(t, lb) })
+	wait(t, "nothing is only on one side", func() bool { return a.mesh.OnlyHere() == 0 && b.mesh.OnlyHere() == 0 })
 }
 
 // TestRestoredFolderGetsItsOwnOpsBack: a node that lost its tail learns it from a
@@ -131,9 +139,7 @@ func TestRestoredFolderGetsItsOwnOpsBack(t *testing.T) {
 	if again.Own() == old {
 		t.Error("the old log goes on")
 	}
-	if views(t, again) != views(t, lb) {
-		t.Error("the views differ")
-	}
+	wait(t, "equal views", func() bool { return views(t, again) == views(t, lb) })
 }
 
 // BenchmarkReplicate10k is an empty node taking 10,000 facts from a full one,

@@ -301,7 +301,7 @@ func (l *link) answer(w want) {
 			switch {
 			case err != nil:
 				m.quiet.warn("mesh cannot serve a range", "log", a.log, "after", a.after, "err", err)
-			case len(data) > maxOps/2:
+			case len(data) > maxAnswer/2:
 				m.quiet.warn("mesh cannot serve a batch of this size", "log", a.log, "after", a.after, "bytes", len(data))
 			case len(data) > 0:
 				p.last, p.data = last, data

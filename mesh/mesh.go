@@ -207,7 +207,7 @@ func (m *Mesh) keepLoop() {
 		m.mu.Lock()
 		m.stuck(m.clock.Now())
 		m.schedule()
-		if now-lazy >= lazyEvery {
+		if now-lazy >= min(lazyALink*time.Duration(len(m.links)), lazyMost) {
 			lazy = now
 			m.tellAll()
 		}

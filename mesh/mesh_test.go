@@ -72,30 +72,6 @@ func TestThreeNodesMeetThroughOne(t *testing.T) {
 	})
 }
 
-func TestCutAndHeal(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	a, ra := w.behind(t)
-	b, rb := w.behind(t, seeded(ra.addr()))
-	a.log.writeN(20)
-	wait(t, "equal before the cut", func() bool { return same(a.log, b.log) })
-	ra.cut()
-	rb.cut()
-	a.log.writeN(500)
-	b.log.writeN(500)
-	wait(t, "both notice the cut", func() bool { return a.peer(b).State == Away && b.peer(a).State == Away })
-	if got := a.mesh.OnlyHere(); got != 500 {
-		t.Errorf("only here: %d", got)
-	}
-	if p := a.peer(b); p.Behind != 500 {
-		t.Errorf("b is behind by %d", p.Behind)
-	}
-	ra.heal()
-	rb.heal()
-	wait(t, "equal after the cut", func() bool { return same(a.log, b.log) })
-	wait(t, "nothing only here", func() bool { return a.mesh.OnlyHere() == 0 && b.mesh.OnlyHere() == 0 })
-}
-
 func TestOneDirectionIsEnough(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -116,8 +92,8 @@ func TestMovedNodeIsFoundThroughAThird(t *testing.T) {
 	c := w.start(t, seeded(b.addr, ra.addr()))
 	wait(t, "all linked", func() bool { return a.linked(b, c) && b.linked(a, c) && c.linked(a, b) })
 	c.close()
-	ra.cut() // c cannot dial a any more; only a, told by b, can dial c
 	wait(t, "a lost c", func() bool { return !a.linked(c) })
+	ra.cut() // c cannot dial a any more; only a, told by b, can dial c
 	c.log.writeN(5)
 	c.again() // a new port
 	wait(t, "a found c at its new address", func() bool { return a.linked(c) && same(a.log, c.log) })
@@ -303,4 +279,52 @@ func TestPeersFileIsPrivate(t *testing.T) {
 	if err != nil || len(r.Seeds) != 1 || !strings.HasPrefix(r.Seeds[0], "10.") {
 		t.Fatalf("%+v %v", r, err)
 	}
+}
+
+func TestBusyPeerIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.start(t)
+	a.log.writeN(40)
+	for range maxServes {
+		a.mesh.serving <- struct{}{}
+	}
+	b := w.start(t, seeded(a.addr))
+	wait(t, "b was told to wait", func() bool {
+		b.mesh.mu.Lock()
+		defer b.mesh.mu.Unlock()
+		return len(b.mesh.links) == 1 && !b.mesh.links[0].busyTo.IsZero()
+	})
+	if len(b.log.Heads()) != 0 {
+		t.Error("a busy node served")
+	}
+	for range maxServes {
+		<-a.mesh.serving
+	}
+	wait(t, "b asked again", func() bool { return same(a.log, b.log) })
+}
+
+func TestRumourWakesTheHealer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.start(t)
+	b := w.start(t)
+	a.mesh.mu.Lock()
+	card := a.mesh.card.raw
+	a.mesh.mu.Unlock()
+	b.mesh.mu.Lock()
+	b.mesh.peerFor(a.keys.NodeID()).dial.next = clock.System().Now().Add(time.Hour)
+	b.mesh.mu.Unlock()
+	a.log.writeN(1)
+	// The card alone would wake it too, so it is put where it does not.
+	c, err := parseCard(card, b.keys.Deployment(), b.keys.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.mesh.mu.Lock()
+	b.mesh.peers[a.keys.NodeID()].card = &c
+	b.mesh.mu.Unlock()
+	b.mesh.gossip.NotifyMsg([]byte{9, 9})
+	b.mesh.gossip.NotifyMsg(appendHint([]byte{hintVersion}, markOf(a.log.Heads()[0])))
+	wait(t, "b looked for a", func() bool { return same(a.log, b.log) })
 }

@@ -33,7 +33,7 @@ const (
 	protocol    = 1        // exchange protocol spoken here
 	headerSize  = 5        // kind and length
 	maxControl  = 64 << 10 // payload of every frame but OPS
-	maxOps      = 4 << 20  // payload of OPS: a saved batch stays whole (1 MiB at most), so an answer may exceed what was asked for
+	maxAnswer   = 4 << 20  // payload of OPS: a saved batch stays whole (1 MiB at most), so an answer may exceed what was asked for
 	maxAsks     = 16       // logs in one WANT
 	markSize    = 16 + 1 + 16
 	marksAFrame = 1024 // of at most 16+10+16 bytes: fits maxControl
@@ -46,7 +46,7 @@ const (
 func maxPayload(k kind) int {
 	switch k {
 	case kindOps:
-		return maxOps
+		return maxAnswer
 	case kindHello, kindVector, kindHint, kindAck, kindWant, kindCards:
 		return maxControl
 	case kindBusy, kindPing, kindPong, kindBye:
@@ -407,7 +407,7 @@ func (c *cursor) ops() opsFrame {
 		var p part
 		c.copy(p.log[:])
 		p.last = c.uvarint()
-		if size := c.u32(); size <= maxOps {
+		if size := c.u32(); size <= maxAnswer {
 			p.data = c.take(int(size))
 		} else {
 			c.bad = true

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package tui
 
 // alertsScreen shows every alert as a whole sentence, the one the cursor stands on

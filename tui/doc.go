@@ -1,5 +1,3 @@
-//go:build firstlight
-
 // Package tui is the dashboard in a terminal: one post at a glance for the field
 // lead who looks in over SSH, from a phone as small as 40 by 20 cells.
 //

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package tui
 
 // keyHelp is one key and what it does.

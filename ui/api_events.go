@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package ui
 
 import (
@@ -175,7 +173,7 @@ func (st *stream) run(w *bufio.Writer) {
 			return
 		}
 		select { // the pace, so that an import does not flood a phone
-		case <-st.s.config.Clock.After(streamPace):
+		case <-st.s.config.Clock.After(st.s.pace):
 		case <-st.s.streams.done:
 			return
 		}

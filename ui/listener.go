@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package ui
 
 import (
@@ -16,11 +14,10 @@ const (
 	connsTotal      = concurrency - 16
 )
 
-// LimitConns wraps a listener so that no single address can take all
-// connections. Connections past the limit are closed at once. It goes around the
-// listener of the bare connections, inside TLS. Connections from this machine
-// and over a socket only count for the total.
-func LimitConns(ln net.Listener) net.Listener {
+// limitConns wraps a listener so that no single address can take all
+// connections. Connections past the limit are closed at once. Connections from
+// this machine and over a socket only count for the total.
+func limitConns(ln net.Listener) net.Listener {
 	return &limited{Listener: ln, from: map[string]int{}, perAddress: connsPerAddress, most: connsTotal}
 }
 

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package ui
 
 import (
@@ -76,7 +74,7 @@ func (v *visit) limit() int {
 // patience moves the deadline of a body that keeps coming. Deadlines of
 // connections are the machine's own time, whatever clock the box goes by.
 func (v *visit) patience() {
-	_ = v.c.Context().SetReadDeadline(clock.System().Now().Add(readTimeout)) // without it the old one holds
+	_ = v.c.Context().SetReadDeadline(clock.System().Now().Add(v.s.wait)) // without it the old one holds
 }
 
 // broken says why a body did not arrive.

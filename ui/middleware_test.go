@@ -1,9 +1,8 @@
-//go:build firstlight
-
 package ui
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -70,7 +69,7 @@ func TestHeadersAreOnBrokenRequests(t *testing.T) {
 		"GARBAGE\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + strings.Repeat("x", 20<<10) + "\r\n\r\n",
 		"POST /signin HTTP/1.1\r\nHost: localhost\r\nContent-Length: nonsense\r\n\r\n",
-		"POST /signin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n",
+		"POST /signin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n" + strings.Repeat("x", 9<<10),
 	} {
 		conn, err := net.Dial("tcp", addr)
 		must(t, err)
@@ -95,12 +94,12 @@ func (r *rig) listen(surface Surface) string {
 	r.t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(r.t, err)
-	app := r.s.App(surface)
 	done := make(chan struct{})
-	go func() { defer close(done); _ = app.Listener(LimitConns(ln)) }()
+	go func() { defer close(done); _ = r.s.Serve(surface, ln) }()
 	r.t.Cleanup(func() {
-		r.s.Close()
-		_ = app.ShutdownWithTimeout(5 * time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = r.s.Shutdown(ctx)
 		<-done
 	})
 	return ln.Addr().String()

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package ui
 
 import (
@@ -26,7 +24,8 @@ type cardState struct {
 // cardFace is what is printed on a card: nothing about the person, so that a lost
 // card tells a stranger nothing.
 type cardFace struct {
-	QR                        template.HTML
+	QR                        template.HTML // the large one, that stands much damage
+	Spare                     template.HTML // the small one, in the opposite corner
 	Name, Typed, Until, Month string
 }
 
@@ -57,13 +56,19 @@ func (v *visit) cardState(person oplog.ID) (*cardState, error) {
 	}, nil
 }
 
-// face draws a card. Its words are in the language of whoever prints it.
-func (v *visit) face(c tokens.Card) cardFace {
-	return cardFace{
-		QR:   template.HTML(tokens.SVG(c.Text, tokens.Quiet)), //nolint:gosec // drawn by us from modules
-		Name: v.lang.Text("app.name", nil), Typed: c.Typed,
-		Until: v.lang.Text("card.face.until", nil), Month: fmt.Sprintf("%02d / %d", c.Expires.Month(), c.Expires.Year()),
+// face draws a card. Its words are in the language of whoever prints it. A crease
+// across one of the codes leaves the other.
+func (v *visit) face(c tokens.Card) (cardFace, error) {
+	large, err := tokens.QR(c.Text, tokens.Strong)
+	if err != nil {
+		return cardFace{}, err
 	}
+	return cardFace{
+		QR:    template.HTML(large.SVG(tokens.Quiet)),          //nolint:gosec // drawn by us from modules
+		Spare: template.HTML(tokens.SVG(c.Text, tokens.Quiet)), //nolint:gosec // as above
+		Name:  v.lang.Text("app.name", nil), Typed: c.Typed,
+		Until: v.lang.Text("card.face.until", nil), Month: fmt.Sprintf("%02d / %d", c.Expires.Month(), c.Expires.Year()),
+	}, nil
 }
 
 func (v *visit) cardPage() error {
@@ -83,7 +88,11 @@ func (v *visit) cardPage() error {
 	if !ok {
 		return v.redirect(at)
 	}
-	return v.render("cards/card", cardPage{Name: v.words().name(r.Person), Back: at, Face: v.face(c)})
+	face, err := v.face(c)
+	if err != nil {
+		return err
+	}
+	return v.render("cards/card", cardPage{Name: v.words().name(r.Person), Back: at, Face: face})
 }
 
 // issueCard makes the first card, or the next one when it was lost.
@@ -166,9 +175,14 @@ func (v *visit) showSheet(ids []oplog.ID, back string) error {
 		if err != nil {
 			return err
 		}
-		if ok {
-			m.Faces = append(m.Faces, v.face(c))
+		if !ok {
+			continue
 		}
+		face, err := v.face(c)
+		if err != nil {
+			return err
+		}
+		m.Faces = append(m.Faces, face)
 	}
 	return v.render("cards/sheet", m)
 }

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package ui
 
 import (
@@ -24,7 +22,7 @@ type meshPage struct {
 // compareBox is a node whose words nobody has compared.
 type compareBox struct {
 	ID, Site string
-	wordList
+	Words    wordList
 }
 
 type peerLine struct {
@@ -76,7 +74,7 @@ func (v *visit) meshModel() (meshPage, error) {
 	for _, p := range status.Peers {
 		m.Peers = append(m.Peers, peerLineOf(w, p))
 		if len(p.Words) > 0 && (!p.Confirmed || !site.Confirmed) {
-			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: siteName(w, p.Site), wordList: wordList{p.Words, true}})
+			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: siteName(w, p.Site), Words: wordList{p.Words, true}})
 		}
 	}
 	m.Held = heldLines(w, status, holdings)

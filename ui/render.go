@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package ui
 
 import (
@@ -201,7 +199,7 @@ func (v *view) When(t time.Time) string {
 	if t.IsZero() || t.Year() < 2000 {
 		return v.T("time.unknown")
 	}
-	return t.Local().Format("2006-01-02 15:04")
+	return t.Local().Format("2006-01-02\u00a015:04")
 }
 
 // Stamp is a moment for machines, as the datetime attribute wants it.
@@ -222,6 +220,19 @@ func (v *view) Ago(t time.Time) string {
 	default:
 		return v.T("time.days", "Count", int(d/(24*time.Hour)))
 	}
+}
+
+// Code shows what a sentence has between backquotes, commands to type, as such.
+func (v *view) Code(text string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		part = template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			part = `<code class="code" dir="ltr">` + part + `</code>`
+		}
+		b.WriteString(part)
+	}
+	return template.HTML(b.String()) //nolint:gosec // every part was escaped
 }
 
 // Label is the word for a code of a list, such as registration.sex and "female". A
@@ -319,6 +330,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
 		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data,
+		NoSwitch: page == "first/words" || page == "mesh/invite",
 	}
 	if v.c.Method() != fiber.MethodGet {
 		w.Path = backTo(w.Path)

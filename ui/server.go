@@ -1,11 +1,12 @@
-//go:build firstlight
-
 package ui
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -63,6 +64,8 @@ type Server struct {
 	streams *streams
 	opening chan struct{} // claims and unlocks at work or waiting
 	uploads chan struct{} // large bodies held in memory
+	wait    time.Duration // readTimeout
+	pace    time.Duration // streamPace
 
 	mu   sync.Mutex
 	apps map[Surface]*fiber.App
@@ -91,7 +94,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fault.New(fault.Internal, "fault.internal").Wrap(fmt.Errorf("ui: incomplete configuration"))
 	}
 	s := &Server{
-		config: cfg, streams: newStreams(), opening: make(chan struct{}, openingLine), uploads: make(chan struct{}, uploadLine),
+		config: cfg, streams: newStreams(), wait: readTimeout, pace: streamPace, opening: make(chan struct{}, openingLine), uploads: make(chan struct{}, uploadLine),
 		apps: map[Surface]*fiber.App{},
 	}
 	var err error
@@ -109,8 +112,31 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// App is the Fiber application of a surface; the same one every time. The
-// caller gives it a listener, wrapped by LimitConns, and shuts it down.
+// Serve answers a surface on a listener until Shutdown. TLS is the caller's: for
+// Network the listener is one of crypto/tls. It bounds how many connections one
+// address may hold.
+func (s *Server) Serve(surface Surface, ln net.Listener) error {
+	return s.App(surface).Listener(limitConns(ln))
+}
+
+// Shutdown ends streams, stops listening and waits for requests at work, until
+// ctx ends; connections that idle are closed at once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Close()
+	s.mu.Lock()
+	apps := slices.Collect(maps.Values(s.apps))
+	s.mu.Unlock()
+	errs := make([]error, len(apps))
+	var all sync.WaitGroup
+	for i, app := range apps {
+		all.Go(func() { errs[i] = app.ShutdownWithContext(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// App is the Fiber application of a surface; the same one every time. Serve gives
+// it a listener.
 func (s *Server) App(surface Surface) *fiber.App {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,7 +165,7 @@ func (s *Server) routes() []route {
 func (s *Server) newApp(surface Surface, routes []route) *fiber.App {
 	app := fiber.New(fiber.Config{
 		Immutable: true, CaseSensitive: true, DisableStartupMessage: true,
-		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ReadTimeout: s.wait, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		Concurrency: concurrency, ReadBufferSize: 16 << 10,
 		BodyLimit: drainLimit, StreamRequestBody: true, DisablePreParseMultipartForm: true,
 		// Nothing a client says about a proxy is believed.

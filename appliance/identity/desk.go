@@ -28,14 +28,22 @@ type Desk struct {
 // OpenDesk puts the desk on a log that was opened with this package's Views.
 func OpenDesk(log *oplog.Log, v *Vault) *Desk {
 	d := &Desk{log: log, vault: v, byNumber: map[uint16]NodeCert{v.cert.Number: v.cert}}
-	// A view that cannot be read now shows itself at the next question; until
-	// then numbers only grow from what the vault itself remembers.
-	if nodes, err := d.Nodes(); err == nil {
-		for _, n := range nodes {
-			v.reserve(n.Number)
-		}
-	}
+	v.ask(d.reserveNumbers)
 	return d
+}
+
+// reserveNumbers keeps the vault from giving a number the register knows. It is
+// asked before every admission: an issuer's folder may be older than what its
+// peers have told since it was restored. A view that cannot be read shows itself
+// at the next question; until then the vault's own count must do.
+func (d *Desk) reserveNumbers() {
+	nodes, err := d.Nodes()
+	if err != nil {
+		return
+	}
+	for _, n := range nodes {
+		d.vault.reserve(n.Number)
+	}
 }
 
 // NameSelf tells the others what this site is called, unless they were told.

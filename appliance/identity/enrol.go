@@ -127,6 +127,7 @@ func (v *Vault) Admit(raw []byte) (answer []byte, cert NodeCert, err error) {
 	if err != nil {
 		return nil, NodeCert{}, err
 	}
+	v.lookUp(r.ID)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := v.clock.Now()
@@ -194,6 +195,24 @@ func (v *Vault) reserve(number uint16) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.taken = max(v.taken, uint32(number))
+}
+
+// ask names who to ask for the numbers in the register before one is given.
+func (v *Vault) ask(register func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.register = register
+}
+
+// lookUp asks, but not for a stranger who names no invitation of ours.
+func (v *Vault) lookUp(invitation [8]byte) {
+	v.mu.Lock()
+	register := v.register
+	known := slices.ContainsFunc(v.s.Invitations, func(o outstanding) bool { return o.ID == invitation })
+	v.mu.Unlock()
+	if known && register != nil {
+		register()
+	}
 }
 
 // parseReply reads the inviter's answer and checks that it comes from the key in

@@ -36,6 +36,7 @@ type Vault struct {
 	s         *secrets
 	deadlines map[[8]byte]time.Time // of invitations, by the running clock
 	taken     uint32                // highest node number seen in the register
+	register  func()                // reads it again and calls reserve; nil without a desk
 }
 
 // StartOptions is what a new deployment is made of.

@@ -139,13 +139,7 @@ func (c *checker) batch(raw []byte, segment uint64) {
 func (c *checker) compare(st state, heads []Head) {
 	var count uint64
 	for _, ch := range c.chains {
-		end := uint64(0)
-		for _, r := range ch.runs { // they may overlap after damage
-			if r.last > end {
-				count += r.last - max(end, r.first-1)
-				end = r.last
-			}
-		}
+		count += ch.covered
 	}
 	if st.Ops != count {
 		c.say("the journal holds %d ops and the views %d", count, st.Ops)

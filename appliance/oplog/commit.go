@@ -205,11 +205,13 @@ func readHeads(r StoreReader) ([]Head, error) {
 	return heads, err
 }
 
-// lacks adds the keys that ops were sealed under and this node does not hold.
-func (s *state) lacks(ops []*stored) {
-	for _, o := range ops {
-		if o.lacking != nil && !slices.Contains(s.Lacking, *o.lacking) && len(s.Lacking) < 1024 {
-			s.Lacking = append(s.Lacking, *o.lacking)
-		}
+// note counts an op that this node does not understand, and the key it lacks.
+func (s *state) note(o *stored) {
+	if !o.opaque {
+		return
+	}
+	s.Opaque++
+	if o.lacking != nil && !slices.Contains(s.Lacking, *o.lacking) && len(s.Lacking) < 1024 {
+		s.Lacking = append(slices.Clip(s.Lacking), *o.lacking)
 	}
 }

@@ -147,6 +147,10 @@ func (l *Log) publish(g *group) {
 func (l *Log) saveState(g *group) error {
 	l.mu.RLock()
 	s := l.state
+	s.Ops = 0
+	for _, c := range l.chains {
+		s.Ops += c.covered
+	}
 	heads := g.heads
 	if len(g.ops) > 0 {
 		heads[l.own] = l.chains[l.own].head
@@ -158,9 +162,9 @@ func (l *Log) saveState(g *group) error {
 		}
 	}
 	s.At = g.at
-	s.Ops += uint64(g.sum.added)
-	s.Opaque += uint64(g.sum.opaque)
-	s.lacks(g.lacks)
+	for _, o := range g.records {
+		s.note(o)
+	}
 	if err := l.save(g.tx, g.space.over, &s); err != nil {
 		return err
 	}

@@ -144,34 +144,26 @@ func (e *engine) understand(s *stored) (Op, bool) {
 	return op, true
 }
 
-// touched is what apply did.
-type touched struct{ added, opaque int }
-
 // apply adds ops of one subject and folds it again. Ops that are already there
 // are skipped, so replaying is harmless.
-func (e *engine) apply(s *space, subject ID, news []*stored) (touched, error) {
+func (e *engine) apply(s *space, subject ID, news []*stored) error {
 	old, chunk, tail, err := loadOps(s, subject)
 	if err != nil {
-		return touched{}, err
+		return err
 	}
-	var done touched
 	all := old
 	for _, n := range news {
 		if slices.ContainsFunc(all, func(o *stored) bool { return o.ref == n.ref }) {
 			continue
 		}
 		all = append(all, n)
-		done.added++
-		if n.opaque {
-			done.opaque++
-		}
 	}
 	// Folded also when nothing is new: a crash may have cut a large commit
 	// after the ops and before the rows.
 	was := e.open(old)
 	e.refold(s, subject, was, sortOps(append(slices.Clone(was), e.open(all[len(old):])...)))
 	storeOps(s, subject, chunk, tail, all[len(old):])
-	return done, nil
+	return nil
 }
 
 // open sorts the ops a fold may see.
@@ -247,8 +239,7 @@ func (e *engine) rowKey(v *View, key []byte, subject ID) []byte {
 
 // applyAll groups ops by subject and applies them; it keeps the order of first
 // appearance so that work is repeatable.
-func (e *engine) applyAll(s *space, ops []*stored) (touched, []ID, error) {
-	var sum touched
+func (e *engine) applyAll(s *space, ops []*stored) ([]ID, error) {
 	groups := make(map[ID][]*stored, len(ops))
 	subjects := make([]ID, 0, len(ops))
 	for _, o := range ops {
@@ -258,19 +249,16 @@ func (e *engine) applyAll(s *space, ops []*stored) (touched, []ID, error) {
 		groups[o.subject] = append(groups[o.subject], o)
 	}
 	for _, id := range subjects {
-		t, err := e.apply(s, id, groups[id])
-		if err != nil {
-			return sum, subjects, err
+		if err := e.apply(s, id, groups[id]); err != nil {
+			return subjects, err
 		}
-		sum.added += t.added
-		sum.opaque += t.opaque
 	}
 	for _, o := range ops {
 		if err := e.noteOnce(s, o); err != nil {
-			return sum, subjects, err
+			return subjects, err
 		}
 	}
-	return sum, subjects, nil
+	return subjects, nil
 }
 
 // noteOnce remembers an idempotency key. When two nodes used one key the

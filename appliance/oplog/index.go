@@ -20,10 +20,17 @@ type chain struct {
 	head  Head
 	clock uint64 // of the head
 	hole  bool   // runs exist behind the head
+
+	covered uint64 // ops in runs, each counted once
 }
 
-// add notes a batch. It returns whether the contiguous part may have grown.
+// add notes a batch.
 func (c *chain) add(r run) {
+	if n := len(c.runs); n == 0 || c.runs[n-1].last < r.first {
+		c.runs = append(c.runs, r)
+		c.covered += r.last - r.first + 1
+		return
+	}
 	i, _ := slices.BinarySearchFunc(c.runs, r.first, func(a run, first uint64) int {
 		switch {
 		case a.first < first:
@@ -40,6 +47,19 @@ func (c *chain) add(r run) {
 		end++
 	}
 	c.runs = slices.Replace(c.runs, i, end, r)
+	c.count()
+}
+
+// count computes covered again; runs may overlap after damage.
+func (c *chain) count() {
+	c.covered = 0
+	end := uint64(0)
+	for _, r := range c.runs {
+		if r.last > end {
+			c.covered += r.last - max(end, r.first-1)
+			end = r.last
+		}
+	}
 }
 
 // find is the run that holds seq.
@@ -190,6 +210,7 @@ func (l *Log) extend(log LogID) {
 			c.clock = b.ops[len(b.ops)-1].clock
 		} else {
 			c.runs = slices.Delete(c.runs, i, i+1)
+			c.count()
 		}
 		l.mu.Unlock()
 	}

@@ -177,10 +177,10 @@ func (l *Log) keep(c *chain, in *incoming) (int, error) {
 	}
 	defer func() { g.tx.Discard() }()
 	ops := in.ops[len(in.ops)-len(fresh.ops):]
-	if g.sum, g.events, err = l.engine.applyAll(&g.space, ops); err != nil {
+	if g.events, err = l.engine.applyAll(&g.space, ops); err != nil {
 		return 0, err
 	}
-	g.lacks = ops
+	g.records = ops
 	g.heads[in.log] = Head{Log: in.log, Seq: in.last(), Hash: in.batch.ops[len(in.batch.ops)-1].hash}
 	l.mu.Lock()
 	if l.chains[in.log] == nil {

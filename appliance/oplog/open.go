@@ -188,7 +188,7 @@ func (l *Log) bear() error {
 	if err == nil {
 		d := g.stage(nodeID(key), Deployment, plain, nil)
 		op := &stored{ref: d.ref, clock: d.clock, subject: d.subject, plain: plain}
-		if g.sum, g.events, err = l.engine.applyAll(&g.space, []*stored{op}); err == nil {
+		if g.events, err = l.engine.applyAll(&g.space, []*stored{op}); err == nil {
 			err = l.commit(g)
 		}
 	}

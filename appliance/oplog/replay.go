@@ -19,10 +19,9 @@ func (g *group) replayBatch(raw []byte) error {
 // as the index knows them: when the last part is in, that is what was applied.
 func (l *Log) applyReplayed(g *group) error {
 	var err error
-	if g.sum, _, err = l.engine.applyAll(&g.space, g.records); err != nil {
+	if _, err = l.engine.applyAll(&g.space, g.records); err != nil {
 		return err
 	}
-	g.lacks = g.records
 	l.mu.RLock()
 	for _, h := range l.headsLocked() {
 		g.heads[h.Log] = h

@@ -21,8 +21,7 @@ type Tx struct {
 	dirty    map[ID][]*stored // appended, not folded yet
 	order    []ID             // of dirty
 	subjects []ID             // folded
-	sum      touched
-	err      error // sticks: a command with a failed Append is refused
+	err      error            // sticks: a command with a failed Append is refused
 	over     bool
 }
 
@@ -92,8 +91,7 @@ func (t *Tx) settle() error {
 	}
 	for _, id := range t.order {
 		ops := t.dirty[id]
-		done, err := t.g.l.engine.apply(&t.g.space, id, ops)
-		if err != nil {
+		if err := t.g.l.engine.apply(&t.g.space, id, ops); err != nil {
 			return err
 		}
 		for _, o := range ops {
@@ -101,8 +99,6 @@ func (t *Tx) settle() error {
 				return err
 			}
 		}
-		t.sum.added += done.added
-		t.sum.opaque += done.opaque
 		t.subjects = append(t.subjects, id)
 		delete(t.dirty, id)
 	}

@@ -33,7 +33,9 @@ type Reader interface {
 	// Row is one row's value; a copy.
 	Row(v *View, subject ID, key []byte) (value []byte, ok bool, err error)
 	// Rows walks the rows whose key starts with prefix, in the order of key ‖
-	// subject, strictly after `after` (such a joined key, nil for the start).
+	// subject, strictly after `after` (such a joined key, nil for the start). A key
+	// that is the beginning of another one sorts among its continuations; end
+	// keys with a zero byte where that matters.
 	// key and value are valid only inside fn. fn ends the walk with ErrStop.
 	// Inside a Tx, fn must not append.
 	Rows(v *View, prefix, after []byte, fn func(key []byte, subject ID, value []byte) error) error

@@ -172,12 +172,10 @@ type group struct {
 	clock  uint64 // last logical clock given out
 	cuts   []int  // ends of commands in ops: where a signature may stand
 	events []ID   // subjects touched
-	sum    touched
-	lacks  []*stored
 
 	// merge and replay
 	replayed int
-	records  []*stored
+	records  []*stored // opened ops of other origin
 	heads    map[LogID]Head
 	at       position
 }
@@ -228,8 +226,6 @@ func (g *group) command(j *job) {
 		return
 	}
 	g.space.over.settle()
-	g.sum.added += t.sum.added
-	g.sum.opaque += t.sum.opaque
 	g.events = append(g.events, t.subjects...)
 	if len(g.ops) > ops {
 		g.cuts = append(g.cuts, len(g.ops))

@@ -119,12 +119,12 @@ func (a Actor) Can(x Action) bool {
 	return !a.ID.IsZero() && slices.Contains(a.Role.may(), x)
 }
 
-// Must is Can as an error. Faults: Unauthenticated "fault.staff.nobody" for the
+// Must is Can as an error. Faults: Unauthenticated "fault.staff.sign_in" for the
 // zero Actor, Denied "fault.staff.not_allowed".
 func (a Actor) Must(x Action) error {
 	switch {
 	case a.ID.IsZero():
-		return fault.New(fault.Unauthenticated, "fault.staff.nobody")
+		return fault.New(fault.Unauthenticated, "fault.staff.sign_in")
 	case !a.Can(x):
 		return fault.New(fault.Denied, "fault.staff.not_allowed")
 	}

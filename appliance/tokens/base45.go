@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package tokens
 
 // The alphabet of RFC 9285 table 1: exactly the characters of the alphanumeric

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 // Package tokens is the card desk: it makes the WP1 token that is printed as a
 // QR code, issues and replaces cards, and says what a card is worth. Every node
 // can check every card of its deployment alone, from the certificate of the

@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package tokens
 
 import (

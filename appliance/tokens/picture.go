@@ -1,5 +1,3 @@
-//go:build firstlight
-
 package tokens
 
 // fit shrinks g so that its longest side is at most side; a smaller picture is

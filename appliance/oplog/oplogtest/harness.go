@@ -36,6 +36,16 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
+// Seeded is always the same node of always the same deployment, for golden
+// files and for tests that reopen a folder in another process.
+func Seeded(seed [32]byte) *Authority {
+	sign := ed25519.NewKeyFromSeed(seed[:])
+	node := sha256.Sum256(append([]byte("node"), seed[:]...))
+	a := &Authority{root: sign.Public().(ed25519.PublicKey), sign: sign, node: ed25519.NewKeyFromSeed(node[:]), reg: map[uint32][32]byte{}, now: 1}
+	a.reg[1] = sha256.Sum256(append([]byte("register"), seed[:]...))
+	return a
+}
+
 func keyPair(t testing.TB) (ed25519.PublicKey, ed25519.PrivateKey) {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(rand.Reader)
@@ -59,6 +69,9 @@ func (a *Authority) Carrier(t testing.TB) *Authority {
 	p.reg = nil
 	return p
 }
+
+// Give hands over the register keys of another node.
+func (a *Authority) Give(from *Authority) { a.reg = from.reg }
 
 // Node is the id of this node, as identity would derive it.
 func (a *Authority) Node() oplog.ID {

@@ -1,0 +1,321 @@
+package staff
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/oplog/oplogtest"
+)
+
+var (
+	ctx    = context.Background()
+	secret = []byte("five words make it long")
+)
+
+// place is a desk with everything around it, so that it can be opened again.
+type place struct {
+	*Desk
+	log   *oplog.Log
+	dir   string
+	key   [32]byte
+	clock *clock.Fake
+	node  oplog.ID
+}
+
+func openPlace(t testing.TB) *place {
+	t.Helper()
+	p := &place{log: oplogtest.Harness(t, Kinds(), Views()), dir: t.TempDir(), key: [32]byte{1}, clock: clock.NewFake(oplogtest.Noon()), node: oplog.ID{1}}
+	p.reopen(t)
+	return p
+}
+
+func (p *place) reopen(t testing.TB) {
+	t.Helper()
+	d, err := Open(p.log, p.dir, p.key, p.clock, "North gate", p.node, WithCost(identity.TestCost()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Desk = d
+}
+
+func (p *place) add(t testing.TB, user string, role Role) Account {
+	t.Helper()
+	a, err := p.Add(ctx, Operator(), NewAccount{User: user, Role: role, Passphrase: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (p *place) signIn(t testing.TB, user string) Session {
+	t.Helper()
+	s, err := p.SignIn(ctx, user, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func wantFault(t *testing.T, err error, class fault.Class, key string) {
+	t.Helper()
+	if !errors.Is(err, fault.New(class, key)) {
+		t.Fatalf("got %v, want %s %s", err, class, key)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnAccountFromTheFirstDayToTheLast(t *testing.T) {
+	p := openPlace(t)
+	a := p.add(t, "  Mina  Haddad ", Registrar)
+	if a.User != "Mina Haddad" || a.Site != "North gate" || a.ID.IsZero() || !a.Since.Equal(oplogtest.Noon()) {
+		t.Fatalf("%+v", a)
+	}
+	for range 2 { // before and after a restart
+		s := p.signIn(t, "MINA haddad")
+		if s.Actor != (Actor{ID: a.ID, Name: "Mina Haddad", Role: Registrar, Site: "North gate"}) {
+			t.Fatalf("%+v", s.Actor)
+		}
+		p.reopen(t)
+	}
+	p.add(t, "lead", Lead)
+	list, err := p.List(ctx, Operator())
+	if err != nil || len(list) != 2 || list[0].User != "lead" || list[1].ID != a.ID {
+		t.Fatal(list, err)
+	}
+	must(t, p.Disable(ctx, Operator(), "mina haddad"))
+	must(t, p.Disable(ctx, Operator(), "mina haddad"))
+	_, err = p.SignIn(ctx, "Mina Haddad", secret)
+	wantFault(t, err, fault.Denied, "fault.staff.disabled")
+	if list, _ := p.List(ctx, Operator()); !list[1].Disabled || list[0].Disabled {
+		t.Fatalf("%+v", list)
+	}
+	if _, err := p.SignIn(ctx, "Mina Haddad", []byte("not the passphrase")); !errors.Is(err, fault.New(fault.Denied, "fault.staff.wrong_sign_in")) {
+		t.Fatal("only the right passphrase learns that an account is disabled", err)
+	}
+}
+
+func TestOnlyALeadManagesStaff(t *testing.T) {
+	p := openPlace(t)
+	p.add(t, "lead", Lead)
+	for _, r := range Roles() {
+		a := Actor{ID: ID{9}, Role: r}
+		_, add := p.Add(ctx, a, NewAccount{User: "x" + string(r), Role: Carrier, Passphrase: secret})
+		_, list := p.List(ctx, a)
+		_, key := p.IssueKey(ctx, a, Carrier, "", 0)
+		_, keys := p.Keys(ctx, a)
+		for what, err := range map[string]error{"add": add, "list": list, "issue": key, "keys": keys, "disable": p.Disable(ctx, a, "nobody"), "revoke": p.RevokeKey(ctx, a, ID{1})} {
+			if denied := fault.ClassOf(err) == fault.Denied; denied != (r != Lead) {
+				t.Errorf("%s %s: %v", r, what, err)
+			}
+		}
+	}
+	if _, err := p.Add(ctx, Actor{}, NewAccount{}); fault.ClassOf(err) != fault.Unauthenticated {
+		t.Error(err)
+	}
+}
+
+func TestAddRefuses(t *testing.T) {
+	p := openPlace(t)
+	p.add(t, "Zoë", Lead)
+	for _, c := range []struct {
+		user, passphrase, key string
+		class                 fault.Class
+	}{
+		{"", "long enough", "fault.staff.bad_user", fault.Invalid},
+		{" \t", "long enough", "fault.staff.bad_user", fault.Invalid},
+		{strings.Repeat("x", 65), "long enough", "fault.staff.bad_user", fault.Invalid},
+		{"a\x00b", "long enough", "fault.staff.bad_user", fault.Invalid},
+		{"a\u202eb", "long enough", "fault.staff.bad_user", fault.Invalid},
+		{"\xff", "long enough", "fault.staff.bad_user", fault.Invalid},
+		{"Operator", "long enough", "fault.staff.bad_user", fault.Invalid},
+		{"new", "1234567", "fault.staff.short_passphrase", fault.Invalid},
+		{"new", "1234567        ", "fault.staff.short_passphrase", fault.Invalid},
+		{"new", strings.Repeat("long", 300), "fault.staff.long_passphrase", fault.Invalid},
+		{"ZOE\u0308", "long enough", "fault.staff.user_taken", fault.Conflict},
+	} {
+		_, err := p.Add(ctx, Operator(), NewAccount{User: c.user, Role: Registrar, Passphrase: []byte(c.passphrase)})
+		wantFault(t, err, c.class, c.key)
+	}
+	_, err := p.Add(ctx, Operator(), NewAccount{User: "new", Role: "chief", Passphrase: secret})
+	wantFault(t, err, fault.Invalid, "fault.staff.unknown_role")
+	both := fault.Of(CheckNew("", nil))
+	if len(both.Fields) != 2 || both.Fields[0].Name != "user" || both.Fields[1].Name != "passphrase" {
+		t.Fatalf("%+v", both.Fields)
+	}
+	if err := CheckNew("محمد 1", []byte("كلمةسرية")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheLastLeadStays(t *testing.T) {
+	p := openPlace(t)
+	p.add(t, "one", Lead)
+	p.add(t, "reg", Registrar)
+	wantFault(t, p.Disable(ctx, Operator(), "one"), fault.Conflict, "fault.staff.last_lead")
+	wantFault(t, p.Disable(ctx, Operator(), "nobody"), fault.NotFound, "fault.staff.no_such_user")
+	p.add(t, "two", Lead)
+	must(t, p.Disable(ctx, Operator(), "one"))
+	wantFault(t, p.Disable(ctx, Operator(), "two"), fault.Conflict, "fault.staff.last_lead")
+	must(t, p.Disable(ctx, Operator(), "reg"))
+}
+
+// A power cut between the file and the fact: the account cannot sign in, and
+// adding it again replaces it.
+func TestAnUnfinishedAccountIsAddedAgain(t *testing.T) {
+	p := openPlace(t)
+	half, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, identity.TestCost(), oplogtest.Noon())
+	must(t, err)
+	must(t, p.save([]account{half}))
+	p.reopen(t)
+	_, err = p.SignIn(ctx, "mina", secret)
+	wantFault(t, err, fault.Denied, "fault.staff.unfinished")
+	if list, err := p.List(ctx, Operator()); err != nil || len(list) != 0 {
+		t.Fatal(list, err)
+	}
+	wantFault(t, p.Disable(ctx, Operator(), "mina"), fault.NotFound, "fault.staff.no_such_user")
+	a := p.add(t, "Mina", Registrar)
+	if s := p.signIn(t, "mina"); s.Actor.ID != a.ID || a.ID == idOf(half.Subject) {
+		t.Fatalf("%+v", s.Actor)
+	}
+}
+
+func TestDamagedAccounts(t *testing.T) {
+	p := openPlace(t)
+	p.add(t, "mina", Lead)
+	must(t, os.WriteFile(filepath.Join(p.dir, "accounts"), []byte("rot"), 0o600))
+	p.reopen(t)
+	p.signIn(t, "mina")
+	for _, s := range []string{"", ".2"} {
+		raw, err := os.ReadFile(filepath.Join(p.dir, "accounts"+s))
+		if err != nil || strings.Contains(string(raw), "mina") {
+			t.Fatal("a name in the clear", err)
+		}
+		must(t, os.WriteFile(filepath.Join(p.dir, "accounts"+s), []byte("rot"), 0o600))
+	}
+	_, err := Open(p.log, p.dir, p.key, p.clock, "x", p.node)
+	wantFault(t, err, fault.Internal, "fault.identity.damaged")
+}
+
+// Another node of the deployment can write facts about our people; it cannot
+// open or close a door here.
+func TestOtherNodesCannotOpenOrCloseDoorsHere(t *testing.T) {
+	p := openPlace(t)
+	a := p.add(t, "mina", Registrar)
+	subject := p.snapshot()[0].Subject
+	raw := append(a.ID[:], make([]byte, 24)...)
+	forged := keyIssued{Hash: hashKey(raw), Role: Lead, Expires: 1 << 40, Node: p.node, Proof: [16]byte{7}}
+	must(t, p.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error {
+		_, err := tx.Append(disabledKind, subject, disabled{Proof: [16]byte{7}})
+		if err == nil {
+			_, err = tx.Append(enrolledKind, subject, enrolled{Role: Lead, Node: p.node})
+		}
+		if err == nil {
+			_, err = tx.Append(keyIssuedKind, subject, forged)
+		}
+		return err
+	}))
+	if s := p.signIn(t, "mina"); s.Actor.Role != Registrar {
+		t.Fatalf("became %s", s.Actor.Role)
+	}
+	_, err := p.KeyActor(keyPrefix + keyText.EncodeToString(raw))
+	wantFault(t, err, fault.Unauthenticated, "fault.staff.bad_key")
+	wantFault(t, p.RevokeKey(ctx, Operator(), a.ID), fault.NotFound, "fault.staff.no_such_key")
+}
+
+// A folder restored from an old backup: the fact still says who was disabled.
+func TestADisabledAccountStaysDisabledWithAnOldFile(t *testing.T) {
+	p := openPlace(t)
+	p.add(t, "lead", Lead)
+	p.add(t, "mina", Registrar)
+	old := p.snapshot()
+	must(t, p.Disable(ctx, Operator(), "mina"))
+	must(t, p.save(old))
+	p.reopen(t)
+	_, err := p.SignIn(ctx, "mina", secret)
+	wantFault(t, err, fault.Denied, "fault.staff.disabled")
+}
+
+func TestNames(t *testing.T) {
+	p := openPlace(t)
+	a := p.add(t, "mina", Lead)
+	k, err := p.IssueKey(ctx, Operator(), Registrar, "kiosk", 0)
+	must(t, err)
+	// Another node's desk on the same log: no account of its own.
+	other, err := Open(p.log, t.TempDir(), [32]byte{2}, p.clock, "Clinic", oplog.ID{2}, WithCost(identity.TestCost()))
+	must(t, err)
+	for _, d := range []*Desk{p.Desk, other} {
+		for by, want := range map[oplog.By]string{a.ID: "mina", k.ID: "kiosk", Operator().ID: "operator", {}: "", {5}: ""} {
+			for range 2 { // asked and remembered
+				if got := d.NameOf(by); got != want {
+					t.Errorf("%s is %q, want %q", by, got, want)
+				}
+			}
+		}
+	}
+	if list, err := other.List(ctx, Operator()); err != nil || len(list) != 0 {
+		t.Error("people sign in at their own node only", list, err)
+	}
+	if _, err := other.KeyActor(k.Secret); fault.ClassOf(err) != fault.Unauthenticated {
+		t.Error("a key works at its own node only", err)
+	}
+}
+
+func TestStaffDoesNotDependOnOrder(t *testing.T) {
+	s, k := oplog.NewID(), oplog.NewID()
+	key := keyIssued{Hash: [32]byte{1}, Role: Registrar, Name: "kiosk", Expires: 99, Node: oplog.ID{1}}
+	other := key
+	other.Role = Lead
+	oplogtest.CheckOrder(t, Views(),
+		oplogtest.Fact{Node: 0, Kind: enrolledKind, Subject: s, Body: enrolled{Sign: [32]byte{1}, Role: Registrar}},
+		oplogtest.Fact{Node: 0, Kind: namedKind, Subject: s, Body: named{User: "mina", Site: "gate"}},
+		oplogtest.Fact{Node: 1, Kind: enrolledKind, Subject: s, Body: enrolled{Sign: [32]byte{2}, Role: Lead}},
+		oplogtest.Fact{Node: 1, Kind: namedKind, Subject: s, Body: named{User: "anim", Site: "clinic"}},
+		oplogtest.Fact{Node: 2, Kind: disabledKind, Subject: s, Body: disabled{Proof: [16]byte{1}}},
+		oplogtest.Fact{Node: 0, Kind: disabledKind, Subject: s, Body: disabled{Proof: [16]byte{2}}, Seen: true},
+		oplogtest.Fact{Node: 0, Kind: namedKind, Subject: s, Body: named{User: "Mina", Site: "gate"}},
+		oplogtest.Fact{Node: 0, Kind: keyIssuedKind, Subject: k, Body: key},
+		oplogtest.Fact{Node: 1, Kind: keyIssuedKind, Subject: k, Body: other},
+		oplogtest.Fact{Node: 2, Kind: keyIssuedKind, Subject: k, Body: key},
+		oplogtest.Fact{Node: 1, Kind: keyRevokedKind, Subject: k, Body: keyRevoked{}, Seen: true},
+	)
+}
+
+func TestActorsDoNotPrintNames(t *testing.T) {
+	a := Actor{ID: ID{0xab}, Name: "Amina", Role: Lead, Site: "North gate"}
+	for _, s := range []string{fmt.Sprint(a), fmt.Sprintf("%v %+v %s", a, a, a)} {
+		if strings.Contains(s, "Amina") || strings.Contains(s, "North") {
+			t.Error(s)
+		}
+	}
+}
+
+func FuzzParseAccounts(f *testing.F) {
+	a, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, identity.TestCost(), time.Unix(0, 0))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(encode(accountsFile{Version: 1, Accounts: []account{a}}))
+	f.Add([]byte{0xa0})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		accounts, err := parseAccounts(in)
+		if err == nil && len(accounts) > maxAccounts {
+			t.Fatal("too many")
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package ui
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// events opens a stream over a real connection.
+func (r *rig) events(addr string, headers ...string) (*http.Response, *bufio.Scanner) {
+	r.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+addr+"/api/v1/events", nil)
+	must(r.t, err)
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := (&http.Client{Timeout: time.Minute}).Do(req) //nolint:bodyclose // closed below
+	must(r.t, err)
+	r.t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp, bufio.NewScanner(resp.Body)
+}
+
+// next is the data of the next event; false at the end of the stream.
+func next(t *testing.T, s *bufio.Scanner) (counts, bool) {
+	t.Helper()
+	var c counts
+	for s.Scan() {
+		if data, ok := strings.CutPrefix(s.Text(), "data: "); ok {
+			must(t, json.Unmarshal([]byte(data), &c))
+			return c, true
+		}
+	}
+	return c, false
+}
+
+func TestEventsTellOfChanges(t *testing.T) {
+	r := newRig(t)
+	r.s.pace = time.Millisecond
+	addr := r.listen(Loopback)
+	key := r.key(staff.Registrar)
+	resp, s := r.events(addr, "Authorization", "Bearer "+key)
+	hardened(t, "events", resp.Header)
+	if !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		t.Fatalf("%v", resp.Header)
+	}
+	if c, ok := next(t, s); !ok || c.Registration.People != 0 {
+		t.Fatalf("%+v %v", c, ok)
+	}
+	r.add(key, `{"given_name":"Layla"}`)
+	c, ok := next(t, s)
+	if !ok || c.Registration.People != 1 {
+		t.Fatalf("%+v %v", c, ok)
+	}
+	// Revoked: the stream ends at the next change.
+	keys, err := r.box.desks.Staff.Keys(r.s.ctx, staff.Operator())
+	must(t, err)
+	for _, k := range keys {
+		must(t, r.box.desks.Staff.RevokeKey(r.s.ctx, staff.Operator(), k.ID))
+	}
+	for ok {
+		_, ok = next(t, s)
+	}
+	if err := s.Err(); err != nil {
+		t.Fatalf("the stream broke: %v", err)
+	}
+}
+
+func TestEventsEndWithTheServerAndTheSession(t *testing.T) {
+	r := newRig(t)
+	r.s.pace = time.Millisecond
+	addr := r.listen(Loopback)
+	session := r.session("amina", staff.Information)
+	_, port, _ := strings.Cut(addr, ":")
+	cookie := []string{"Cookie", "waypost-" + port + "=" + session.Token}
+	_, mine := r.events(addr, cookie...)
+	if _, ok := next(t, mine); !ok {
+		t.Fatal("no event")
+	}
+	r.box.desks.Staff.SignOut(session.Token)
+	r.key(staff.Lead) // a change
+	for ok := true; ok; {
+		_, ok = next(t, mine)
+	}
+	resp, _ := r.events(addr, cookie...)
+	if resp.StatusCode != 401 {
+		t.Fatalf("after signing out: %d", resp.StatusCode)
+	}
+	_, operators := r.events(addr, "Authorization", "Bearer "+r.key(staff.Lead))
+	if _, ok := next(t, operators); !ok {
+		t.Fatal("no event")
+	}
+	r.s.Close()
+	for ok := true; ok; {
+		_, ok = next(t, operators)
+	}
+}
+
+func TestEventStreamsAreCounted(t *testing.T) {
+	s := newStreams()
+	for range maxStreams {
+		if !s.enter() {
+			t.Fatal("full too early")
+		}
+	}
+	if s.enter() {
+		t.Fatal("one too many")
+	}
+	s.leave()
+	if !s.enter() {
+		t.Fatal("a free place is not given away")
+	}
+	s.close()
+	s.close()
+	s.leave()
+	if s.enter() {
+		t.Fatal("a stream on a server that stops")
+	}
+}
+
+// A stream gives its place back when its client goes away, however often.
+func TestPlacesOfEventStreamsComeBack(t *testing.T) {
+	r := newRig(t)
+	r.s.pace = time.Millisecond
+	addr := r.listen(Loopback)
+	key := r.key(staff.Registrar)
+	for range 3 {
+		resp, s := r.events(addr, "Authorization", "Bearer "+key)
+		next(t, s)
+		_ = resp.Body.Close()
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for n := 0; ; n++ {
+		r.key(staff.Carrier) // a change, at which the stream finds its client gone
+		r.s.streams.mu.Lock()
+		open := r.s.streams.n
+		r.s.streams.mu.Unlock()
+		if open == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d streams are still open", open)
+		}
+		<-clock.System().After(50 * time.Millisecond)
+	}
+}
+
+// A page left open must not keep somebody signed in: streams do not count as use.
+func TestAStreamDoesNotKeepASessionAlive(t *testing.T) {
+	s := newStreams()
+	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	if s.idle("a", at) {
+		t.Fatal("a new session is idle")
+	}
+	s.seen("a", at)
+	if s.idle("a", at.Add(streamIdle)) || !s.idle("a", at.Add(streamIdle+time.Second)) {
+		t.Fatal("wrong limit")
+	}
+	for i := range 1200 {
+		s.seen(strings.Repeat("x", i%1100+1), at.Add(time.Hour))
+	}
+	if _, kept := s.used["a"]; kept {
+		t.Fatal("forgotten sessions pile up")
+	}
+}

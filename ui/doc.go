@@ -1,0 +1,41 @@
+// Package ui is what people's browsers and other programs see of a box: pages
+// that work without JavaScript, the API under /api/v1, and the operator's calls
+// on the control socket. It is the only place that knows Fiber.
+//
+// # One table
+//
+// Everything that can be asked stands in a table of routes (routes.go): method,
+// path, policy, surfaces, handler. There is no other way to add something, and New
+// fails on a route without a policy. A test walks every route as nobody, in every
+// role, in every state of the box and on every surface (testdata/matrix.golden).
+//
+// # The way of a request
+//
+//	guard      security headers on every answer; methods HTTP does not have (middleware.go)
+//	watched    request number, access log, what is left of a body is read away
+//	recovered  a panic becomes "something went wrong"; only its type and place are logged
+//	checked    compressed bodies and foreign host names are refused
+//	serve      surface, state, who asks, where from, then the body, then the token of the form (middleware_access.go)
+//	handler    turns the request into one command or question of a desk, and its answer into a page or JSON
+//
+// Nothing is read of a body before it is known who sends it, and a body is never
+// inflated. A refused body is read to its end, so that whoever sent a form of
+// 10 MB reads a sentence and not "connection reset".
+//
+// # Boundaries
+//
+// A visit copies what it takes from Fiber, whose strings are overwritten by the
+// next request (Immutable is set as well). No handler starts a goroutine; the one
+// thing that outlives its request, an event stream, holds copies only.
+//
+// Handlers decide nothing: commands take the staff.Actor and refuse by
+// themselves. The policy of a route is there so that a page which could not be
+// used is not shown.
+//
+// # Surfaces
+//
+// Loopback and Network serve everything, over plain HTTP to this machine and over
+// HTTPS to all. Public is plain HTTP from elsewhere: the welcome page, the
+// certificate, help, static files and the state. Control is the socket in the data
+// folder: whoever can open it is the operator.
+package ui
