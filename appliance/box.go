@@ -33,6 +33,7 @@ type box struct {
 	meshPort   int
 	httpPort   int
 	httpsPort  int
+	httpsHost  string // the address HTTPS listens on; empty or unspecified = all
 	clock      clock.Clock
 	logger     *slog.Logger
 	web        *identity.Web

@@ -144,7 +144,14 @@ func (b *box) CA() ui.CAInfo {
 // Addresses are the HTTPS addresses phones on the network can open, best first.
 func (b *box) Addresses() []string {
 	var out []string
-	for _, ip := range lanAddresses() {
+	reach := lanAddresses()
+	if ip := net.ParseIP(b.httpsHost); ip != nil && !ip.IsUnspecified() {
+		reach = nil // it listens on one address alone
+		if !ip.IsLoopback() {
+			reach = []net.IP{ip}
+		}
+	}
+	for _, ip := range reach {
 		out = append(out, "https://"+net.JoinHostPort(ip.String(), strconv.Itoa(b.httpsPort))+"/")
 	}
 	return out

@@ -86,6 +86,7 @@ func listenAll(b *box, catalog *locale.Catalog, o serveOptions, logger *slog.Log
 		return nil, errors.Join(err, s.http.Close())
 	}
 	b.httpPort, b.httpsPort = portOf(s.http.Addr()), portOf(s.https.Addr())
+	b.httpsHost, _, _ = net.SplitHostPort(o.HTTPS) // listenTCP took it, so it splits
 	now := ports{HTTP: b.httpPort, HTTPS: b.httpsPort, Mesh: b.meshPort}
 	if now != remembered {
 		if err := now.write(o.Data); err != nil {
