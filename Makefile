@@ -5,7 +5,7 @@ DATA ?= ./data
 BIN := waypost
 PKGS := ./...
 
-.PHONY: build run demo test vet unit race scripts arm64 bench clean
+.PHONY: build run demo test vet unit race scripts browser need-chromium arm64 bench clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./appliance
@@ -20,7 +20,7 @@ demo: build
 arm64:
 	GOARCH=arm64 $(GO) build -trimpath -o $(BIN)-arm64 ./appliance
 
-test: vet unit race scripts
+test: vet unit race scripts browser
 
 vet:
 	$(GO) vet $(PKGS)
@@ -36,6 +36,15 @@ race:
 # Days at a camp, told with the real binary on real ports.
 scripts:
 	WAYPOST_SCRIPTS=1 $(GO) test -timeout 10m -count=1 -run 'TestScripts' ./appliance
+
+# Journeys in real Chromium against the real binary, at phone size.
+browser: need-chromium
+	WAYPOST_BROWSER=1 $(GO) test -timeout 10m -count=1 ./ui/browser
+
+need-chromium:
+	@command -v chromium >/dev/null || { echo "installing Chromium for the browser tests"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core >/dev/null; } || \
+	  { echo "Chromium is missing: as root run 'apt-get install -y chromium fonts-noto-core', then 'make test' again"; exit 1; }; }
 
 # Benchmarks of the packages; figures of the whole binary are not built yet.
 bench:

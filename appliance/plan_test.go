@@ -42,6 +42,7 @@ var plan = map[string][]string{
 	"appliance/box":             {"appliance/clock", "appliance/fault"},
 	"mesh":                      {"appliance/oplog", "appliance/identity", "appliance/clock", "appliance/fault"},
 	"mesh/meshtest":             {"mesh", "appliance/oplog", "appliance/oplog/oplogtest", "appliance/identity", "appliance/clock", "appliance/fault"},
+	"ui/browser":                {}, // drives the real binary and may know nothing of it
 	"ui":                        {"ui/locale", "appliance/station", desks, "appliance/identity", "appliance/control", "appliance/oplog", "appliance/clock", "appliance/fault"},
 	"ui/locale":                 {},
 	"tui":                       {"ui/locale", "appliance/control", "appliance/fault"},

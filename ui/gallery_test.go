@@ -399,17 +399,15 @@ func placePictures() []picture {
 	}
 }
 
-// utc makes times on pages the same on every machine.
-func utc(t *testing.T) {
-	t.Helper()
-	was := time.Local
+// TestMain makes times on pages the same on every machine, before anything reads
+// them: the server's own clock goroutine would race with a later change.
+func TestMain(m *testing.M) {
 	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = was })
+	os.Exit(m.Run())
 }
 
 func gallery(t *testing.T) (*pages, *locale.Catalog) {
 	t.Helper()
-	utc(t)
 	p, err := newPages()
 	if err != nil {
 		t.Fatal(err)

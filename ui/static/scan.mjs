@@ -3,6 +3,8 @@
 
 const form = document.querySelector('form[data-verify]');
 const field = form.elements.text;
+// Ready for the next card, without scrolling a verdict out of sight.
+field.focus({ preventScroll: true });
 
 // A wedge scanner is a keyboard that is faster than any hand: characters less than
 // 50 ms apart, then Enter. Its text goes into the field wherever the focus is.
