@@ -28,6 +28,11 @@ const (
 
 // holds takes in what a peer said it holds durably; last ends a full vector. It
 // may read the journal to compare hashes, so it is called without the lock.
+//
+// A journal does not shrink while its node runs, but its marks may overtake each
+// other: an acknowledgement leaves before a hint that has waited longer, and of two
+// links to one peer either may be read first. The lower mark would stay for good,
+// because the peer has said everything and has no reason to say it again.
 func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 	checked := m.compare(marks)
 	m.mu.Lock()
@@ -36,12 +41,17 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 		if _, known := l.told[k.log]; !known && len(l.told) >= maxToldLogs {
 			return errTooMany
 		}
-		l.told[k.log] = k
-		delete(m.rumours, k.log)
 		if !checked[i].fork.Log.IsZero() {
 			m.noteFork(checked[i].fork)
 		}
-		l.peer.held[k.log] = held{seq: k.seq, hash: k.hash, forked: checked[i].forked}
+		if k.seq < l.told[k.log].seq {
+			continue
+		}
+		l.told[k.log] = k
+		delete(m.rumours, k.log)
+		if !l.outdated(k) {
+			l.peer.held[k.log] = held{seq: k.seq, hash: k.hash, forked: checked[i].forked}
+		}
 	}
 	if last && !l.whole {
 		l.whole = true
@@ -56,6 +66,14 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 	m.changed(slow)
 	m.schedule()
 	return nil
+}
+
+// outdated reports whether the running peer has said more of k's log on another of
+// its links. Called with the lock held.
+func (l *link) outdated(k mark) bool {
+	return slices.ContainsFunc(l.peer.links, func(o *link) bool {
+		return o != l && o.hello.incarnation == l.hello.incarnation && o.told[k.log].seq > k.seq
+	})
 }
 
 // verdict is the outcome of comparing one mark with the journal.

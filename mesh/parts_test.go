@@ -175,3 +175,35 @@ func TestSmallestGapsFirst(t *testing.T) {
 		t.Errorf("%v", asks)
 	}
 }
+
+// What a peer said of a log is not taken back by an older mark that arrives later:
+// on the same link, where an acknowledgement overtakes a hint, or on the second of
+// two links. It stayed "behind" until somebody wrote again.
+func TestMarksMayOvertakeEachOther(t *testing.T) {
+	log := oplog.LogID{7}
+	m := &Mesh{clock: clock.System(), mine: map[oplog.LogID]oplog.Head{}, rumours: map[oplog.LogID]uint64{}, closing: true}
+	p := &peer{held: map[oplog.LogID]held{log: {seq: 50}}} // remembered from before it lost its disk
+	attach := func(incarnation byte) *link {
+		l := &link{m: m, peer: p, told: map[oplog.LogID]mark{}, whole: true}
+		l.hello.incarnation[0] = incarnation
+		p.links = append(p.links, l)
+		return l
+	}
+	first, second := attach(1), attach(1)
+	say := func(l *link, seq uint64, want uint64) {
+		t.Helper()
+		if err := m.holds(l, []mark{{log: log, seq: seq}}, false); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.held[log].seq; got != want {
+			t.Errorf("after %d the peer is taken to hold %d, not %d", seq, got, want)
+		}
+	}
+	say(first, 3, 3)
+	say(first, 9, 9)
+	say(first, 5, 9)
+	say(second, 7, 9)
+	say(second, 12, 12)
+	say(first, 11, 12)
+	say(attach(2), 2, 2) // restarted, and with less than before
+}
