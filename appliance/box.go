@@ -243,8 +243,14 @@ func practiceDir(dir string) string {
 	return filepath.Clean(dir) + "-practice"
 }
 
-// removePractice wipes what practice left, also after a power cut.
-func removePractice(dir string) error { return os.RemoveAll(practiceDir(dir)) }
+// removePractice wipes what practice left, also after a power cut. Where there is
+// nothing it touches nothing: beside the data folder the disk may be read-only.
+func removePractice(dir string) error {
+	if _, err := os.Lstat(practiceDir(dir)); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return os.RemoveAll(practiceDir(dir))
+}
 
 // Invite makes a one-use code for one other node.
 func (b *box) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error) {
