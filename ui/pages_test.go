@@ -175,9 +175,12 @@ func (b *browser) fields(action string) url.Values {
 	return nil
 }
 
+// unmarked takes out the marks around foreign text.
+var unmarked = strings.NewReplacer(firstStrongIsolate, "", popIsolate, "")
+
 func (b *browser) wants(status int, texts ...string) *browser {
 	b.t.Helper()
-	plain := strings.NewReplacer(firstStrongIsolate, "", popIsolate, "").Replace(html.UnescapeString(string(b.body)))
+	plain := unmarked.Replace(html.UnescapeString(string(b.body)))
 	if b.status != status {
 		b.t.Fatalf("%s answered %d, not %d:\n%s", b.path, b.status, status, inMain(plain))
 	}
@@ -192,7 +195,7 @@ func (b *browser) wants(status int, texts ...string) *browser {
 func (b *browser) lacks(texts ...string) *browser {
 	b.t.Helper()
 	for _, text := range texts {
-		if bytes.Contains(b.body, []byte(text)) {
+		if strings.Contains(unmarked.Replace(string(b.body)), text) {
 			b.t.Fatalf("%s says %q:\n%s", b.path, text, inMain(string(b.body)))
 		}
 	}
