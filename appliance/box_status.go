@@ -76,7 +76,7 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	}
 	add(unconfirmed > 0, "danger", "alert.unconfirmed", map[string]any{"Count": unconfirmed})
 	add(!site.Confirmed && !site.Practice, "danger", "alert.self_unconfirmed", nil)
-	add(site.RootOnBox && !site.Practice, "warning", "alert.root_on_box", nil)
+	add(site.RootOnBox && !site.Practice, "danger", "alert.root_on_box", nil)
 	add(stats.Opaque > 0, "warning", "alert.opaque", map[string]any{"Count": stats.Opaque})
 	add(!s.Clock.Sure, "warning", "alert.clock", nil)
 	return out
