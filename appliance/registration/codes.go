@@ -12,9 +12,11 @@ func Sexes() []string { return []string{"female", "male", "other", "unknown"} }
 func Precisions() []string { return []string{"day", "month", "year", "estimated"} }
 
 // Needs are practical codes that help a worker hand out the right bed, ration or
-// helper. They are the everyday part of what intake forms ask for (the Washington
-// Group Short Set's six functional domains; the Sphere Handbook 2018 on pregnant and
-// breastfeeding women, infants and older people), without any code on violence, trafficking,
+// helper. They are the everyday part of what intake forms ask for: the six functional
+// domains of the Washington Group Short Set (seeing, hearing, walking, remembering,
+// self-care, communicating; https://hhot.cbm.org/en/card/washington-group-questions,
+// read 2026-11-24) and who eats and sleeps differently (pregnant and breastfeeding women, infants,
+// older people: https://spherestandards.org/handbook/), without any code on violence, trafficking,
 // orientation, trauma, detention, or being alone as a child: those would tell a
 // bystander why somebody is protected, and have sealed desks of their own.
 func Needs() []string {

@@ -156,7 +156,9 @@ func (c *checker) has(names ...string) bool {
 var withdrawn = [...]string{"SUN", "YUG", "SCG", "ANT", "DDR", "BUR", "TMP", "ZAR", "CSK", "YMD", "NTZ", "FXX", "XKK"}
 
 // nationality is an ISO 3166-1 alpha-3 code (the list is that of golang.org/x/text/language),
-// or one of two of ICAO Doc 9303 part 3: XXA for a stateless person, XXX for unknown.
+// or one of two of ICAO Doc 9303 part 3: XXA for a stateless person as in the 1954
+// Convention, XXX for somebody whose nationality is not known. Its XXB and XXC say
+// that somebody is a refugee, which is no business of a registration post.
 func (c *checker) nationality(s string) string {
 	s = strings.ToUpper(strings.TrimSpace(s))
 	if s == "" || s == "XXA" || s == "XXX" {
