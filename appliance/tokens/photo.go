@@ -161,21 +161,24 @@ func guardImage[T any](fn func() (T, error)) (v T, err error) {
 }
 
 // jpegWeight: three samples a pixel at worst, and a progressive file keeps 4
-// more bytes of coefficients for each until its last pass.
+// more bytes of coefficients for each until its last pass. A file counts as the
+// cheap kind only when its frame header (SOF0 or SOF1, ITU T.81 table B.1) is
+// reached by the book: the decoder skips stray bytes that would hide another.
 func jpegWeight(data []byte, _ color.Model) int {
+	const baseline, progressive = 4, 4 * (1 + 4)
 	for i := 2; i+4 <= len(data) && data[i] == 0xff; {
 		switch marker := data[i+1]; {
-		case marker == 0xff:
+		case marker == 0xff: // a fill byte
 			i++
-		case marker == 0xc2:
-			return 4 * (1 + 4)
-		case marker == 0xc0 || marker == 0xc1 || marker == 0xda:
-			return 4
-		default:
-			i += 2 + int(data[i+2])<<8 + int(data[i+3])
+		case marker == 0xc0 || marker == 0xc1:
+			return baseline
+		case marker == 0xc4 || marker == 0xdb || marker == 0xdd || marker >= 0xe0 && marker <= 0xef || marker == 0xfe:
+			i += 2 + int(data[i+2])<<8 + int(data[i+3]) // tables, application data, comments
+		default: // SOF2, or one without a length, behind which another header could hide
+			return progressive
 		}
 	}
-	return 4
+	return progressive
 }
 
 // pngInterlace is where the IHDR chunk, always the first, says it (PNG section 11.2.1).

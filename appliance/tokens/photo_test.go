@@ -13,6 +13,7 @@ import (
 	"image/png"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,6 +162,8 @@ func TestWhatCannotBeRead(t *testing.T) {
 		"png header of 2^62":      {pngHeader(1<<31-1, 1<<31-1, 8, 0), faultUnreadable},
 		"16-bit colour of 36 MP":  {pngHeader(6000, 6000, 16, 6), faultLarge},
 		"progressive jpeg, 30 MP": {jpegHeader(0xc2, 6000, 5000), faultLarge},
+		"progressive, stray byte": {jpegBehind(0xc2, 6000, 5000, 0x00), faultLarge},
+		"progressive, restart":    {jpegBehind(0xc2, 6000, 5000, 0xff, 0xd0, 0xff, 0xfe, 0x00, 0x02), faultLarge},
 		"webp canvas of 64 MP":    {webpHeader(8000, 8000), faultLarge},
 	} {
 		if got, err := Decode(bytes.NewReader(c.photo)); !errors.Is(err, c.want) {
@@ -199,6 +202,13 @@ func jpegHeader(sof byte, w, h uint16) []byte {
 	b = binary.BigEndian.AppendUint16(b, h)
 	b = binary.BigEndian.AppendUint16(b, w)
 	return append(b, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1)
+}
+
+// jpegBehind is jpegHeader with bytes before the frame header that the decoder skips.
+func jpegBehind(sof byte, w, h uint16, stray ...byte) []byte {
+	b := jpegHeader(sof, w, h)
+	const frame = 2 + 9 // behind the start of the image and the JFIF segment
+	return slices.Concat(b[:frame], stray, b[frame:])
 }
 
 // webpHeader is an extended WebP that claims a canvas.
