@@ -5,8 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +14,6 @@ import (
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
-	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/station"
 	"github.com/waypost/waypost/ui"
@@ -122,20 +119,44 @@ func (b *box) Unlock(_ context.Context, passphrase []byte) error {
 	if err != nil {
 		return err
 	}
-	return b.begin(n, false)
+	b.begin(n, false)
+	return nil
 }
 
-// begin puts an opened node to work.
-func (b *box) begin(n *node, trial bool) error {
-	if !trial {
-		if err := n.startMesh(b.ctx, b.meshListen, b.advertise); err != nil {
-			return errors.Join(err, n.Close())
+// begin puts an opened node to work. A box that cannot be heard works alone: the
+// records come first, and the words of a new box must reach its person even when
+// another program took the port meanwhile.
+func (b *box) begin(n *node, trial bool) {
+	b.mu.Lock()
+	b.node, b.trial = n, trial
+	b.mu.Unlock()
+	if trial {
+		return
+	}
+	if err := n.startMesh(b.ctx, b.meshListen, b.advertise); err != nil {
+		b.logger.Error("the mesh did not start", "err", err)
+		go b.meshLater(n)
+	}
+}
+
+// How long the box waits until it tries again to be heard.
+const (
+	meshFirst = time.Second
+	meshMost  = 30 * time.Second
+)
+
+// meshLater starts the mesh of n as soon as it can be started.
+func (b *box) meshLater(n *node) {
+	for wait := meshFirst; b.open() == n; wait = min(2*wait, meshMost) {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-b.clock.After(wait):
+		}
+		if err := n.startMesh(b.ctx, b.meshListen, b.advertise); err == nil || errors.Is(err, errNodeClosed) {
+			return
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.node, b.trial = n, trial
-	return nil
 }
 
 // Close closes the open node, and wipes practice.
@@ -181,9 +202,7 @@ func (b *box) claimed(code string, start func(passphrase []byte) (*node, []strin
 	if err != nil {
 		return ui.Started{}, err
 	}
-	if err := b.begin(n, trial); err != nil {
-		return ui.Started{}, err
-	}
+	b.begin(n, trial)
 	b.claim.use()
 	session, err := n.desks.Staff.SignIn(b.ctx, lead, passphrase)
 	if err != nil {
@@ -207,51 +226,6 @@ func (b *box) JoinSite(ctx context.Context, j ui.JoinSite) (ui.Started, error) {
 	}, j.Lead, false)
 }
 
-// practicePeople is how many made-up people practice starts with.
-const practicePeople = 300
-
-// Practise opens a throw-away folder beside the real one, full of made-up
-// people. It has no mesh, and it is removed at the next stop or start.
-func (b *box) Practise(ctx context.Context, code string) (ui.Started, error) {
-	const lead = "practice"
-	started, err := b.claimed(code, func(passphrase []byte) (*node, []string, error) {
-		o := initOptions{Data: practiceDir(b.dir), Deployment: "Practice", Site: "Practice", Lead: lead, Passphrase: passphrase}
-		n, err := startSite(b.ctx, o, b.logger)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := fillMadeUp(ctx, n.desks, practicePeople, 1); err != nil {
-			return nil, nil, errors.Join(err, n.Close(), removePractice(b.dir))
-		}
-		return n, nil, nil
-	}, lead, true)
-	started.Words = nil // nothing to write down: it will not be there tomorrow
-	return started, err
-}
-
-// fillMadeUp registers about n made-up people.
-func fillMadeUp(ctx context.Context, desks *station.Station, n int, seed uint64) error {
-	for _, h := range registration.MadeUp(n, seed) {
-		if _, err := desks.Registration.AddHousehold(ctx, staff.Operator(), h, registration.Request{}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func practiceDir(dir string) string {
-	return filepath.Clean(dir) + "-practice"
-}
-
-// removePractice wipes what practice left, also after a power cut. Where there is
-// nothing it touches nothing: beside the data folder the disk may be read-only.
-func removePractice(dir string) error {
-	if _, err := os.Lstat(practiceDir(dir)); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return os.RemoveAll(practiceDir(dir))
-}
-
 // Invite makes a one-use code for one other node.
 func (b *box) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error) {
 	if err := a.Must(staff.InviteNodes); err != nil {
@@ -271,8 +245,12 @@ func (b *box) meshed() (*node, error) {
 	if n == nil {
 		return nil, fault.New(fault.Locked, "fault.node.locked")
 	}
-	if n.Mesh() == nil {
+	switch {
+	case n.Mesh() != nil:
+	case b.practice():
 		return nil, fault.New(fault.Conflict, "fault.node.practice_alone")
+	default:
+		return nil, fault.New(fault.Unavailable, "fault.node.mesh_off", "Address", b.meshListen)
 	}
 	return n, nil
 }

@@ -64,6 +64,7 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	add(stats.ReadOnly, "danger", "alert.read_only", nil)
 	add(len(stats.Problems) > 0, "danger", "alert.problems", map[string]any{"Count": len(stats.Problems)})
 	add(s.Disk.Total > 0 && s.Disk.Free < lowDisk, "danger", "alert.disk_low", map[string]any{"MB": s.Disk.Free >> 20})
+	add(n.Mesh() == nil && !site.Practice, "danger", "alert.mesh_off", map[string]any{"Address": b.meshListen})
 	add(s.OnlyHere > 0 && !site.Practice, "danger", "alert.only_here", map[string]any{"Count": s.OnlyHere})
 	if m := n.Mesh(); m != nil {
 		add(m.Refusals() > 0, "danger", "alert.invitation_refused", map[string]any{"Count": m.Refusals()})

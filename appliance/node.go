@@ -30,9 +30,13 @@ type node struct {
 	journal *oplog.Log
 	desks   *station.Station
 
-	mu   sync.Mutex // guards mesh
-	mesh *mesh.Mesh
+	mu     sync.Mutex // guards the rest
+	mesh   *mesh.Mesh
+	closed bool
 }
+
+// errNodeClosed is for those who want the mesh of a node that is closed already.
+var errNodeClosed = errors.New("the folder is closed")
 
 // openFolder opens the data folder dir with any of its passphrases. The caller
 // holds the folder's lock (lockFolder). Faults: NotFound when nothing was started
@@ -74,6 +78,11 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 
 // startMesh lets the other nodes in and goes looking for them.
 func (n *node) startMesh(ctx context.Context, listen, advertise string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return errNodeClosed
+	}
 	m, err := mesh.Start(ctx, mesh.Config{
 		Vault: n.vault, Log: n.journal, Desk: n.desks.Identity, Clock: n.clock,
 		Logger: n.logger.With("part", "mesh"), Listen: listen, Advertise: advertise, Dir: n.dir,
@@ -81,8 +90,6 @@ func (n *node) startMesh(ctx context.Context, listen, advertise string) error {
 	if err != nil {
 		return err
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.mesh = m
 	return nil
 }
@@ -96,8 +103,12 @@ func (n *node) Mesh() *mesh.Mesh {
 
 // Close stops the mesh, then closes journal and views. Safe on a half-built node.
 func (n *node) Close() error {
+	n.mu.Lock()
+	m := n.mesh
+	n.closed = true
+	n.mu.Unlock()
 	var errs []error
-	if m := n.Mesh(); m != nil {
+	if m != nil {
 		errs = append(errs, m.Close())
 	}
 	if n.desks != nil {

@@ -101,7 +101,7 @@ func listenAll(b *box, catalog *locale.Catalog, o serveOptions, logger *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	secure := tls.NewListener(s.https, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: b.leaf, NextProtos: []string{"http/1.1"}})
+	secure := tls.NewListener(s.https, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: b.leaf, NextProtos: []string{"http/1.1"}})
 	s.serve(ui.Loopback, s.http)
 	s.serve(ui.Network, secure)
 	s.serve(ui.Control, socket)
@@ -129,8 +129,8 @@ func (s *serving) stop(logger *slog.Logger) error {
 
 // listenControl opens the socket of the node's own verbs, readable by its user only.
 func listenControl(dir string) (net.Listener, error) {
-	path := control.SocketPath(dir)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	path, err := control.PrepareSocket(dir)
+	if err != nil {
 		return nil, err
 	}
 	// The folder's lock is ours, so a socket left there belongs to a dead process.
