@@ -29,12 +29,19 @@
 // 2.25.N, with N the first 31 bits of SHA-256("waypost/node-cert/1"), holds the
 // node certificate (identity.NodeCert.Marshal). Each side checks it against the
 // deployment's root and against the key of the handshake. Dates and names are
-// not looked at. Before that, at most 64 connections wait, 24 from one address,
-// and 8 handshakes run, each for 5 s. memberlist 0.7.0 ends the whole process on
-// one malformed stream, so not a byte reaches it from anybody unauthenticated; of
-// others, 1 MiB a stream and 8 streams at once. UDP packets are memberlist's,
-// AES-256-GCM under the deployment's gossip key; anything that cannot be one is
-// dropped before memberlist sees it.
+// not looked at. Before that, at most 64 connections wait, 48 of them from where no
+// node is known, 24 from one address (an IPv6 /64 is one). A newcomer always gets a
+// place: the oldest connection from the most crowded address loses its own. The
+// first message has to come within 1.5 s, the whole handshake within 3 s.
+//
+// UDP packets and waypost-gossip streams are memberlist's, AES-256-GCM under the
+// deployment's gossip key. memberlist 0.7.0 ends the whole process on one malformed
+// frame from anybody who holds that key, and every node does. So everything is
+// decrypted and looked through before memberlist sees it: encryption version 1,
+// whole messages of the kinds our own nodes send, their records flat, texts up to
+// 512 bytes, 1264 bytes a packet, one frame either way and 1 MiB a stream, 8 streams
+// at once. Labels, compression and nesting are refused. A certificate is at most 4
+// members at a time; a member's name is 32 lower-case hexadecimal digits.
 //
 // # Exchange frames
 //
@@ -91,6 +98,6 @@
 //	answer    status 1 | length 4 (at most 64 KiB) | status 0: identity.Vault.Admit's reply
 //	                                                status 1: JSON {class, key, args} of a fault
 //
-// Five seconds for the request, 8 at once, 10 from one address and then one every
-// 3 s. The golden files in testdata hold one frame of every kind.
+// Two seconds for the request, until then the guest keeps its place among those
+// that wait; 8 served at once, 10 from one address and then one every 3 s. The golden files in testdata hold one frame of every kind.
 package mesh

@@ -34,6 +34,15 @@ const (
 	maxMetaCache  = 512
 )
 
+// How many members one certificate may be. A node is one; it has more while the
+// others have not yet noticed that it was restarted. Without a limit a single node
+// could fill everybody's memory with names, each signed properly.
+const (
+	maxNames    = 4               // alive
+	maxOldNames = 16              // with those that left lately, which memberlist still keeps
+	nameMemory  = 2 * time.Minute // about how long it does
+)
+
 // hintVersion starts every gossiped hint and state digest; layouts in doc.go.
 const hintVersion = 1
 
@@ -49,12 +58,14 @@ type gossip struct {
 
 	joining atomic.Bool
 
-	mu   sync.Mutex
-	good map[string]identity.NodeCert // verified metadata by name ‖ meta
+	mu    sync.Mutex
+	good  map[string]identity.NodeCert // verified metadata by name ‖ meta
+	names map[identity.NodeID]map[string]tenure
 }
 
 func startGossip(m *Mesh) (*gossip, error) {
-	g := &gossip{m: m, name: hex.EncodeToString(m.incarnation[:]), good: map[string]identity.NodeCert{}, queue: hintQueue{heads: map[oplog.LogID]*queuedHint{}}}
+	g := &gossip{m: m, name: hex.EncodeToString(m.incarnation[:]), queue: hintQueue{heads: map[oplog.LogID]*queuedHint{}},
+		good: map[string]identity.NodeCert{}, names: map[identity.NodeID]map[string]tenure{}}
 	var err error
 	if g.meta, err = makeMember(m.keys, g.name); err != nil {
 		return nil, err
@@ -71,6 +82,7 @@ func startGossip(m *Mesh) (*gossip, error) {
 	c.ProbeTimeout, c.ProbeInterval, c.SuspicionMult = probeTimeout, probeInterval, suspicion
 	c.UDPBufferSize, c.TCPTimeout, c.PushPullInterval = packetSize, gossipTCP, pushPullEvery
 	c.RequireNodeNames = true
+	c.EnableCompression = false // saves little on packets of this size, and the sieve refuses it
 	c.Logger = log.New(m.quiet, "", 0)
 	g.list, err = memberlist.Create(c)
 	return g, err
@@ -88,6 +100,9 @@ func (g *gossip) verified(n *memberlist.Node) (identity.NodeCert, error) {
 	if ok {
 		return cert, nil
 	}
+	if raw, err := hex.DecodeString(n.Name); err != nil || len(raw) != len(g.m.incarnation) || hex.EncodeToString(raw) != n.Name {
+		return identity.NodeCert{}, errCard // one node has one way to spell its name
+	}
 	cert, err := parseMember(n.Meta, n.Name, g.m.keys.Deployment(), g.m.creds.root)
 	if err != nil {
 		return cert, err
@@ -101,10 +116,50 @@ func (g *gossip) verified(n *memberlist.Node) (identity.NodeCert, error) {
 	return cert, nil
 }
 
-// NotifyAlive refuses members whose card does not verify.
+// NotifyAlive refuses members whose card does not verify, and one node's many
+// names. memberlist calls it, NotifyJoin and NotifyLeave one at a time.
 func (g *gossip) NotifyAlive(n *memberlist.Node) error {
-	_, err := g.verified(n)
-	return err
+	cert, err := g.verified(n)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	names := g.names[cert.ID()]
+	alive, now := 0, g.m.elapsed()
+	for name, t := range names {
+		switch {
+		case t.alive:
+			alive++
+		case now-t.left > nameMemory:
+			delete(names, name)
+		}
+	}
+	if t, known := names[n.Name]; t.alive {
+		return nil
+	} else if alive >= maxNames || !known && len(names) >= maxOldNames {
+		return errNames
+	}
+	return nil
+}
+
+var errNames = errors.New("mesh: one node under too many names")
+
+// tenure is one name of a node: it is a member or was one until left.
+type tenure struct {
+	alive bool
+	left  time.Duration
+}
+
+// named notes that a member came or went.
+func (g *gossip) named(n *memberlist.Node, cert identity.NodeCert, t tenure) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	id := cert.ID()
+	if g.names[id] == nil {
+		g.names[id] = map[string]tenure{}
+	}
+	g.names[id][n.Name] = t
 }
 
 // NotifyMerge refuses to join anybody who lists such members.
@@ -127,7 +182,11 @@ func (g *gossip) NotifyConflict(existing, other *memberlist.Node) {
 func (g *gossip) NotifyJoin(n *memberlist.Node) {
 	g.count.Add(1)
 	cert, err := g.verified(n)
-	if err != nil || n.Name == g.name {
+	if err != nil {
+		return
+	}
+	g.named(n, cert, tenure{alive: true})
+	if n.Name == g.name {
 		return
 	}
 	g.m.mu.Lock()
@@ -139,7 +198,12 @@ func (g *gossip) NotifyJoin(n *memberlist.Node) {
 }
 
 // NotifyLeave keeps count.
-func (g *gossip) NotifyLeave(*memberlist.Node) { g.count.Add(-1) }
+func (g *gossip) NotifyLeave(n *memberlist.Node) {
+	g.count.Add(-1)
+	if cert, err := g.verified(n); err == nil {
+		g.named(n, cert, tenure{left: g.m.elapsed()})
+	}
+}
 
 // NotifyUpdate has nothing to tell us.
 func (g *gossip) NotifyUpdate(*memberlist.Node) {}

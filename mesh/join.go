@@ -24,7 +24,9 @@ import (
 const (
 	maxJoinRequest = 4 << 10
 	maxJoinReply   = 64 << 10
-	joinReadTime   = 5 * time.Second
+	joinReadTime   = 2 * time.Second // the request follows the handshake at once
+	joinWriteTime  = 5 * time.Second
+	joinWait       = 5 * time.Second  // for one of the places below, with a request in hand
 	joinTime       = 20 * time.Second // the inviter flushes twice before it answers
 	maxJoins       = 8
 	joinBurst      = 10 // requests from one address at once
@@ -66,24 +68,20 @@ func (m *Mesh) Refused() []Refusal {
 	return append([]Refusal(nil), m.refused...)
 }
 
-// serveJoin answers one join request and closes conn.
-func (m *Mesh) serveJoin(conn *tls.Conn, host string) {
+// serveJoin answers one join request and closes conn. Until the request is here p
+// may lose its place at the gate to a newcomer.
+func (m *Mesh) serveJoin(conn *tls.Conn, p *caller) {
 	defer conn.Close()
 	stop := context.AfterFunc(m.ctx, func() { _ = conn.Close() })
 	defer stop()
-	select {
-	case m.joins <- struct{}{}:
-		defer func() { <-m.joins }()
-	default:
-		return
-	}
 	_ = conn.SetDeadline(m.clock.Now().Add(joinReadTime))
 	request, err := readJoinRequest(conn)
+	m.gate.leave(p)
 	if err != nil {
 		return
 	}
-	reply, err := m.admit(request, host)
-	_ = conn.SetDeadline(m.clock.Now().Add(joinReadTime))
+	reply, err := m.admit(request, p)
+	_ = conn.SetDeadline(m.clock.Now().Add(joinWriteTime))
 	if err != nil {
 		m.quiet.debug("mesh refused a join request", "err", err)
 		_, _ = conn.Write(joinAnswer(1, wireFault(err)))
@@ -93,9 +91,18 @@ func (m *Mesh) serveJoin(conn *tls.Conn, host string) {
 }
 
 // admit turns a request into a certificate and a recorded fact.
-func (m *Mesh) admit(request []byte, host string) ([]byte, error) {
-	if !m.joinRate.allow(host, m.elapsed()) {
+func (m *Mesh) admit(request []byte, from *caller) ([]byte, error) {
+	host := from.host.String()
+	if !m.joinRate.allow(oneAddress(from.host).String(), m.elapsed()) {
 		return nil, fault.New(fault.Busy, "fault.mesh.join_busy")
+	}
+	select {
+	case m.joins <- struct{}{}:
+		defer func() { <-m.joins }()
+	case <-m.clock.After(joinWait):
+		return nil, fault.New(fault.Busy, "fault.mesh.join_busy")
+	case <-m.ctx.Done():
+		return nil, m.ctx.Err()
 	}
 	reply, cert, err := m.keys.Admit(request)
 	if err != nil {

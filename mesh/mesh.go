@@ -152,7 +152,7 @@ func newMesh(c Config) (*Mesh, error) {
 	m := &Mesh{
 		keys: c.Vault, records: c.Log, book: c.Desk, clock: c.Clock, log: c.Logger, quiet: newQuiet(c.Logger, c.Clock),
 		dir: c.Dir, advertise: c.Advertise, self: c.Vault.NodeID(), start: c.Clock.Now(),
-		gate: newGate(), joinRate: &rate{from: map[string]time.Duration{}},
+		gate: &gate{}, joinRate: &rate{from: map[string]time.Duration{}},
 		healNow: make(chan struct{}, 1), dialling: make(chan struct{}, maxDials),
 		serving: make(chan struct{}, maxServes), joins: make(chan struct{}, maxJoins),
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
@@ -164,11 +164,13 @@ func newMesh(c Config) (*Mesh, error) {
 	if m.creds, err = newCredentials(m.keys); err != nil {
 		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
 	}
+	if m.transport, err = newTransport(m, m.keys.GossipKey()); err != nil {
+		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
+	}
 	if m.tcp, m.udp, err = listenBoth(c.Listen); err != nil {
 		return nil, err
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.transport = newTransport(m)
 	return m, nil
 }
 

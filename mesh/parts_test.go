@@ -138,28 +138,6 @@ func TestWhatIsAdvertised(t *testing.T) {
 	}
 }
 
-func TestGateLimits(t *testing.T) {
-	g := newGate()
-	n := 0
-	for g.enter("10.0.0.1") {
-		if n++; n > 1000 {
-			t.Fatal("no limit")
-		}
-	}
-	if n != maxWaitingFrom || !g.enter("10.0.0.2") {
-		t.Errorf("%d from one address", n)
-	}
-	for i := 0; g.enter(fmt.Sprint(i)); i++ {
-	}
-	if g.total != maxWaiting {
-		t.Errorf("%d in all", g.total)
-	}
-	g.leave("10.0.0.1")
-	if !g.enter("10.0.0.3") {
-		t.Error("a place that was left is not given again")
-	}
-}
-
 func TestSmallestGapsFirst(t *testing.T) {
 	m := &Mesh{mine: map[oplog.LogID]oplog.Head{{1}: {Seq: 5}}, claims: map[oplog.LogID]*link{{9}: nil}}
 	l := &link{told: map[oplog.LogID]mark{}, shun: map[oplog.LogID]*shunned{}}

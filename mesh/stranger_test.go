@@ -215,7 +215,7 @@ func TestPacketsOfStrangersAreDropped(t *testing.T) {
 		p := make([]byte, i%1500)
 		_, _ = rand.Read(p)
 		if len(p) > 0 && i%2 == 0 {
-			p[0] = packetVersion
+			p[0] = gossipVersion
 		}
 		_, _ = c.Write(p)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -14,18 +15,17 @@ import (
 
 // Limits of what reaches memberlist: it buffers up to 20 MB a stream by itself.
 const (
-	maxStreams    = 8
-	streamBytes   = 1 << 20
-	streamTime    = 10 * time.Second
-	packetQueue   = 128
-	leastPacket   = 1 + 12 + 16 + 1 // version, nonce, tag and one byte: AES-GCM as memberlist frames it
-	packetVersion = 1               // memberlist's encryption version without padding; 0 is the old one
+	maxStreams  = 8
+	streamBytes = 1 << 20
+	streamTime  = 10 * time.Second
+	packetQueue = 128
 )
 
 // transport lets memberlist use the mesh's one port: packets over its UDP side,
 // streams over mutually authenticated TLS.
 type transport struct {
 	m       *Mesh
+	sieve   *sieve
 	packets chan *memberlist.Packet
 	streams chan net.Conn
 
@@ -38,11 +38,12 @@ type transport struct {
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
-func newTransport(m *Mesh) *transport {
+func newTransport(m *Mesh, key [32]byte) (*transport, error) {
+	s, err := newSieve(key)
 	return &transport{
-		m: m, packets: make(chan *memberlist.Packet, packetQueue), streams: make(chan net.Conn, maxStreams),
+		m: m, sieve: s, packets: make(chan *memberlist.Packet, packetQueue), streams: make(chan net.Conn, maxStreams),
 		open: map[*stream]struct{}{}, routes: map[string]string{},
-	}
+	}, err
 }
 
 // FinalAdvertiseAddr is the first address we tell others that is an IP address;
@@ -119,7 +120,7 @@ func (t *transport) DialAddressTimeout(a memberlist.Address, d time.Duration) (n
 		_ = c.Close()
 		return nil, err
 	}
-	s := &stream{Conn: conn, t: t, left: streamBytes}
+	s := &stream{Conn: conn, t: t, kinds: gossipSays}
 	if !t.add(s) {
 		_ = conn.Close()
 		return nil, net.ErrClosed
@@ -128,9 +129,9 @@ func (t *transport) DialAddressTimeout(a memberlist.Address, d time.Duration) (n
 }
 
 // receive hands an authenticated stream to memberlist, within the limits.
-func (t *transport) receive(conn *tls.Conn) {
+func (t *transport) receive(conn net.Conn) {
 	_ = conn.SetDeadline(t.m.clock.Now().Add(streamTime))
-	s := &stream{Conn: conn, t: t, left: streamBytes, inward: true}
+	s := &stream{Conn: conn, t: t, kinds: gossipAsks, inward: true}
 	if !t.add(s) {
 		_ = conn.Close()
 		return
@@ -181,8 +182,8 @@ func (t *transport) Shutdown() error {
 	return t.m.udp.Close()
 }
 
-// packetLoop reads packets and drops what cannot be one of ours before memberlist
-// sees it. A full queue drops too: gossip is repeated.
+// packetLoop reads packets and drops what the sieve holds back. A full queue drops
+// too: gossip is repeated.
 func (m *Mesh) packetLoop() {
 	buf := make([]byte, 64<<10)
 	for {
@@ -196,7 +197,10 @@ func (m *Mesh) packetLoop() {
 			}
 			continue
 		}
-		if n < leastPacket || buf[0] != packetVersion {
+		if err := m.transport.sieve.packet(buf[:n], m.elapsed()); err != nil {
+			if errors.Is(err, errGossip) {
+				m.quiet.debug("mesh refused a gossip packet", "from", from)
+			}
 			continue
 		}
 		p := &memberlist.Packet{Buf: append([]byte(nil), buf[:n]...), From: net.UDPAddrFromAddrPort(from), Timestamp: m.clock.Now()}
@@ -207,24 +211,34 @@ func (m *Mesh) packetLoop() {
 	}
 }
 
-// stream is a gossip connection that may carry only so much.
+// stream is a gossip connection on which either end says one thing.
 type stream struct {
 	net.Conn
 	t      *transport
-	left   int // bytes it may still read; read by one goroutine at a time
+	kinds  []byte // what the other end may say
 	inward bool
+
+	// Used by the one goroutine that reads.
+	rest  []byte // of the frame that passed the sieve
+	ended error  // what Read answers when nothing is left
 }
 
-var errStream = errors.New("mesh: gossip stream over its limit")
-
-// Read is net.Conn's, within the limit.
+// Read gives memberlist the other end's frame, once all of it has come and passed
+// the sieve, and nothing after it.
 func (s *stream) Read(b []byte) (int, error) {
-	if s.left <= 0 {
-		return 0, errStream
+	if s.ended == nil {
+		if s.rest, s.ended = s.t.sieve.frame(s.Conn, s.kinds); s.ended == nil {
+			s.ended = io.EOF
+		} else if errors.Is(s.ended, errGossip) {
+			s.t.m.quiet.debug("mesh refused a gossip stream", "from", s.RemoteAddr())
+		}
 	}
-	n, err := s.Conn.Read(b[:min(len(b), s.left)])
-	s.left -= n
-	return n, err
+	if len(s.rest) == 0 {
+		return 0, s.ended
+	}
+	n := copy(b, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
 }
 
 // Close is net.Conn's.
