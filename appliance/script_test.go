@@ -28,7 +28,7 @@ import (
 //	serve NAME DATA [flags]  start a node on free loopback ports and wait for its
 //	                         ready line; sets $NAME_http, $NAME_https, $NAME_mesh
 //	stopnode NAME            SIGTERM; it must end by itself with exit code 0
-//	kill9 NAME               SIGKILL a node or a started program
+//	kill9 NAME...            SIGKILL nodes or started programs, all at once
 //	start NAME program args  start a program; finish NAME waits for its end
 //	until [!] program args   run it until it succeeds (with !, fails)
 //	value VAR path           set $VAR from the JSON on stdout: peers.0.words
@@ -36,13 +36,14 @@ import (
 //	same A B                 fail unless both words are equal and not empty
 //	pass TIME                wait until the wall clock has passed an RFC 3339 time
 //
-// and the programs api, agree and madeup of script_tools_test.go.
+// those of script_net_test.go and script_data_test.go, and the programs api, agree,
+// held and madeup of script_tools_test.go.
 func TestScripts(t *testing.T) {
 	if os.Getenv("WAYPOST_SCRIPTS") == "" {
 		t.Skip("set WAYPOST_SCRIPTS=1 (make scripts does)")
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", RequireUniqueNames: true,
+		Dir: "testdata/script", RequireUniqueNames: true, Condition: scriptCondition,
 		Setup: func(env *testscript.Env) error {
 			// Sockets need short paths, and every script its own programs.
 			dir, err := os.MkdirTemp("/tmp", "wp")
@@ -53,6 +54,7 @@ func TestScripts(t *testing.T) {
 			env.Values[programsKey{}] = p
 			env.Setenv("XDG_RUNTIME_DIR", dir)
 			env.Setenv("LC_ALL", "C")
+			env.Setenv("SHARED", sharedLists(""))
 			env.Setenv("SECRET", filepath.Join(env.WorkDir, "secret"))
 			env.Defer(func() { p.killAll(); _ = os.RemoveAll(dir) })
 			return os.WriteFile(filepath.Join(env.WorkDir, "secret"), []byte("five plain words for scripts\n"), 0o600)
@@ -60,12 +62,13 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveCmd, "stopnode": stopCmd, "kill9": killCmd, "start": startCmd, "finish": finishCmd,
 			"until": untilCmd, "value": valueCmd, "lastline": lastLineCmd, "same": sameCmd, "pass": passCmd,
+			"net": netCmd, "link": linkCmd, "in": inCmd, "disk": diskCmd, "fill": fillCmd, "population": populationCmd,
 		},
 	})
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"waypost": main, "api": apiTool, "agree": agreeTool, "madeup": madeUpTool})
+	testscript.Main(m, map[string]func(){"waypost": main, "api": apiTool, "agree": agreeTool, "held": heldTool, "madeup": madeUpTool})
 }
 
 const (
@@ -88,7 +91,12 @@ type program struct {
 type programs struct {
 	mu      sync.Mutex
 	running map[string]*program
+	net     *lan     // nil until the script made one
+	last    []func() // what to undo when nothing runs any more
 }
+
+// after has fn called when the script is over and its programs are dead.
+func (p *programs) after(fn func()) { p.last = append(p.last, fn) }
 
 func programsOf(ts *testscript.TestScript) *programs {
 	return ts.Value(programsKey{}).(*programs)
@@ -100,6 +108,9 @@ func (p *programs) killAll() {
 	for _, r := range p.running {
 		_ = r.cmd.Process.Kill()
 		<-r.done
+	}
+	for _, fn := range p.last {
+		fn()
 	}
 }
 
@@ -165,7 +176,13 @@ func serveCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: serve NAME DATA [flags]")
 	}
 	name := args[0]
-	line := append([]string{"waypost", "serve", "--data", args[1], "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--mesh", "127.0.0.1:0"}, args[2:]...)
+	line := []string{"waypost", "serve", "--data", args[1], "--http", "127.0.0.1:0", "--https", "127.0.0.1:0"}
+	if l := programsOf(ts).net; l.has(name) {
+		line = append(l.in(name, line...), "--mesh", ":0", "--advertise", l.addr(name))
+	} else {
+		line = append(line, "--mesh", "127.0.0.1:0")
+	}
+	line = append(line, args[2:]...)
 	ready := make(chan string, 16)
 	r := launch(ts, name, line, func(s string) { ready <- s })
 	select {
@@ -210,11 +227,15 @@ func stopCmd(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func killCmd(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: kill9 NAME")
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: kill9 NAME...")
 	}
-	ts.Check(programsOf(ts).get(ts, args[0]).cmd.Process.Kill())
-	end(ts, args[0])
+	for _, name := range args {
+		ts.Check(programsOf(ts).get(ts, name).cmd.Process.Kill())
+	}
+	for _, name := range args {
+		end(ts, name)
+	}
 }
 
 func startCmd(ts *testscript.TestScript, neg bool, args []string) {
@@ -224,7 +245,7 @@ func startCmd(ts *testscript.TestScript, neg bool, args []string) {
 	var mu sync.Mutex
 	var r *program
 	mu.Lock()
-	r = launch(ts, args[0], args[1:], func(s string) { mu.Lock(); defer mu.Unlock(); r.out.WriteString(s + "\n") })
+	r = launch(ts, args[0], inLAN(ts, args[1:]), func(s string) { mu.Lock(); defer mu.Unlock(); r.out.WriteString(s + "\n") })
 	mu.Unlock()
 }
 
@@ -248,6 +269,7 @@ func untilCmd(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
 		ts.Fatalf("usage: until [!] program args")
 	}
+	args = inLAN(ts, args)
 	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
 		err := ts.Exec(args[0], args[1:]...)
 		if (err != nil) == neg {

@@ -16,67 +16,102 @@ import (
 	"github.com/waypost/waypost/appliance/control"
 )
 
+// apiCall is what the program api was asked to do.
+type apiCall struct {
+	method, url, key, kind, once, out, jar string
+
+	body   []byte
+	want   int
+	zipped bool
+	client *http.Client
+}
+
 // apiTool is a program for scripts: api [flags] METHOD URL [BODY] sends a request
 // and prints the answer's body. It fails unless the status is the one wanted.
 func apiTool() {
+	var c apiCall
 	set := flag.NewFlagSet("api", flag.ExitOnError)
-	key := set.String("key", "", "bearer key")
-	want := set.Int("want", 0, "status; 0 = any 2xx")
+	set.StringVar(&c.key, "key", "", "bearer key")
+	set.IntVar(&c.want, "want", 0, "status; 0 = any 2xx")
 	file := set.String("file", "", "body from a file")
-	size := set.Int("long", 0, "length of a notes field put into the body")
-	zipped := set.Bool("gzip", false, "compress the body")
-	kind := set.String("type", "application/json", "content type of the body")
-	once := set.String("once", "", "idempotency key")
-	out := set.String("out", "", "write the answer's body into a file")
+	size := set.Int("long", 0, "length of one field put into the body: a form's, or notes in JSON")
+	set.BoolVar(&c.zipped, "gzip", false, "compress the body")
+	set.StringVar(&c.kind, "type", "application/json", "content type of the body")
+	set.StringVar(&c.once, "once", "", "idempotency key")
+	set.StringVar(&c.out, "out", "", "write the answer's body into a file")
+	set.StringVar(&c.jar, "jar", "", "file of a page's cookie, sent and kept; redirects are not followed")
 	repeat := set.Int("repeat", 1, "send it so many times, # in the body is the number")
 	_ = set.Parse(os.Args[1:])
-	method, url, body := set.Arg(0), set.Arg(1), []byte(set.Arg(2))
-	if *file != "" {
-		body = toolRead(*file)
+	c.method, c.url, c.body = set.Arg(0), set.Arg(1), []byte(set.Arg(2))
+	switch {
+	case *file != "":
+		c.body = toolRead(*file)
+	case *size > 0 && c.kind == "application/json":
+		c.body = []byte(`{"given_name":"Long","notes":"` + strings.Repeat("x", *size) + `"}`)
+	case *size > 0:
+		c.body = []byte("members.0.given_name=" + strings.Repeat("x", *size))
 	}
-	if *size > 0 {
-		body = []byte(`{"given_name":"Long","notes":"` + strings.Repeat("x", *size) + `"}`)
+	c.client = &http.Client{Timeout: patience, Transport: &http.Transport{DisableCompression: true}}
+	if c.jar != "" {
+		c.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
-	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableCompression: true}}
 	for i := range *repeat {
-		sent := body
+		body := c.body
 		if *repeat > 1 {
-			sent = bytes.ReplaceAll(body, []byte("#"), []byte(strconv.Itoa(i)))
+			body = bytes.ReplaceAll(body, []byte("#"), []byte(strconv.Itoa(i)))
 		}
-		if *zipped {
-			var b bytes.Buffer
-			w := gzip.NewWriter(&b)
-			_, _ = w.Write(sent)
-			_ = w.Close()
-			sent = b.Bytes()
+		c.send(body)
+	}
+}
+
+// request is one request with everything that was asked for.
+func (c *apiCall) request(body []byte) *http.Request {
+	if c.zipped {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = w.Write(body)
+		_ = w.Close()
+		body = b.Bytes()
+	}
+	req, err := http.NewRequest(c.method, c.url, bytes.NewReader(body))
+	toolCheck(err)
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", c.kind)
+	}
+	if c.zipped {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	if c.key != "" {
+		req.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	if cookie, err := os.ReadFile(c.jar); err == nil {
+		req.Header.Set("Cookie", string(cookie))
+	}
+	if c.once != "" {
+		req.Header.Set("Idempotency-Key", c.once)
+	}
+	return req
+}
+
+// send sends one request and shows or keeps the answer.
+func (c *apiCall) send(body []byte) {
+	resp, err := c.client.Do(c.request(body))
+	toolCheck(err)
+	answer, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	toolCheck(err)
+	for _, cookie := range resp.Cookies() {
+		if c.jar != "" {
+			toolCheck(os.WriteFile(c.jar, []byte(cookie.Name+"="+cookie.Value), 0o600))
 		}
-		req, err := http.NewRequest(method, url, bytes.NewReader(sent))
-		toolCheck(err)
-		if len(sent) > 0 {
-			req.Header.Set("Content-Type", *kind)
-		}
-		if *zipped {
-			req.Header.Set("Content-Encoding", "gzip")
-		}
-		if *key != "" {
-			req.Header.Set("Authorization", "Bearer "+*key)
-		}
-		if *once != "" {
-			req.Header.Set("Idempotency-Key", *once)
-		}
-		resp, err := client.Do(req)
-		toolCheck(err)
-		answer, err := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		toolCheck(err)
-		if ok := resp.StatusCode == *want || *want == 0 && resp.StatusCode/100 == 2; !ok {
-			toolCheck(fmt.Errorf("%s %s: %s %s", method, url, resp.Status, answer))
-		}
-		if *out != "" {
-			toolCheck(os.WriteFile(*out, answer, 0o600))
-		} else {
-			fmt.Printf("%s\n", answer)
-		}
+	}
+	if ok := resp.StatusCode == c.want || c.want == 0 && resp.StatusCode/100 == 2; !ok {
+		toolCheck(fmt.Errorf("%s %s: %s %s", c.method, c.url, resp.Status, answer))
+	}
+	if c.out != "" {
+		toolCheck(os.WriteFile(c.out, answer, 0o600))
+	} else {
+		fmt.Printf("%s\n", answer)
 	}
 }
 
@@ -100,6 +135,37 @@ func agreeTool() {
 		}
 	}
 	fmt.Println(first.Ops)
+}
+
+// heldTool is a program for scripts: held -key KEY URL FILE… fails unless the node at
+// URL has everybody whose registration it acknowledged; the files hold the answers,
+// one a line. It prints how many there are.
+func heldTool() {
+	set := flag.NewFlagSet("held", flag.ExitOnError)
+	key := set.String("key", "", "bearer key")
+	_ = set.Parse(os.Args[1:])
+	n := 0
+	for _, path := range set.Args()[1:] {
+		for line := range strings.Lines(string(toolRead(path))) {
+			var added struct {
+				ID string `json:"id"`
+			}
+			toolCheck(json.Unmarshal([]byte(line), &added))
+			req, err := http.NewRequest("GET", set.Arg(0)+"/api/v1/people/"+added.ID, nil)
+			toolCheck(err)
+			req.Header.Set("Authorization", "Bearer "+*key)
+			resp, err := http.DefaultClient.Do(req)
+			toolCheck(err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			toolCheck(err)
+			_ = resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				toolCheck(fmt.Errorf("%s, line %d: %s is missing: %s", path, n+1, added.ID, resp.Status))
+			}
+			n++
+		}
+	}
+	fmt.Println(n)
 }
 
 // madeUpTool is a program for scripts: madeup N SEED FILE writes a list of made-up people.

@@ -36,8 +36,9 @@ type Store struct {
 
 // Open opens or makes the view store in dir (mode 0700), encrypted under key. A
 // store that cannot be opened is deleted and made anew, empty. Faults: Conflict
-// "fault.oplog.in_use" when another process holds it, Unavailable
-// "fault.oplog.store" when no store can be made there.
+// "fault.oplog.in_use" when another process holds it, Full "fault.oplog.disk_full"
+// when there is no room to work, Unavailable "fault.oplog.store" when no store can
+// be made there.
 func Open(dir string, key [32]byte, logger *slog.Logger) (*Store, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -111,8 +112,16 @@ const memTable = 8 << 20
 // begin with an empty store instead of dying again.
 const openingMark = "opening"
 
+// roomToOpen is what Badger needs to go on where it was: its tables in memory, which
+// are mapped files. On a full disk the system answers a write to them with SIGBUS,
+// and that would end the process with a trace instead of a sentence.
+const roomToOpen = 2 * memTable
+
 // open opens Badger; a panic in this goroutine is an error like others.
 func (s *Store) open() (db *badger.DB, err error) {
+	if full(s.dir) {
+		return nil, fault.New(fault.Full, "fault.oplog.disk_full").Wrap(syscall.ENOSPC)
+	}
 	mark := filepath.Join(s.dir, openingMark)
 	if err := os.WriteFile(mark, nil, 0o600); err != nil {
 		return nil, err
