@@ -5,7 +5,7 @@ DATA ?= ./data
 BIN := waypost
 PKGS := ./...
 
-.PHONY: build run demo test vet unit race scripts browser need-chromium arm64 bench clean
+.PHONY: build run demo test vet unit race scripts browser tools arm64 bench clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./appliance
@@ -20,7 +20,7 @@ demo: build
 arm64:
 	GOARCH=arm64 $(GO) build -trimpath -o $(BIN)-arm64 ./appliance
 
-test: vet unit race scripts browser
+test: tools vet unit race scripts browser
 
 vet:
 	$(GO) vet $(PKGS)
@@ -30,24 +30,27 @@ unit:
 	$(GO) test -timeout 10m $(PKGS)
 
 # The packages where goroutines meet; one at a time, because the mesh keeps real deadlines.
-race:
+race: tools
 	CGO_ENABLED=1 $(GO) test -race -short -p 1 -timeout 15m ./appliance/oplog/... ./appliance/identity ./appliance/staff ./appliance/registration ./appliance/tokens ./appliance/control ./mesh ./ui
 
-# Days at a camp, told with the real binary on real ports.
-scripts:
+# Days at a camp, told with the real binary on real ports; as root also in network namespaces and on a full disk.
+scripts: tools
 	WAYPOST_SCRIPTS=1 $(GO) test -timeout 10m -count=1 -run 'TestScripts' ./appliance
 
-# Journeys in real Chromium against the real binary, at phone size.
-browser: need-chromium
+# Journeys in real Chromium against the real binary, at phone size; as root also from another host.
+browser: tools
 	WAYPOST_BROWSER=1 $(GO) test -timeout 10m -count=1 ./ui/browser
 
-need-chromium:
-	@command -v chromium >/dev/null || { echo "installing Chromium for the browser tests"; \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-noto-core >/dev/null; } || \
-	  { echo "Chromium is missing: as root run 'apt-get install -y chromium fonts-noto-core', then 'make test' again"; exit 1; }; }
+# What the tests use beside Go, as command:packages of Debian.
+TOOLS := chromium:chromium,fonts-noto-core certutil:libnss3-tools ip:iproute2 gcc:gcc,libc6-dev
+tools:
+	@PATH=$$PATH:/usr/sbin; want=""; for t in $(TOOLS); do command -v $${t%%:*} >/dev/null || want="$$want $$(echo $${t#*:} | tr , ' ')"; done; \
+	test -z "$$want" || { echo "installing for the tests:$$want"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$want >/dev/null; } || \
+	{ echo "the tests need more than there is: as root run 'apt-get install -y$$want', then 'make test' again"; exit 1; }
 
-# Benchmarks of the packages; figures of the whole binary are not built yet.
+# The figures of the whole program as a table, then the benchmarks of the packages.
 bench:
+	WAYPOST_FIGURES=1 $(GO) test -timeout 15m -count=1 -v -run TestFigures ./appliance
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./appliance/oplog ./appliance/registration ./appliance/tokens ./mesh
 
 clean:
