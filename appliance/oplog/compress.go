@@ -3,6 +3,7 @@ package oplog
 import (
 	"bytes"
 	_ "embed"
+	"encoding/binary"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -44,30 +45,72 @@ var packer = sync.OnceValues(func() (*zstd.Encoder, *zstd.Decoder) {
 // dictionary id follows; single-segment frames have it right there.
 const frameDict, frameSingle, dictionary1ID = 0x01, 0x20, 1
 
-// compress appends the packed form of plain to dst.
+// A packed form may open to this much and no more. Without a bound 57 KB of
+// batch open to 60 MB, and a receiver pays for all of it. The bound is on each
+// payload and not on a batch, because nodes that cannot open payloads join
+// batches; a whole batch so stays below MaxBatchOps*expandFree +
+// MaxBatchBytes*expandFactor, 5 MB.
+const (
+	expandFree   = 1 << 10 // every payload may have this many bytes, however well it packs
+	expandFactor = 4       // and this many times its packed size on top
+)
+
+func maxExpanded(packed int) int { return min(MaxPayload, expandFree+expandFactor*packed) }
+
+// compress appends the packed form of plain to dst. What would pack better than
+// a reader accepts is stored as it is.
 func compress(dst, plain []byte) []byte {
 	enc, _ := packer()
 	frame := enc.EncodeAll(plain, make([]byte, 0, len(plain)+32))
-	if len(frame) >= len(plain)+6 || !bytes.HasPrefix(frame, zstdMagic) || frame[4]&0x23 != frameDict|frameSingle || frame[5] != dictionary1ID {
+	if len(frame) >= len(plain)+6 || !bytes.HasPrefix(frame, zstdMagic) || frame[4]&0x23 != frameDict|frameSingle || frame[5] != dictionary1ID ||
+		len(plain) > maxExpanded(len(frame)-4) {
 		return append(append(dst, formStored), plain...)
 	}
 	dst = append(dst, formZstd1, frame[4])
 	return append(dst, frame[6:]...)
 }
 
-// expand reads a packed form back. It never returns more than MaxPayload bytes.
+// declared is how long a packed form says it is when it is opened: the frame
+// content size, which a single-segment frame always has (RFC 8878, section
+// 3.1.1.1.4). It is read before any memory is taken.
+func declared(packed []byte) (uint64, bool) {
+	size := packed[2:]
+	n := 1 << (packed[1] >> 6)
+	if len(size) < n {
+		return 0, false
+	}
+	switch n {
+	case 1:
+		return uint64(size[0]), true
+	case 2:
+		return uint64(binary.LittleEndian.Uint16(size)) + 256, true
+	case 4:
+		return uint64(binary.LittleEndian.Uint32(size)), true
+	}
+	return binary.LittleEndian.Uint64(size), true
+}
+
+// expand reads a packed form back. It never returns more than maxExpanded
+// allows: errSwells when the form says that it is longer.
 func expand(packed []byte) ([]byte, error) {
 	switch {
 	case len(packed) > 0 && packed[0] == formStored && len(packed) <= MaxPayload+1:
 		return packed[1:], nil
 	case len(packed) > 2 && packed[0] == formZstd1 && packed[1]&0x23 == frameDict|frameSingle:
+		size, ok := declared(packed)
+		if !ok {
+			return nil, errPayload
+		}
+		if size > uint64(maxExpanded(len(packed))) {
+			return nil, errSwells
+		}
 		frame := make([]byte, 0, len(packed)+6)
 		frame = append(frame, zstdMagic...)
 		frame = append(frame, packed[1], dictionary1ID)
 		frame = append(frame, packed[2:]...)
 		_, dec := packer()
 		plain, err := dec.DecodeAll(frame, nil)
-		if err != nil || len(plain) > MaxPayload {
+		if err != nil || uint64(len(plain)) != size { // a second frame behind the first
 			return nil, errPayload
 		}
 		return plain, nil

@@ -1,2 +1,82 @@
-// Package oplog keeps the facts.
+// Package oplog keeps the facts: a signed, hash-chained journal of ops per node,
+// and views folded from them. One writer appends, flushes once for a group of
+// commands, and then commits the views; a peer's batches are verified completely
+// and go the same way. Numbers are big-endian; uvarint is that of
+// encoding/binary, in its shortest spelling.
+//
+// # An op
+//
+// The hash of an op is SHA-256 over
+//
+//	"wpo1" ‖ log (16) ‖ sequence (8) ‖ clock (8) ‖ subject (10) ‖ compartment (1) ‖
+//	area (2) ‖ epoch (4) ‖ count (1) ‖ count × (log (16) ‖ sequence (8)) of the ops it
+//	takes the place of ‖ hash of the op before (32, zero for the first) ‖ digest (32)
+//
+// with digest = SHA-256(salt (16; not in the deployment compartment) ‖ payload). The
+// end of a batch is signed with Ed25519 over "waypost/head/1" ‖ deployment (16) ‖
+// log ‖ sequence ‖ hash.
+//
+// # A payload
+//
+// Its content is deterministic CBOR (RFC 8949 section 4.2.1), an array of seven:
+// kind, version, actor (8 bytes or null), wall time in Unix milliseconds, whether
+// that clock was unsure, idempotency (16 bytes of key and 8 of request, or null),
+// body. It is packed behind a form byte: 0 is the content as it is, 1 a single-
+// segment zstd frame (RFC 8878) with dictionary 1, its magic and dictionary id
+// left out.
+//
+// In every compartment but the deployment one it is sealed with XChaCha20-Poly1305
+// under the key of its area and epoch. The nonce is salt ‖ sequence, the
+// associated data "waypost/payload/1" ‖ deployment ‖ the fields of the op's hash
+// from log to the references.
+//
+// # A batch
+//
+//	"WPB" 01 ‖ log (16) ‖ uvarint first sequence ‖ hash before it (32) ‖
+//	uvarint count ‖ count ops ‖ signature (64)
+//
+// and each op in it
+//
+//	flags (1) ‖ uvarint clock step ‖ subject (10) ‖
+//	flag 1: compartment (1) ‖ uvarint area ‖ uvarint epoch, else as the op before ‖
+//	flag 2: salt (16), else as the op before ‖
+//	flag 4: count (1) ‖ references: uvarint how far back in this log, or 0 ‖ log ‖ uvarint sequence ‖
+//	uvarint length ‖ payload
+//
+// # Limits
+//
+// A payload has at most 64 KB of content, an op 255 references, a batch 1,000 ops
+// and 1 MB. A packed payload of n bytes opens to at most 1 KB + 4 n; the writer
+// stores what would pack better as it is. Length is read from the frame before
+// anything is opened, so a whole batch never opens to more than 5 MB. Merge
+// refuses a batch with a payload beyond that; a node without the key cannot see
+// it and forwards it, and where it is found later it is kept and not understood.
+// The bound is on the payload so that it holds for batches that anybody joined.
+// Merge opens one batch at a time; a rebuild opens 4 MB and the batch that goes
+// beyond.
+//
+// # Files
+//
+// A segment NNNNNNNN.wpj is a header, "WAYPOSTJ" ‖ format 1 (2) ‖ deployment (16) ‖
+// number (8) ‖ CRC-32C (4), and frames. A frame is F757504A ‖ length (4) ‖ index (4) ‖
+// CRC-32C of what follows the header (4) ‖ CRC-32C of these 16 bytes (4), and
+// ChaCha20-Poly1305 under the segment's key: nonce 8 zeros ‖ index (4), associated
+// data "waypost/frame/1" ‖ deployment ‖ number (8) ‖ index (4). Inside, the first
+// byte says what it is: 1 batches, each behind its length as uvarint; 2 a clean
+// stop: log ‖ sequence (8) ‖ hash (32) of every head; 3 evidence of a fork: our hash
+// (32) ‖ the other batch.
+//
+// keys and keys.2 are "WPK" 01 ‖ nonce (24) ‖ XChaCha20-Poly1305 under the storage
+// key, associated data "waypost/journal-keys/1" ‖ deployment, of the CBOR array
+// [generation, own log, [[segment, key, size]…]].
+//
+// # The view store
+//
+//	m                                   state: position in the journal and counters
+//	h ‖ log                             [sequence, hash] that is applied
+//	o ‖ subject ‖ chunk (4)             its ops, opened: uvarint length ‖ log ‖ uvarint sequence ‖ uvarint
+//	                                    clock ‖ 1 if not understood ‖ count ‖ references ‖ content
+//	n ‖ idempotency key (16)            [clock, op, subject, hash of the request]
+//	t ‖ transaction modulo 4096 (4)     its number, to find a hole
+//	v ‖ length ‖ view ‖ row key ‖ subject   a row
 package oplog

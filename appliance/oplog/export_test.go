@@ -3,6 +3,8 @@ package oplog
 import (
 	"io"
 	"math/rand/v2"
+
+	"golang.org/x/crypto/chacha20poly1305"
 )
 
 // Seams for the tests of this package.
@@ -77,4 +79,46 @@ const (
 func Frames(raw []byte) (offs []int) {
 	_ = walkFrames(raw, func(f found) error { offs = append(offs, int(f.off)); return nil })
 	return offs
+}
+
+// Swollen is a first batch of a new log of a's node, self: its birth, and n ops of
+// kind k with body, packed as tightly as zstd can and not as compress would.
+func Swollen(a Authority, self ID, k Kind, body any, n int) []byte {
+	var nonce [16]byte
+	fill(nonce[:])
+	log, birth := a.Birth(nonce)
+	b := &batch{log: log, first: 1}
+	enc, _ := packer()
+	add := func(k Kind, subject ID, body []byte) {
+		plain, err := encMode.Marshal(content{Kind: k.name, Version: k.version, At: 1, Body: body})
+		if err != nil {
+			panic(err)
+		}
+		frame := enc.EncodeAll(plain, nil)
+		packed := append([]byte{formZstd1, frame[4]}, frame[6:]...)
+		seq := uint64(len(b.ops) + 1)
+		r := record{ref: Ref{Log: log, Seq: seq}, clock: seq, subject: subject, comp: k.comp, payload: packed}
+		if k.comp != Deployment {
+			r.area, r.epoch = a.CurrentEpoch(k.comp)
+			fill(r.salt[:])
+			key, _ := a.CompartmentKey(k.comp, r.area, r.epoch)
+			aead, err := chacha20poly1305.NewX(key[:])
+			if err != nil {
+				panic(err)
+			}
+			r.payload = aead.Seal(nil, r.nonce(), packed, r.bound(a.Deployment()))
+		}
+		b.ops = append(b.ops, r)
+	}
+	add(Kind{name: bornKind, version: bornVersion, comp: Deployment}, self, birth)
+	raw, err := k.encode(body)
+	if err != nil {
+		panic(err)
+	}
+	for range n {
+		add(k, NewID(), raw)
+	}
+	b.link()
+	copy(b.sig[:], a.SignHead(b.message(a.Deployment())))
+	return b.encode(nil)
 }

@@ -13,12 +13,15 @@ type incoming struct {
 	*batch
 	raw []byte
 	key ed25519.PublicKey
-	ops []*stored
+	ops []*stored // opened payloads; only while it is this batch's turn
 }
 
-// Merge takes batches another node sent. Each is verified completely (form,
-// limits, birth, hash chain, signature, clock) before anything of any of them
-// is stored; then they are appended, flushed and applied in their order. Ops
+// Merge takes batches another node sent. Form, limits, birth, hash chain and
+// signature of all of them are verified before anything of any of them is
+// stored; then, one after the other, the payloads of each are opened and it is
+// appended, flushed and applied. Only one batch is open at a time, and a payload
+// that opens to more than its size allows is refused with its batch, so that
+// what a call takes in memory follows from what was sent. Ops
 // that are held already are skipped. MergeResult.Forks names logs of which a
 // second, validly signed history arrived; its bytes are kept as evidence and
 // none of its ops are applied. When it is the own log, or the peer knows more
@@ -27,7 +30,8 @@ type incoming struct {
 // Faults: Invalid "fault.oplog.bad_batch", Denied "fault.oplog.stranger" (a log
 // of no node of this deployment), Conflict "fault.oplog.gap" (ops in between
 // are missing), and those of Do. After a fault nothing of the call was stored,
-// except when the disk failed on the way: then a prefix may have been.
+// except when a payload was refused or the disk failed on the way: then the
+// batches before it may have been.
 func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error) {
 	var sum MergeResult
 	in := make([]*incoming, 0, len(batches))
@@ -42,7 +46,11 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 	if err := l.fits(in); err != nil {
 		return sum, err
 	}
-	for _, b := range in {
+	for i, b := range in {
+		if err := l.openBatch(b); err != nil {
+			return sum, err
+		}
+		in[i] = nil // its payloads go with it
 		// One at a time, so that people's commands get in between.
 		err := l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
 			n, fork, err := l.merge1(b)
@@ -59,8 +67,8 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 	return sum, nil
 }
 
-// verify checks one batch on its own and opens its payloads. born collects the
-// keys of logs that begin in this call.
+// verify checks one batch on its own, without opening its payloads. born collects
+// the keys of logs that begin in this call.
 func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, error) {
 	b, err := parseBatch(raw)
 	if err != nil {
@@ -83,11 +91,31 @@ func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, e
 	if !ed25519.Verify(key, b.message(l.auth.Deployment()), b.sig[:]) {
 		return nil, errBadBatch(errors.New("signature does not match"))
 	}
-	in := &incoming{batch: b, raw: raw, key: key, ops: make([]*stored, len(b.ops))}
-	for i := range b.ops {
-		in.ops[i] = l.openRecord(&b.ops[i])
+	return &incoming{batch: b, raw: raw, key: key}, nil
+}
+
+// openBatch opens the payloads of a batch that brings something new.
+func (l *Log) openBatch(in *incoming) error {
+	if in.last() <= l.headOf(in.log).Seq {
+		return nil // heads only grow: it will be compared and nothing else
 	}
-	return in, nil
+	in.ops = make([]*stored, len(in.batch.ops))
+	for i := range in.batch.ops {
+		var err error
+		if in.ops[i], err = l.openRecord(&in.batch.ops[i]); errors.Is(err, errSwells) {
+			return errBadBatch(err)
+		}
+	}
+	return nil
+}
+
+func (l *Log) headOf(log LogID) Head {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if c := l.chains[log]; c != nil {
+		return c.head
+	}
+	return Head{}
 }
 
 // asBatchFault keeps faults and calls everything else a bad batch.

@@ -21,7 +21,8 @@ const (
 	trustedTx     = 1 << 20
 	trustedTxKeys = 8000
 	maxProblems   = 200
-	// Replaying takes the ops of this many payload bytes at once.
+	// Replaying takes the ops of this many opened bytes at once, and the batch that
+	// goes beyond them.
 	replayBytes = 4 << 20
 )
 
@@ -334,22 +335,23 @@ func (l *Log) replay(ctx context.Context, start int) error {
 	return nil
 }
 
-// openRecord makes what the views keep of an op; it never fails.
-func (l *Log) openRecord(r *record) *stored {
-	s := &stored{ref: r.ref, clock: r.clock, subject: r.subject, supersedes: r.supersedes}
+// openRecord makes what the views keep of an op. What cannot be read is opaque;
+// err says why, for a batch that can still be refused.
+func (l *Log) openRecord(r *record) (s *stored, err error) {
+	s = &stored{ref: r.ref, clock: r.clock, subject: r.subject, supersedes: r.supersedes}
 	plain, err := openPayload(l.auth, r)
 	if err != nil {
 		s.opaque = true
 		if errors.Is(err, errNoKey) {
 			s.lacking = &lack{Comp: r.comp, Area: r.area, Epoch: r.epoch}
 		}
-		return s
+		return s, err
 	}
 	s.plain = plain
 	if _, ok := l.engine.understand(s); !ok && !isBirth(s) {
 		s.opaque, s.plain = true, nil
 	}
-	return s
+	return s, nil
 }
 
 // isBirth spares the first op of a log from being counted as not understood

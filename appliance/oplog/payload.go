@@ -25,6 +25,7 @@ const onceLen = 16 + 8
 
 var (
 	errPayload = errors.New("payload is malformed")
+	errSwells  = errors.New("payload opens to more than its size allows")
 	errNoKey   = errors.New("payload is sealed under a key this node does not hold")
 )
 

@@ -9,11 +9,18 @@ func (g *group) replayBatch(raw []byte) error {
 		return errFiles(err)
 	}
 	for i := range b.ops {
-		g.records = append(g.records, g.l.openRecord(&b.ops[i]))
-		g.replayed += len(b.ops[i].payload) + opOverhead
+		// What Merge would refuse may lie here from when the key was not there yet:
+		// it is opaque.
+		s, _ := g.l.openRecord(&b.ops[i])
+		g.records = append(g.records, s)
+		g.replayed += s.weight()
 	}
 	return nil
 }
+
+// weight is what an opened op takes in memory, as a measure: its packed size
+// says little about that.
+func (s *stored) weight() int { return len(s.plain) + opOverhead + 25*len(s.supersedes) }
 
 // applyReplayed folds what replayBatch collected and saves it. Heads are saved
 // as the index knows them: when the last part is in, that is what was applied.

@@ -16,7 +16,7 @@ const (
 )
 
 // registerView is what the four facts add up to.
-var registerView = &oplog.View{Name: "register", Version: 1, Kinds: Kinds(), Fold: foldSubject}
+var registerView = &oplog.View{Name: "register", Version: 2, Kinds: Kinds(), Fold: foldSubject}
 
 // personRow is a person as they stand. CBOR numbers are private to this view.
 type personRow struct {
@@ -86,7 +86,7 @@ func mustDecoding() cbor.DecMode {
 // foldSubject makes the rows of one subject: of a person or of a household.
 func foldSubject(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 	if f := foldPerson(ops); f.there {
-		rows := []oplog.Row{{Key: []byte{rowPerson}, Value: encoded(f.row())}}
+		rows := []oplog.Row{{Key: []byte{rowPerson}, Value: f.packed()}}
 		if h := f.membership.Household; !h.IsZero() {
 			rows = append(rows, oplog.Row{Key: memberKey(h)})
 		}
@@ -229,16 +229,54 @@ func sameValue(a, b oplog.Op, r register) bool {
 }
 
 // refs are the ops a new value of these registers takes the place of, each once.
+// An op can name only so many; of more, which honest nodes never come to, the
+// newest are named and the rest stay to choose from. The new value is shown all
+// the same: it is the last.
 func (f *folded) refs(rs ...register) []oplog.Ref {
-	var out []oplog.Ref
+	current := map[oplog.Ref]bool{}
 	for _, r := range rs {
 		for _, op := range f.heads[r] {
-			if !slices.Contains(out, op.Ref) {
-				out = append(out, op.Ref)
-			}
+			current[op.Ref] = true
+		}
+	}
+	var out []oplog.Ref
+	for _, op := range slices.Backward(f.ops) {
+		if current[op.Ref] && len(out) < oplog.MaxSupersedes {
+			out = append(out, op.Ref)
 		}
 	}
 	return out
+}
+
+// packed is the person's row. A row that is too long would be left out, and the
+// person with it, so a node that writes correction after correction, naming none
+// of those before, only makes the list of values to choose from shorter: the
+// oldest go first, and the last one is shown in any case.
+func (f *folded) packed() []byte {
+	row := f.row()
+	b := encoded(row)
+	for len(b) > oplog.MaxRowValue && len(row.Conflicts) > 0 {
+		row.forget()
+		b = encoded(row)
+	}
+	return b
+}
+
+// forget drops the older half of the values of the largest conflict.
+func (row *personRow) forget() {
+	size := func(c conflictRow) int { return len(encoded(c)) }
+	largest := 0
+	for i, c := range row.Conflicts {
+		if size(c) > size(row.Conflicts[largest]) {
+			largest = i
+		}
+	}
+	c := &row.Conflicts[largest]
+	if len(c.Versions) < 3 {
+		row.Conflicts = slices.Delete(row.Conflicts, largest, largest+1)
+		return
+	}
+	c.Versions = c.Versions[len(c.Versions)/2:]
 }
 
 // row packs a person for the view.

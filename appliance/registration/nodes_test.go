@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/waypost/waypost/appliance/oplog"
@@ -194,4 +195,41 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		oplogtest.Fact{Node: 2, Kind: correctedKind(), Subject: ana, Body: set(Person{Notes: "x"}, regNotes), Supersedes: []int{1}},
 		oplogtest.Fact{Node: 0, Kind: correctedKind(), Subject: ana, Body: set(Person{Notes: "y"}, regNotes), Supersedes: []int{1}},
 	)
+}
+
+// TestNobodyIsBuriedInCorrections: a node writes far more corrections of somebody
+// than a row can hold, naming none of those before. The person stays in every
+// register, and can be put right.
+func TestNobodyIsBuriedInCorrections(t *testing.T) {
+	for name, c := range map[string]struct{ facts, size int }{"large": {12, 60000}, "many": {400, 10}} {
+		t.Run(name, func(t *testing.T) {
+			s := sites(t, 2)
+			ctx := context.Background()
+			id := add(t, s[0].desk, Person{GivenName: "Ana", Notes: "diabetic"})
+			for i := range c.facts {
+				err := s[1].log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error {
+					fact := Corrected{Fields: []uint8{uint8(regNotes)}, Person: Person{Notes: fmt.Sprint(i, strings.Repeat("x", c.size))}}
+					_, err := tx.Append(correctedKind(), id, &fact)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			s[0].pull(t, s[1], 1000)
+			if rec := get(t, s[0].desk, id); rec.GivenName != "Ana" {
+				t.Fatalf("%+v", rec.Person.GivenName)
+			}
+			for range 3 { // an op takes the place of 255 others at most
+				if rec, err := s[0].desk.Correct(ctx, clerk, id, patch(t, `{"notes":"insulin"}`), Request{}); err != nil || rec.Notes != "insulin" {
+					t.Fatal(rec.Notes, err)
+				}
+			}
+			if rec := get(t, s[0].desk, id); len(rec.Conflicts) != 0 {
+				t.Errorf("%d conflicts are left", len(rec.Conflicts))
+			}
+			s[1].pull(t, s[0], 1000)
+			same(t, s)
+		})
+	}
 }
