@@ -3,6 +3,7 @@ package identity
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -21,13 +22,18 @@ type Desk struct {
 	vault *Vault
 
 	mu       sync.Mutex
-	byNumber map[uint16]NodeCert // verified certificates by number; they only grow
-	sure     bool                // this node was confirmed; that is never taken back
+	byNumber map[uint16]Node      // every node that was found, and by its logs;
+	byLog    map[oplog.LogID]Node // that one is confirmed is never taken back
+	asOf     uint64               // ops in the journal when they were looked for; 0 = never
+	sound    map[[32]byte]bool    // what the root says of a certificate, by its hash
 }
 
 // OpenDesk puts the desk on a log that was opened with this package's Views.
 func OpenDesk(log *oplog.Log, v *Vault) *Desk {
-	d := &Desk{log: log, vault: v, byNumber: map[uint16]NodeCert{v.cert.Number: v.cert}}
+	self := Node{ID: v.NodeID(), Number: v.cert.Number, Site: v.SiteName(), Cert: v.cert, Founder: v.cert.Has(CapEnrol), Confirmed: v.cert.Has(CapEnrol)}
+	d := &Desk{
+		log: log, vault: v, byNumber: map[uint16]Node{self.Number: self}, byLog: map[oplog.LogID]Node{log.Own(): self}, sound: map[[32]byte]bool{},
+	}
 	v.ask(d.reserveNumbers)
 	return d
 }
@@ -49,7 +55,11 @@ func (d *Desk) reserveNumbers() {
 // NameSelf tells the others what this site is called, unless they were told.
 func (d *Desk) NameSelf(ctx context.Context) error {
 	site, id := d.vault.SiteName(), d.vault.NodeID()
-	row, err := d.row(id)
+	var row nodeRow
+	err := d.log.View(func(r oplog.Reader) (err error) {
+		row, err = readNode(r, id)
+		return err
+	})
 	if err != nil || row.Site == site {
 		return err
 	}
@@ -66,8 +76,8 @@ func (d *Desk) Enrolled(ctx context.Context, cert NodeCert) error {
 		return err
 	}
 	return d.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error {
-		row, err := readNode(tx, cert.ID())
-		if err != nil || row.Enrolled != 0 {
+		_, told, err := tx.Row(nodesView, cert.ID(), certKey(cert.Marshal()))
+		if err != nil || told {
 			return err
 		}
 		_, err = tx.Append(enrolled, cert.ID(), Enrolled{Cert: cert.Marshal()})
@@ -83,15 +93,12 @@ func (d *Desk) Confirm(ctx context.Context, by oplog.By, node NodeID) error {
 		return fault.New(fault.Conflict, "fault.identity.confirm_self")
 	}
 	return d.log.Do(ctx, by, func(tx *oplog.Tx) error {
-		row, err := readNode(tx, node)
-		if err != nil {
+		if known, err := d.admitted(tx, node); err != nil || !known {
+			return cmp.Or(err, error(fault.New(fault.NotFound, "fault.identity.no_such_node")))
+		}
+		_, told, err := tx.Row(nodesView, node, saidBy(d.log.Own()))
+		if err != nil || told {
 			return err
-		}
-		if _, ok := d.verified(row); !ok {
-			return fault.New(fault.NotFound, "fault.identity.no_such_node")
-		}
-		if slices.Contains(row.Confirmed, d.log.Own()) {
-			return nil
 		}
 		_, err = tx.Append(confirmed, node, Confirmed{})
 		return err
@@ -143,118 +150,165 @@ func (d *Desk) Refusals() (int, error) {
 	return n, err
 }
 
-// row is what the view says about one node; the zero row when nothing.
-func (d *Desk) row(id NodeID) (row nodeRow, err error) {
-	err = d.log.View(func(r oplog.Reader) error {
-		row, err = readNode(r, id)
-		return err
-	})
-	return row, err
-}
-
+// readNode is what a node's own logs say; the zero row when nothing.
 func readNode(r oplog.Reader, id NodeID) (nodeRow, error) {
 	var row nodeRow
 	raw, ok, err := r.Row(nodesView, id, nodeKey)
 	if err != nil || !ok {
 		return row, err
 	}
-	if err := decode(raw, &row); err != nil {
-		return nodeRow{}, fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
-	}
-	return row, nil
+	return row, decodeRow(raw, &row)
 }
 
-// verified is the row's certificate when the root vouches for it.
-func (d *Desk) verified(row nodeRow) (NodeCert, bool) {
-	if row.Cert == nil {
+func decodeRow(raw []byte, row any) error {
+	if err := decode(raw, row); err != nil {
+		return fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
+	}
+	return nil
+}
+
+// admitted reports whether the root vouches for a node of that id.
+func (d *Desk) admitted(r oplog.Reader, id NodeID) (bool, error) {
+	f, err := d.facts(r)
+	return f.nodes[id] != nil, err
+}
+
+// verified reads a certificate when the root vouches for it. Each is checked
+// once: anybody may write that somebody was admitted.
+func (d *Desk) verified(raw []byte) (NodeCert, bool) {
+	cert, err := ParseNodeCert(raw)
+	if err != nil {
 		return NodeCert{}, false
 	}
-	cert, err := ParseNodeCert(row.Cert)
-	if err != nil || cert.Verify(d.vault.root) != nil {
-		return NodeCert{}, false
+	sum := sha256.Sum256(raw)
+	d.mu.Lock()
+	ours, known := d.sound[sum]
+	d.mu.Unlock()
+	if !known {
+		ours = cert.Verify(d.vault.root) == nil
+		d.mu.Lock()
+		d.sound[sum] = ours
+		d.mu.Unlock()
 	}
-	return cert, true
+	return cert, ours
+}
+
+// facts is what the view holds about nodes that the root vouches for.
+type facts struct {
+	nodes   map[NodeID]*Node
+	vouched map[NodeID][]oplog.LogID // who says that their words were compared
+}
+
+// facts reads the view. Of a node that has spoken its own certificate counts, of
+// one that has not yet the one it is said to have been given.
+func (d *Desk) facts(r oplog.Reader) (facts, error) {
+	f := facts{nodes: map[NodeID]*Node{}, vouched: map[NodeID][]oplog.LogID{}}
+	add := func(raw []byte, site string, logs []oplog.LogID) *Node {
+		cert, ok := d.verified(raw)
+		if !ok {
+			return nil
+		}
+		n := f.nodes[cert.ID()]
+		if n == nil {
+			n = &Node{ID: cert.ID(), Number: cert.Number, Site: site, Cert: cert, Logs: logs, Founder: cert.Has(CapEnrol)}
+			f.nodes[n.ID] = n
+		}
+		return n
+	}
+	return f, errors.Join(
+		r.Rows(nodesView, nodeKey, nil, func(_ []byte, _ oplog.ID, value []byte) error {
+			var row nodeRow
+			err := decodeRow(value, &row)
+			if err == nil {
+				add(row.Cert, row.Site, row.Logs)
+			}
+			return err
+		}),
+		r.Rows(nodesView, enrolledKey, nil, func(_ []byte, _ oplog.ID, value []byte) error {
+			var row enrolledRow
+			err := decodeRow(value, &row)
+			if err == nil {
+				if n := add(row.Cert, "", nil); n != nil {
+					n.EnrolledAt = time.UnixMilli(max(1, row.At)).UTC()
+				}
+			}
+			return err
+		}),
+		r.Rows(nodesView, confirmedKey, nil, func(key []byte, subject oplog.ID, _ []byte) error {
+			if f.nodes[subject] != nil {
+				f.vouched[subject] = append(f.vouched[subject], oplog.LogID(key[len(confirmedKey):]))
+			}
+			return nil
+		}),
+	)
 }
 
 // Nodes lists every node of the deployment that is known here, by number, this
 // one included. The result is the caller's.
 func (d *Desk) Nodes() ([]Node, error) {
-	var rows []nodeRow
-	err := d.log.View(func(r oplog.Reader) error {
-		return r.Rows(nodesView, nodeKey, nil, func(_ []byte, _ oplog.ID, value []byte) error {
-			var row nodeRow
-			if err := decode(value, &row); err != nil {
-				return fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
-			}
-			rows = append(rows, row)
-			return nil
-		})
+	var f facts
+	err := d.log.View(func(r oplog.Reader) (err error) {
+		f, err = d.facts(r)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	nodes := make([]Node, 0, len(rows))
-	vouched := map[NodeID][]oplog.LogID{}
-	for _, row := range rows {
-		cert, ok := d.verified(row)
-		if !ok {
-			continue
-		}
-		n := Node{ID: cert.ID(), Number: cert.Number, Site: row.Site, Cert: cert, Logs: row.Logs, Founder: cert.Has(CapEnrol)}
-		if row.Enrolled != 0 {
-			n.EnrolledAt = time.UnixMilli(row.Enrolled).UTC()
-		}
-		vouched[n.ID] = row.Confirmed
-		nodes = append(nodes, n)
+	nodes := make([]Node, 0, len(f.nodes))
+	for _, n := range f.nodes {
+		nodes = append(nodes, *n)
 	}
 	slices.SortFunc(nodes, func(a, b Node) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(string(a.ID[:]), string(b.ID[:])))
 	})
-	trusted(nodes, vouched)
+	trusted(nodes, f.vouched)
 	return nodes, nil
 }
 
-// Certificate is the certificate of the node with that number, checked against
-// the root; false when none is known here. An issuer gives each number once.
-func (d *Desk) Certificate(number uint16) (NodeCert, bool) {
+// ByNumber is the node with that number, its certificate checked against the
+// root; false when none is known here. An issuer gives each number once. It may
+// be called inside a command of the log, as Author may.
+func (d *Desk) ByNumber(number uint16) (Node, bool) {
+	return find(d, func() (Node, bool) { n, ok := d.byNumber[number]; return n, ok })
+}
+
+// Author is the node that writes a log; false when none is known here.
+func (d *Desk) Author(log oplog.LogID) (Node, bool) {
+	return find(d, func() (Node, bool) { n, ok := d.byLog[log]; return n, ok })
+}
+
+// find looks among what was found before, and in the view for what is not there
+// or was not confirmed then, unless the journal is still what it was.
+func find(d *Desk, look func() (Node, bool)) (Node, bool) {
+	ops := d.log.Stats().Ops
 	d.mu.Lock()
-	cert, ok := d.byNumber[number]
+	n, ok := look()
+	fresh := d.asOf == ops
 	d.mu.Unlock()
-	if ok {
-		return cert, true
+	if (ok && n.Confirmed) || fresh {
+		return n, ok
 	}
 	nodes, err := d.Nodes()
 	if err != nil {
-		return NodeCert{}, false
+		return n, ok
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.asOf = ops
 	for _, n := range slices.Backward(nodes) {
-		d.byNumber[n.Number] = n.Cert
+		d.byNumber[n.Number] = n
+		for _, l := range n.Logs {
+			d.byLog[l] = n
+		}
 	}
-	cert, ok = d.byNumber[number]
-	return cert, ok
+	return look()
 }
 
 // SelfConfirmed reports whether somebody compared this node's words with those
 // of a confirmed node. The founder needs nobody.
 func (d *Desk) SelfConfirmed() bool {
-	d.mu.Lock()
-	sure := d.sure
-	d.mu.Unlock()
-	if sure || d.vault.cert.Has(CapEnrol) {
-		return true
-	}
-	nodes, err := d.Nodes()
-	if err != nil {
-		return false
-	}
-	self := d.vault.NodeID()
-	sure = slices.ContainsFunc(nodes, func(n Node) bool { return n.ID == self && n.Confirmed })
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.sure = d.sure || sure
-	return d.sure
+	n, ok := d.Author(d.log.Own())
+	return ok && n.Confirmed
 }
 
 // Deployment is the id of the operation.

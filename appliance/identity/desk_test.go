@@ -77,13 +77,18 @@ func TestEverybodyKnowsEverybody(t *testing.T) {
 			if n.Site != site || int(n.Number) != i+1 || len(n.Logs) != 1 || n.Founder != (i == 0) || n.Confirmed != (i == 0) {
 				t.Errorf("%+v", n)
 			}
-			cert, ok := p.desk.Certificate(n.Number)
-			if !ok || cert.ID() != n.ID {
-				t.Errorf("no certificate for number %d", n.Number)
+			if found, ok := p.desk.ByNumber(n.Number); !ok || found.ID != n.ID || found.Cert.ID() != n.ID || found.Confirmed != (i == 0) {
+				t.Errorf("number %d is %+v", n.Number, found)
+			}
+			if found, ok := p.desk.Author(n.Logs[0]); !ok || found.ID != n.ID || found.Confirmed != (i == 0) {
+				t.Errorf("the author of %s is %+v", n.Logs[0], found)
 			}
 		}
-		if _, ok := p.desk.Certificate(9); ok {
-			t.Error("a certificate for nobody")
+		if _, ok := p.desk.ByNumber(9); ok {
+			t.Error("a node for no number")
+		}
+		if _, ok := p.desk.Author(oplog.LogID{9}); ok {
+			t.Error("an author of no log")
 		}
 	}
 }
@@ -129,8 +134,8 @@ func TestConfirming(t *testing.T) {
 				t.Errorf("%d is not confirmed", n.Number)
 			}
 		}
-		if !p.desk.MayIssue() {
-			t.Error("a confirmed node may issue")
+		if n, ok := p.desk.Author(c.log.Own()); !ok || !n.Confirmed || !p.desk.MayIssue() {
+			t.Errorf("a confirmed node may issue: %+v", n)
 		}
 	}
 }
@@ -153,6 +158,73 @@ func TestOnlyAnOwnLogNamesANode(t *testing.T) {
 	}
 	if n, err := a.desk.Refusals(); err != nil || n != 0 {
 		t.Fatal(n, err)
+	}
+}
+
+// A node nobody compared runs a program of its own: whatever it writes, it is not
+// confirmed by it, and nobody is hidden or unmade.
+func TestWhatANodeNobodyComparedMayNotDo(t *testing.T) {
+	ctx := context.Background()
+	a, b, _ := camp(t)
+	late := joined(t, a.vault, "Late") // admitted, and not heard of yet
+	stranger, _ := founder(t, clock.NewFake(noon()))
+	forged := late.cert
+	forged.Issuer, forged.Sig = stranger.cert.Issuer, [64]byte{1}
+	oplogtest.Exchange(t, a.log, b.log)
+	for _, l := range []*oplog.Log{b.log, openPost(t, b.vault).log} { // also in a log of its own making
+		must(t, l.Do(ctx, oplog.By{1}, func(tx *oplog.Tx) error {
+			for _, f := range []struct {
+				kind    oplog.Kind
+				subject oplog.ID
+				body    any
+			}{
+				{confirmed, b.vault.NodeID(), Confirmed{}},
+				{confirmed, late.NodeID(), Confirmed{}},
+				{logBorn, a.vault.NodeID(), LogBorn{Cert: a.vault.cert.Marshal()}}, // as if this were the founder's log
+				{enrolled, late.NodeID(), Enrolled{Cert: forged.Marshal()}},
+				{enrolled, a.vault.NodeID(), Enrolled{Cert: stranger.cert.Marshal()}},
+				{nodeNamed, a.vault.NodeID(), NodeNamed{Number: 1, Site: "Elsewhere"}},
+			} {
+				if _, err := tx.Append(f.kind, f.subject, f.body); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		oplogtest.Exchange(t, a.log, l)
+	}
+	must(t, a.desk.Enrolled(ctx, late.cert)) // the rogue's word did not take its place
+	nodes := nodesOf(t, a)
+	if len(nodes) != 4 {
+		t.Fatalf("%d nodes: %+v", len(nodes), nodes)
+	}
+	for i, n := range nodes {
+		if n.Confirmed != (i == 0) || n.Founder != (i == 0) || (i == 0 && (n.Site != "North gate" || len(n.Logs) != 1)) {
+			t.Errorf("%+v", n)
+		}
+	}
+	must(t, a.desk.Confirm(ctx, oplog.By{1}, late.NodeID()))
+}
+
+// A node can open as many logs as it likes; what they say about another node must
+// not make its row so long that it is left out.
+func TestNoRowGrowsWithWhatOthersSay(t *testing.T) {
+	v, _ := founder(t, clock.NewFake(noon()))
+	log, body := v.Birth([16]byte{1})
+	var born LogBorn
+	must(t, decode(body, &born))
+	ops := []oplog.Op{{Ref: oplog.Ref{Log: log, Seq: 1}, Body: &born}}
+	for i := range 20000 {
+		ops = append(ops, oplog.Op{Ref: oplog.Ref{Log: oplog.LogID{9, byte(i >> 8), byte(i)}, Seq: 2}, Body: &Confirmed{}})
+	}
+	rows := foldNode(v.NodeID(), ops)
+	for _, r := range rows {
+		if len(r.Value) > 1<<10 {
+			t.Fatalf("row %q has %d bytes", r.Key, len(r.Value))
+		}
+	}
+	if len(rows) != 20001 {
+		t.Fatalf("%d rows", len(rows))
 	}
 }
 
@@ -236,6 +308,8 @@ func TestNodesDoNotDependOnOrder(t *testing.T) {
 	v, _ := founder(t, clock.NewFake(noon()))
 	n := joined(t, v, "South gate").Cert()
 	other := joined(t, v, "Clinic").Cert()
+	forged := other
+	forged.Sig = [64]byte{1}
 	oplogtest.CheckOrder(t, Views(),
 		oplogtest.Fact{Node: 0, Kind: enrolled, Subject: n.ID(), Body: Enrolled{Cert: n.Marshal()}},
 		oplogtest.Fact{Node: 1, Kind: enrolled, Subject: n.ID(), Body: Enrolled{Cert: other.Marshal()}},
@@ -247,6 +321,11 @@ func TestNodesDoNotDependOnOrder(t *testing.T) {
 		oplogtest.Fact{Node: 0, Kind: invitationRefused, Subject: n.ID(), Body: InvitationRefused{Invitation: [8]byte{1}, Reason: reasonUsed}},
 		oplogtest.Fact{Node: 0, Kind: enrolled, Subject: other.ID(), Body: Enrolled{Cert: other.Marshal()}, Seen: true},
 		oplogtest.Fact{Node: 1, Kind: confirmed, Subject: other.ID(), Body: Confirmed{}},
+		// What a rogue adds: a forged certificate, a birth that is none, words about anybody.
+		oplogtest.Fact{Node: 2, Kind: enrolled, Subject: other.ID(), Body: Enrolled{Cert: forged.Marshal()}},
+		oplogtest.Fact{Node: 2, Kind: logBorn, Subject: v.NodeID(), Body: LogBorn{Cert: v.cert.Marshal()}},
+		oplogtest.Fact{Node: 2, Kind: confirmed, Subject: v.NodeID(), Body: Confirmed{}, Seen: true},
+		oplogtest.Fact{Node: 2, Kind: enrolled, Subject: n.ID(), Body: Enrolled{Cert: []byte{1}}},
 	)
 }
 

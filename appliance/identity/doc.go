@@ -40,6 +40,13 @@
 //	identity.node_named          what a node's site is called (the only one in the register)
 //	identity.invitation_refused  an invitation was tried when it was used up or too old
 //
+// Any node can write any of them about any other. So a certificate counts when
+// the root vouches for it, a name when the node's own log gives it, and a
+// confirmation when it comes from another node that is confirmed itself, the
+// founder first; what a node nobody compared says about others changes nothing.
+// Each says it in a row of its own (nodesView), so that no row grows until it is
+// left out. ByNumber and Author tell other desks whose word a fact is.
+//
 // All but node_named lie open in the deployment compartment, so that a locked
 // node or a carrier knows them too. Never stored: passphrases, invitation
 // secrets, and which person a key belongs to.

@@ -20,23 +20,39 @@ type Node struct {
 	Logs       []oplog.LogID // the logs it wrote, sorted
 }
 
-// nodesView is one row per node, under the key "n"; refused invitations are
-// rows of the node that refused them, under "r" and the invitation's id.
-var nodesView = &oplog.View{Name: "nodes", Version: 1, Kinds: Kinds(), Fold: foldNode}
+// nodesView has, per node:
+//
+//	n                    -> nodeRow: what its own logs say of it
+//	e ‖ hash of the cert -> enrolledRow: somebody says that it was admitted
+//	c ‖ log              -> 1: that log says that its words were compared
+//	r ‖ invitation       -> refusedRow: it refused that invitation
+//
+// What others say has rows of its own, one for each of them: a row that grows
+// with every log that says something would be made too long, and so be lost, by
+// one node that opens many logs.
+var nodesView = &oplog.View{Name: "nodes", Version: 2, Kinds: Kinds(), Fold: foldNode}
 
 var (
-	nodeKey    = []byte("n")
-	refusedKey = []byte("r")
+	nodeKey      = []byte("n")
+	enrolledKey  = []byte("e")
+	confirmedKey = []byte("c")
+	refusedKey   = []byte("r")
 )
 
-// nodeRow is what the facts about one node add up to.
+// nodeRow is what a node's own logs add up to.
 type nodeRow struct {
-	_         struct{} `cbor:",toarray"`
-	Cert      []byte   // nil while only confirmations or a name are here
-	Site      string
-	Enrolled  int64 // Unix milliseconds; 0 = never enrolled by anybody
-	Logs      []oplog.LogID
-	Confirmed []oplog.LogID // logs that say its words were compared
+	_    struct{} `cbor:",toarray"`
+	Cert []byte
+	Site string
+	Logs []oplog.LogID
+}
+
+// enrolledRow is a certificate that somebody says the node was given. The first
+// word for each certificate counts; whether it is one is for the reader to see.
+type enrolledRow struct {
+	_    struct{} `cbor:",toarray"`
+	Cert []byte
+	At   int64 // Unix milliseconds
 }
 
 // refusedRow is one refused invitation.
@@ -48,7 +64,7 @@ type refusedRow struct {
 
 // foldNode is the shared view. ops are sorted by (clock, log, sequence).
 func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
-	row := nodeRow{Logs: []oplog.LogID{}, Confirmed: []oplog.LogID{}}
+	row := nodeRow{Logs: []oplog.LogID{}}
 	own := func(l oplog.LogID) bool { return slices.Contains(row.Logs, l) }
 	for _, op := range ops {
 		if b := oplog.Body[LogBorn](op); b != nil && op.Seq == 1 {
@@ -59,11 +75,8 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 	for _, op := range ops {
 		switch b := op.Body.(type) {
 		case *Enrolled:
-			if row.Enrolled == 0 && certOf(b.Cert, subject) {
-				row.Enrolled = max(1, op.At.UnixMilli())
-				if row.Cert == nil {
-					row.Cert = b.Cert
-				}
+			if certOf(b.Cert, subject) {
+				rows = append(rows, oplog.Row{Key: certKey(b.Cert), Value: encode(enrolledRow{Cert: b.Cert, At: op.At.UnixMilli()})})
 			}
 		case *NodeNamed:
 			// Only a node itself says what its site is called; the last word counts.
@@ -72,7 +85,7 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 			}
 		case *Confirmed:
 			if !own(op.Log) {
-				row.Confirmed = append(row.Confirmed, op.Log)
+				rows = append(rows, oplog.Row{Key: saidBy(op.Log), Value: []byte{1}})
 			}
 		case *InvitationRefused:
 			if own(op.Log) {
@@ -80,10 +93,27 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 			}
 		}
 	}
-	row.Confirmed = sortedLogs(row.Confirmed)
-	rows = slices.CompactFunc(slices.Clip(rows), func(a, b oplog.Row) bool { return string(a.Key) == string(b.Key) })
-	return append(rows, oplog.Row{Key: nodeKey, Value: encode(row)})
+	if row.Cert != nil {
+		rows = append(rows, oplog.Row{Key: nodeKey, Value: encode(row)})
+	}
+	return firstOfEach(rows)
 }
+
+// firstOfEach keeps the first row of each key.
+func firstOfEach(rows []oplog.Row) []oplog.Row {
+	seen := make(map[string]bool, len(rows))
+	return slices.DeleteFunc(rows, func(r oplog.Row) bool {
+		again := seen[string(r.Key)]
+		seen[string(r.Key)] = true
+		return again
+	})
+}
+
+func certKey(cert []byte) []byte {
+	return append(slices.Clone(enrolledKey), hashed("waypost/enrolled/1", cert)[:16]...)
+}
+
+func saidBy(log oplog.LogID) []byte { return append(slices.Clone(confirmedKey), log[:]...) }
 
 // born notes a log of the subject. oplog checked its signature; here it only
 // has to be about this node.

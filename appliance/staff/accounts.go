@@ -95,9 +95,14 @@ func (a account) bound() []byte {
 	return slices.Concat([]byte("waypost/account/1"), a.Subject[:], a.Sign[:], a.Seal[:])
 }
 
+// enrolled is the fact that makes the account; the account is named by it.
+func (a account) enrolled(node oplog.ID) enrolled {
+	return enrolled{Sign: a.Sign, Seal: a.Seal, Role: a.Role, Node: node}
+}
+
 // newAccount draws the keys and wraps them.
-func newAccount(ctx context.Context, n NewAccount, cost identity.Cost, at time.Time) (account, error) {
-	a := account{Subject: oplog.NewID(), User: n.User, Role: n.Role, Since: at.UnixMilli(), Passes: cost.Passes, KiB: cost.MemoryKiB}
+func newAccount(ctx context.Context, n NewAccount, node oplog.ID, cost identity.Cost, at time.Time) (account, error) {
+	a := account{User: n.User, Role: n.Role, Since: at.UnixMilli(), Passes: cost.Passes, KiB: cost.MemoryKiB}
 	private := make([]byte, privateSize)
 	defer clear(private)
 	for _, b := range [][]byte{private, a.Salt[:], a.Nonce[:]} {
@@ -109,6 +114,7 @@ func newAccount(ctx context.Context, n NewAccount, cost identity.Cost, at time.T
 	}
 	a.Sign = [32]byte(ed25519.NewKeyFromSeed(private[:ed25519.SeedSize]).Public().(ed25519.PublicKey))
 	a.Seal = [32]byte(seal.PublicKey().Bytes())
+	a.Subject = a.enrolled(node).subject()
 	key, err := identity.Stretch(ctx, n.Passphrase, a.Salt[:], cost)
 	if err != nil {
 		return account{}, err
@@ -200,7 +206,7 @@ func (d *Desk) Add(ctx context.Context, actor Actor, n NewAccount) (Account, err
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := newAccount(ctx, n, d.cost, d.clock.Now())
+	a, err := newAccount(ctx, n, d.node, d.cost, d.clock.Now())
 	if err != nil {
 		return Account{}, err
 	}
@@ -208,7 +214,7 @@ func (d *Desk) Add(ctx context.Context, actor Actor, n NewAccount) (Account, err
 		return Account{}, err
 	}
 	err = d.log.Do(ctx, actor.ID, func(tx *oplog.Tx) error {
-		if _, err := tx.Append(enrolledKind, a.Subject, enrolled{Sign: a.Sign, Seal: a.Seal, Role: a.Role, Node: d.node}); err != nil {
+		if _, err := tx.Append(enrolledKind, a.Subject, a.enrolled(d.node)); err != nil {
 			return err
 		}
 		_, err := tx.Append(namedKind, a.Subject, named{User: a.User, Site: d.site})
@@ -268,18 +274,11 @@ type standing struct {
 func (d *Desk) state(a account) (s standing, err error) {
 	id := idOf(a.Subject)
 	proof := d.disabledProof(id)
-	err = d.log.View(func(r oplog.Reader) error {
-		raw, ok, err := r.Row(staffView, a.Subject, rowKey('a', id))
-		if err != nil {
+	err = d.log.View(func(r oplog.Reader) (err error) {
+		// The row can only say what this account was named by.
+		if _, s.known, err = r.Row(staffView, a.Subject, rowKey('a', id)); err != nil {
 			return err
 		}
-		var row accountRow
-		if ok {
-			if err := decode(raw, &row); err != nil {
-				return fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
-			}
-		}
-		s.known = ok && row.Sign == a.Sign
 		_, s.off, err = r.Row(staffView, a.Subject, rowKey('d', id, proof[:]...))
 		return err
 	})

@@ -50,9 +50,10 @@ const (
 // header, a shell and a file name.
 var keyText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// hashKey is what is stored of a key: it is random, so one plain hash is enough.
-func hashKey(raw []byte) [32]byte {
-	return sha256.Sum256(append([]byte("waypost/bearer-key/1"), raw...))
+// hashKey is what is stored of a key's secret: it is random, so one plain hash is
+// enough.
+func hashKey(secret []byte) [32]byte {
+	return sha256.Sum256(append([]byte("waypost/bearer-key/1"), secret...))
 }
 
 // IssueKey makes a bearer key for a program. It acts in role at this node only,
@@ -77,13 +78,12 @@ func (d *Desk) IssueKey(ctx context.Context, actor Actor, role Role, name string
 	if ttl < 0 || ttl > maxKeyTTL {
 		return KeyIssued{}, fault.New(fault.Invalid, "fault.staff.bad_key_ttl").With("ttl", "fault.staff.bad_key_ttl")
 	}
-	subject := oplog.NewID()
+	secret := make([]byte, keySize-len(ID{}))
+	_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
+	now := d.clock.Now()
+	k := keyIssued{Hash: hashKey(secret), Role: role, Name: name, Issued: now.Unix(), Expires: now.Add(ttl).Unix(), Node: d.node}
+	subject := k.subject()
 	id := idOf(subject)
-	raw := make([]byte, keySize)
-	copy(raw, id[:])
-	_, _ = rand.Read(raw[len(id):]) // never fails: crypto/rand ends the process instead
-	expires := d.clock.Now().Add(ttl)
-	k := keyIssued{Hash: hashKey(raw), Role: role, Name: name, Expires: expires.Unix(), Node: d.node}
 	k.Proof = d.keyProof(id, k)
 	err := d.log.Do(ctx, actor.ID, func(tx *oplog.Tx) error {
 		_, err := tx.Append(keyIssuedKind, subject, k)
@@ -92,46 +92,55 @@ func (d *Desk) IssueKey(ctx context.Context, actor Actor, role Role, name string
 	if err != nil {
 		return KeyIssued{}, err
 	}
-	return KeyIssued{ID: id, Secret: keyPrefix + keyText.EncodeToString(raw), Expires: time.Unix(k.Expires, 0).UTC()}, nil
+	return KeyIssued{ID: id, Secret: keyPrefix + keyText.EncodeToString(append(id[:], secret...)), Expires: time.Unix(k.Expires, 0).UTC()}, nil
 }
 
 // ownKey is a bearer key this node issued.
 type ownKey struct {
 	subject oplog.ID
-	row     keyRow
+	fact    keyIssued
 	revoked bool
 }
 
 func (k ownKey) public() Key {
 	return Key{
-		ID: idOf(k.subject), Name: k.row.Fact.Name, Role: k.row.Fact.Role, Revoked: k.revoked,
-		IssuedAt: time.UnixMilli(k.row.Issued).UTC(), Expires: time.Unix(k.row.Fact.Expires, 0).UTC(),
+		ID: idOf(k.subject), Name: k.fact.Name, Role: k.fact.Role, Revoked: k.revoked,
+		IssuedAt: time.Unix(k.fact.Issued, 0).UTC(), Expires: time.Unix(k.fact.Expires, 0).UTC(),
 	}
 }
 
 // ownKeys reads the keys of this node whose row key starts with prefix. Facts
-// that carry somebody else's word for a key of ours do not count.
+// that carry somebody else's word for a key of ours do not count, and one that
+// another log repeats counts once.
 func (d *Desk) ownKeys(prefix []byte) ([]ownKey, error) {
 	var found []ownKey
 	err := d.log.View(func(r oplog.Reader) error {
 		err := r.Rows(staffView, prefix, nil, func(_ []byte, subject oplog.ID, value []byte) error {
-			var row keyRow
-			if err := decode(value, &row); err != nil {
+			var k keyIssued
+			if err := decode(value, &k); err != nil {
 				return fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
 			}
-			if want := d.keyProof(idOf(subject), row.Fact); hmac.Equal(want[:], row.Fact.Proof[:]) {
-				found = append(found, ownKey{subject: subject, row: row})
+			if d.ours(subject, k) && !slices.ContainsFunc(found, func(o ownKey) bool { return o.subject == subject }) {
+				found = append(found, ownKey{subject: subject, fact: k})
 			}
 			return nil
 		})
 		for i := range found {
 			if err == nil {
-				_, found[i].revoked, err = r.Row(staffView, found[i].subject, rowKey('x', idOf(found[i].subject)))
+				id := idOf(found[i].subject)
+				proof := d.revokedProof(id)
+				_, found[i].revoked, err = r.Row(staffView, found[i].subject, rowKey('x', id, proof[:]...))
 			}
 		}
 		return err
 	})
 	return found, err
+}
+
+// ours reports whether this node issued the key.
+func (d *Desk) ours(subject oplog.ID, k keyIssued) bool {
+	want := d.keyProof(idOf(subject), k)
+	return hmac.Equal(want[:], k.Proof[:])
 }
 
 // Keys lists the bearer keys of this node, the newest first. The actor needs
@@ -167,11 +176,12 @@ func (d *Desk) RevokeKey(ctx context.Context, actor Actor, id ID) error {
 		return fault.New(fault.NotFound, "fault.staff.no_such_key")
 	}
 	return d.log.Do(ctx, actor.ID, func(tx *oplog.Tx) error {
-		_, told, err := tx.Row(staffView, own[0].subject, rowKey('x', id))
+		proof := d.revokedProof(id)
+		_, told, err := tx.Row(staffView, own[0].subject, rowKey('x', id, proof[:]...))
 		if err != nil || told {
 			return err
 		}
-		_, err = tx.Append(keyRevokedKind, own[0].subject, keyRevoked{})
+		_, err = tx.Append(keyRevokedKind, own[0].subject, keyRevoked{Proof: proof})
 		return err
 	})
 }
@@ -189,22 +199,34 @@ func (d *Desk) KeyActor(secret string) (Actor, error) {
 	if err != nil {
 		return Actor{}, bad
 	}
-	id, hash := ID(raw[:len(ID{})]), hashKey(raw)
+	id, hash := ID(raw[:len(ID{})]), hashKey(raw[len(ID{}):])
 	own, err := d.ownKeys(rowKey('k', id))
 	if err != nil {
 		return Actor{}, err
 	}
 	for _, k := range own {
-		if !hmac.Equal(k.row.Fact.Hash[:], hash[:]) || k.row.Fact.Node != d.node {
+		if !hmac.Equal(k.fact.Hash[:], hash[:]) || k.fact.Node != d.node {
 			continue
 		}
 		switch {
 		case k.revoked:
 			return Actor{}, fault.New(fault.Unauthenticated, "fault.staff.key_revoked")
-		case d.clock.Now().Unix() >= k.row.Fact.Expires:
+		case d.over(k.fact):
 			return Actor{}, fault.New(fault.Unauthenticated, "fault.staff.key_expired")
 		}
-		return Actor{ID: id, Name: k.row.Fact.Name, Role: k.row.Fact.Role, Site: d.site, Key: true}, nil
+		return Actor{ID: id, Name: k.fact.Name, Role: k.fact.Role, Site: d.site, Key: true}, nil
 	}
 	return Actor{}, bad
+}
+
+// backSkew is how far the clock may have been set back since a key was issued.
+const backSkew = 5 * time.Minute
+
+// over reports whether a key's time is over. A clock that stands before the
+// moment the key was issued has gone back by nobody knows how much, so a key is
+// over then too: otherwise a power cut that leaves the board in 1970 would bring
+// every old key to life. Whoever sits at the node can issue another.
+func (d *Desk) over(k keyIssued) bool {
+	now := d.clock.Now()
+	return now.Unix() >= k.Expires || now.Before(time.Unix(k.Issued, 0).Add(-backSkew))
 }

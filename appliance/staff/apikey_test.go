@@ -39,6 +39,37 @@ func TestABearerKey(t *testing.T) {
 	wantFault(t, err, fault.Unauthenticated, "fault.staff.key_expired")
 }
 
+// A board without a battery wakes up in 1970: what was over stays over, and a new
+// key can be had.
+func TestAKeyDoesNotLiveAgainWhenTheClockGoesBack(t *testing.T) {
+	p := openPlace(t)
+	k, err := p.IssueKey(ctx, Operator(), Registrar, "kiosk", time.Hour)
+	must(t, err)
+	p.clock.Advance(2 * time.Hour)
+	_, err = p.KeyActor(k.Secret)
+	wantFault(t, err, fault.Unauthenticated, "fault.staff.key_expired")
+	for _, sure := range []bool{false, true} {
+		p.clock.Set(time.Unix(60, 0))
+		p.clock.SetSure(sure)
+		p.reopen(t)
+		_, err = p.KeyActor(k.Secret)
+		wantFault(t, err, fault.Unauthenticated, "fault.staff.key_expired")
+	}
+	fresh, err := p.IssueKey(ctx, Operator(), Registrar, "kiosk", time.Hour)
+	must(t, err)
+	if _, err := p.KeyActor(fresh.Secret); err != nil {
+		t.Fatal(err)
+	}
+	// A clock that is put right by a little locks nobody out.
+	p.clock.Set(oplogtest.Noon())
+	near, err := p.IssueKey(ctx, Operator(), Registrar, "kiosk", time.Hour)
+	must(t, err)
+	p.clock.Advance(-time.Minute)
+	if _, err := p.KeyActor(near.Secret); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestKeysAreListedAndRevoked(t *testing.T) {
 	p := openPlace(t)
 	p.add(t, "mina", Lead)

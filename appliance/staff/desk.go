@@ -1,6 +1,7 @@
 package staff
 
 import (
+	"cmp"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
@@ -24,6 +25,7 @@ type Desk struct {
 	node     oplog.ID
 	cost     identity.Cost
 	dummy    account // what an unknown user's passphrase is tried on
+	authors  Authors
 
 	changing sync.Mutex // one change of the accounts at a time
 
@@ -34,12 +36,20 @@ type Desk struct {
 	names    map[ID]string          // what NameOf found; it never changes
 }
 
+// Authors tells which node writes a log; false when none is known here. It is
+// asked inside a question to the log.
+type Authors func(log oplog.LogID) (identity.Node, bool)
+
 // Option changes how a desk is opened.
 type Option func(*Desk)
 
 // WithCost stretches new passphrases with another cost than StrongCost: for
 // small boards and tests.
 func WithCost(c identity.Cost) Option { return func(d *Desk) { d.cost = c } }
+
+// WithAuthors lets the desk tell whose word a fact of another node is. Without it
+// nothing that other nodes say about their people is believed.
+func WithAuthors(a Authors) Option { return func(d *Desk) { d.authors = a } }
 
 // Open opens the accounts of the node in dir. accountsKey is the vault's subkey
 // for them; log was opened with this package's Views. The desk owns neither.
@@ -94,7 +104,8 @@ func (d *Desk) Close() {
 
 // NameOf is what whoever wrote a fact is called: the user name of an account of
 // any node, the name of a bearer key, "operator" for the operator. It is empty
-// for the node itself and for somebody unknown here.
+// for the node itself and for somebody unknown here. What a node says about its
+// people is believed once somebody has compared its words.
 func (d *Desk) NameOf(by oplog.By) string {
 	if by == operatorID {
 		return operatorName
@@ -116,22 +127,8 @@ func (d *Desk) NameOf(by oplog.By) string {
 	// A view that cannot be read shows itself elsewhere; a page without a name is
 	// better than no page.
 	_ = d.log.View(func(r oplog.Reader) error {
-		return errors.Join(
-			r.Rows(staffView, rowKey('a', by), nil, func(_ []byte, _ oplog.ID, value []byte) error {
-				var row accountRow
-				if decode(value, &row) == nil {
-					name = row.User
-				}
-				return oplog.ErrStop
-			}),
-			r.Rows(staffView, rowKey('k', by), nil, func(_ []byte, _ oplog.ID, value []byte) error {
-				var row keyRow
-				if name == "" && decode(value, &row) == nil {
-					name = row.Fact.Name
-				}
-				return oplog.ErrStop
-			}),
-		)
+		name = cmp.Or(d.accountName(r, by), d.keyName(r, by))
+		return nil
 	})
 	if name != "" {
 		d.mu.Lock()
@@ -139,4 +136,52 @@ func (d *Desk) NameOf(by oplog.By) string {
 		d.names[by] = name
 	}
 	return name
+}
+
+// accountName is what an account is called by the node it belongs to.
+func (d *Desk) accountName(r oplog.Reader, id ID) (name string) {
+	homes := map[oplog.ID]oplog.ID{}
+	_ = r.Rows(staffView, rowKey('a', id), nil, func(_ []byte, subject oplog.ID, value []byte) error {
+		var row accountRow
+		if decode(value, &row) == nil {
+			homes[subject] = row.Node
+		}
+		return nil
+	})
+	prefix := rowKey('n', id)
+	_ = r.Rows(staffView, prefix, nil, func(key []byte, subject oplog.ID, value []byte) error {
+		var row nameRow
+		if home, known := homes[subject]; !known || !d.believed(oplog.LogID(key[len(prefix):]), home) || decode(value, &row) != nil {
+			return nil
+		}
+		name = row.User
+		return oplog.ErrStop
+	})
+	return name
+}
+
+// keyName is what a bearer key is called by the node that issued it.
+func (d *Desk) keyName(r oplog.Reader, id ID) (name string) {
+	prefix := rowKey('k', id)
+	_ = r.Rows(staffView, prefix, nil, func(key []byte, subject oplog.ID, value []byte) error {
+		var k keyIssued
+		if decode(value, &k) != nil {
+			return nil
+		}
+		if !d.ours(subject, k) && !d.believed(oplog.LogID(key[len(prefix):][:len(oplog.LogID{})]), k.Node) {
+			return nil
+		}
+		name = k.Name
+		return oplog.ErrStop
+	})
+	return name
+}
+
+// believed reports whether a log is the word of a node whose words were compared.
+func (d *Desk) believed(log oplog.LogID, node oplog.ID) bool {
+	if d.authors == nil {
+		return false
+	}
+	n, ok := d.authors(log)
+	return ok && n.ID == node && (n.Confirmed || node == d.node)
 }

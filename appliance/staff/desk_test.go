@@ -34,7 +34,12 @@ type place struct {
 
 func openPlace(t testing.TB) *place {
 	t.Helper()
-	p := &place{log: oplogtest.Harness(t, Kinds(), Views()), dir: t.TempDir(), key: [32]byte{1}, clock: clock.NewFake(oplogtest.Noon()), node: oplog.ID{1}}
+	return openPlaceAs(t, oplogtest.NewAuthority(t))
+}
+
+func openPlaceAs(t testing.TB, a *oplogtest.Authority) *place {
+	t.Helper()
+	p := &place{log: oplogtest.Node(t, a, Kinds(), Views()), dir: t.TempDir(), key: [32]byte{1}, clock: clock.NewFake(oplogtest.Noon()), node: oplog.ID{1}}
 	p.reopen(t)
 	return p
 }
@@ -179,7 +184,7 @@ func TestTheLastLeadStays(t *testing.T) {
 // adding it again replaces it.
 func TestAnUnfinishedAccountIsAddedAgain(t *testing.T) {
 	p := openPlace(t)
-	half, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, identity.TestCost(), oplogtest.Noon())
+	half, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, p.node, identity.TestCost(), oplogtest.Noon())
 	must(t, err)
 	must(t, p.save([]account{half}))
 	p.reopen(t)
@@ -212,29 +217,76 @@ func TestDamagedAccounts(t *testing.T) {
 	wantFault(t, err, fault.Internal, "fault.identity.damaged")
 }
 
-// Another node of the deployment can write facts about our people; it cannot
-// open or close a door here.
+// Another node of the deployment can write facts about our people, also before
+// ours in every order; it cannot open or close a door here.
 func TestOtherNodesCannotOpenOrCloseDoorsHere(t *testing.T) {
+	auth := oplogtest.NewAuthority(t)
+	p := openPlaceAs(t, auth)
+	a := p.add(t, "mina", Lead)
+	key, err := p.IssueKey(ctx, Operator(), Registrar, "kiosk", 0)
+	must(t, err)
+	kiosk, err := p.ownKeys(rowKey('k', key.ID))
+	must(t, err)
+	mine := p.snapshot()[0]
+	renamed := kiosk[0].fact
+	renamed.Name = "nobody"
+	// Written first in a log that has seen nothing: its clock is below all of ours.
+	rogue := oplogtest.Node(t, auth.Peer(t), Kinds(), Views())
+	must(t, rogue.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error {
+		for _, f := range []struct {
+			kind    oplog.Kind
+			subject oplog.ID
+			body    any
+		}{
+			{enrolledKind, mine.Subject, enrolled{Sign: [32]byte{66}, Seal: [32]byte{66}, Role: Lead, Node: p.node}},
+			{enrolledKind, mine.Subject, enrolled{Sign: mine.Sign, Seal: mine.Seal, Role: Carrier, Node: p.node}},
+			{enrolledKind, mine.Subject, enrolled{Sign: mine.Sign, Seal: mine.Seal, Role: Lead, Node: oplog.ID{66}}},
+			{namedKind, mine.Subject, named{User: "rogue", Site: "elsewhere"}},
+			{disabledKind, mine.Subject, disabled{Proof: [16]byte{7}}},
+			{keyIssuedKind, kiosk[0].subject, kiosk[0].fact}, // said once more
+			{keyIssuedKind, kiosk[0].subject, renamed},
+			{keyRevokedKind, kiosk[0].subject, keyRevoked{Proof: [16]byte{7}}},
+		} {
+			if _, err := tx.Append(f.kind, f.subject, f.body); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	oplogtest.Exchange(t, p.log, rogue)
+	p.reopen(t)
+	if s := p.signIn(t, "mina"); s.Actor.Role != Lead || s.Actor.ID != a.ID {
+		t.Fatalf("became %+v", s.Actor)
+	}
+	if list, err := p.List(ctx, Operator()); err != nil || len(list) != 1 || list[0].Disabled {
+		t.Fatal(list, err)
+	}
+	if k, err := p.KeyActor(key.Secret); err != nil || k.Name != "kiosk" || p.NameOf(k.ID) != "kiosk" {
+		t.Fatal(k, err)
+	}
+	if keys, err := p.Keys(ctx, Operator()); err != nil || len(keys) != 1 || keys[0].Revoked {
+		t.Fatal(keys, err)
+	}
+}
+
+// A key that another program made up for itself, in our name.
+func TestAForgedKeyOpensNothing(t *testing.T) {
 	p := openPlace(t)
 	a := p.add(t, "mina", Registrar)
 	subject := p.snapshot()[0].Subject
-	raw := append(a.ID[:], make([]byte, 24)...)
-	forged := keyIssued{Hash: hashKey(raw), Role: Lead, Expires: 1 << 40, Node: p.node, Proof: [16]byte{7}}
+	secret := make([]byte, 24)
+	forged := keyIssued{Hash: hashKey(secret), Role: Lead, Expires: 1 << 40, Node: p.node, Proof: [16]byte{7}}
 	must(t, p.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error {
-		_, err := tx.Append(disabledKind, subject, disabled{Proof: [16]byte{7}})
+		_, err := tx.Append(keyIssuedKind, subject, forged)
 		if err == nil {
-			_, err = tx.Append(enrolledKind, subject, enrolled{Role: Lead, Node: p.node})
-		}
-		if err == nil {
-			_, err = tx.Append(keyIssuedKind, subject, forged)
+			_, err = tx.Append(keyIssuedKind, forged.subject(), forged)
 		}
 		return err
 	}))
-	if s := p.signIn(t, "mina"); s.Actor.Role != Registrar {
-		t.Fatalf("became %s", s.Actor.Role)
+	for _, id := range []ID{a.ID, idOf(forged.subject())} {
+		_, err := p.KeyActor(keyPrefix + keyText.EncodeToString(append(id[:], secret...)))
+		wantFault(t, err, fault.Unauthenticated, "fault.staff.bad_key")
 	}
-	_, err := p.KeyActor(keyPrefix + keyText.EncodeToString(raw))
-	wantFault(t, err, fault.Unauthenticated, "fault.staff.bad_key")
 	wantFault(t, p.RevokeKey(ctx, Operator(), a.ID), fault.NotFound, "fault.staff.no_such_key")
 }
 
@@ -251,23 +303,48 @@ func TestADisabledAccountStaysDisabledWithAnOldFile(t *testing.T) {
 	wantFault(t, err, fault.Denied, "fault.staff.disabled")
 }
 
+// What a node says about its people is believed once its words were compared,
+// and then also what it said before; what others say about them never is.
 func TestNames(t *testing.T) {
-	p := openPlace(t)
+	auth := oplogtest.NewAuthority(t)
+	p := openPlaceAs(t, auth)
 	a := p.add(t, "mina", Lead)
 	k, err := p.IssueKey(ctx, Operator(), Registrar, "kiosk", 0)
 	must(t, err)
-	// Another node's desk on the same log: no account of its own.
-	other, err := Open(p.log, t.TempDir(), [32]byte{2}, p.clock, "Clinic", oplog.ID{2}, WithCost(identity.TestCost()))
+	rogue := oplogtest.Node(t, auth.Peer(t), Kinds(), Views())
+	own, err := p.ownKeys([]byte{'k'})
 	must(t, err)
-	for _, d := range []*Desk{p.Desk, other} {
-		for by, want := range map[oplog.By]string{a.ID: "mina", k.ID: "kiosk", Operator().ID: "operator", {}: "", {5}: ""} {
+	must(t, rogue.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error {
+		_, err := tx.Append(namedKind, p.snapshot()[0].Subject, named{User: "anim"})
+		if err == nil {
+			_, err = tx.Append(keyIssuedKind, own[0].subject, own[0].fact)
+		}
+		return err
+	}))
+	there := oplogtest.Node(t, auth.Peer(t), Kinds(), Views())
+	oplogtest.Exchange(t, p.log, rogue, there)
+	compared := map[oplog.ID]bool{p.node: false, {66}: true, {2}: true}
+	authors := func(log oplog.LogID) (identity.Node, bool) {
+		node := map[oplog.LogID]oplog.ID{p.log.Own(): p.node, rogue.Own(): {66}, there.Own(): {2}}[log]
+		return identity.Node{ID: node, Confirmed: compared[node]}, !node.IsZero()
+	}
+	other, err := Open(there, t.TempDir(), [32]byte{2}, p.clock, "Clinic", oplog.ID{2}, WithCost(identity.TestCost()), WithAuthors(authors))
+	must(t, err)
+	check := func(d *Desk, want map[oplog.By]string) {
+		t.Helper()
+		for by, name := range want {
 			for range 2 { // asked and remembered
-				if got := d.NameOf(by); got != want {
-					t.Errorf("%s is %q, want %q", by, got, want)
+				if got := d.NameOf(by); got != name {
+					t.Errorf("%s is %q, want %q", by, got, name)
 				}
 			}
 		}
 	}
+	known := map[oplog.By]string{a.ID: "mina", k.ID: "kiosk", Operator().ID: "operator", {}: "", {5}: ""}
+	check(p.Desk, known)
+	check(other, map[oplog.By]string{a.ID: "", k.ID: "", Operator().ID: "operator"})
+	compared[p.node] = true
+	check(other, known)
 	if list, err := other.List(ctx, Operator()); err != nil || len(list) != 0 {
 		t.Error("people sign in at their own node only", list, err)
 	}
@@ -277,23 +354,53 @@ func TestNames(t *testing.T) {
 }
 
 func TestStaffDoesNotDependOnOrder(t *testing.T) {
-	s, k := oplog.NewID(), oplog.NewID()
+	mina := enrolled{Sign: [32]byte{1}, Role: Registrar, Node: oplog.ID{1}}
+	rogue := enrolled{Sign: [32]byte{2}, Role: Lead, Node: oplog.ID{1}}
+	promoted := mina
+	promoted.Role = Lead
 	key := keyIssued{Hash: [32]byte{1}, Role: Registrar, Name: "kiosk", Expires: 99, Node: oplog.ID{1}}
-	other := key
-	other.Role = Lead
+	other, proved := key, key
+	other.Role, proved.Proof = Lead, [16]byte{3}
+	s, k := mina.subject(), key.subject()
 	oplogtest.CheckOrder(t, Views(),
-		oplogtest.Fact{Node: 0, Kind: enrolledKind, Subject: s, Body: enrolled{Sign: [32]byte{1}, Role: Registrar}},
+		oplogtest.Fact{Node: 1, Kind: enrolledKind, Subject: s, Body: rogue}, // about somebody else's id
+		oplogtest.Fact{Node: 2, Kind: enrolledKind, Subject: s, Body: promoted},
+		oplogtest.Fact{Node: 0, Kind: enrolledKind, Subject: s, Body: mina},
+		oplogtest.Fact{Node: 1, Kind: enrolledKind, Subject: s, Body: mina}, // repeated
 		oplogtest.Fact{Node: 0, Kind: namedKind, Subject: s, Body: named{User: "mina", Site: "gate"}},
-		oplogtest.Fact{Node: 1, Kind: enrolledKind, Subject: s, Body: enrolled{Sign: [32]byte{2}, Role: Lead}},
 		oplogtest.Fact{Node: 1, Kind: namedKind, Subject: s, Body: named{User: "anim", Site: "clinic"}},
+		oplogtest.Fact{Node: 1, Kind: namedKind, Subject: rogue.subject(), Body: named{User: "nobody"}},
 		oplogtest.Fact{Node: 2, Kind: disabledKind, Subject: s, Body: disabled{Proof: [16]byte{1}}},
 		oplogtest.Fact{Node: 0, Kind: disabledKind, Subject: s, Body: disabled{Proof: [16]byte{2}}, Seen: true},
 		oplogtest.Fact{Node: 0, Kind: namedKind, Subject: s, Body: named{User: "Mina", Site: "gate"}},
 		oplogtest.Fact{Node: 0, Kind: keyIssuedKind, Subject: k, Body: key},
 		oplogtest.Fact{Node: 1, Kind: keyIssuedKind, Subject: k, Body: other},
+		oplogtest.Fact{Node: 1, Kind: keyIssuedKind, Subject: k, Body: proved},
 		oplogtest.Fact{Node: 2, Kind: keyIssuedKind, Subject: k, Body: key},
 		oplogtest.Fact{Node: 1, Kind: keyRevokedKind, Subject: k, Body: keyRevoked{}, Seen: true},
+		oplogtest.Fact{Node: 0, Kind: keyRevokedKind, Subject: k, Body: keyRevoked{Proof: [16]byte{1}}},
 	)
+}
+
+// The fold says one thing about an account, whatever is written about it.
+func TestAnAccountIsNamedByItsKeys(t *testing.T) {
+	mina := enrolled{Sign: [32]byte{1}, Seal: [32]byte{2}, Role: Registrar, Node: oplog.ID{1}}
+	subject := mina.subject()
+	for name, change := range map[string]func(*enrolled){
+		"signing key": func(e *enrolled) { e.Sign[31]++ }, "sealing key": func(e *enrolled) { e.Seal[31]++ },
+		"role": func(e *enrolled) { e.Role = Lead }, "node": func(e *enrolled) { e.Node[9]++ },
+	} {
+		forged := mina
+		change(&forged)
+		if rows := foldStaff(subject, []oplog.Op{{Clock: 2, Body: &forged}}); len(rows) != 0 {
+			t.Errorf("another %s is believed: %v", name, rows)
+		}
+		rows := foldStaff(subject, []oplog.Op{{Clock: 2, Body: &forged}, {Clock: 3, Body: &mina}})
+		var row accountRow
+		if len(rows) != 1 || decode(rows[0].Value, &row) != nil || row.Sign != mina.Sign || row.Seal != mina.Seal || row.Role != Registrar || row.Node != mina.Node {
+			t.Errorf("%s: %v", name, rows)
+		}
+	}
 }
 
 func TestActorsDoNotPrintNames(t *testing.T) {
@@ -306,7 +413,7 @@ func TestActorsDoNotPrintNames(t *testing.T) {
 }
 
 func FuzzParseAccounts(f *testing.F) {
-	a, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, identity.TestCost(), time.Unix(0, 0))
+	a, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, oplog.ID{1}, identity.TestCost(), time.Unix(0, 0))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -25,10 +25,41 @@
 //	staff.key_issued   a bearer key: hash, role, name, end; in the register
 //	staff.key_revoked  it counts no more; open
 //
-// The subject of all of them is a random id whose first eight bytes are the
-// staff.ID that other facts carry as their actor. Facts about this node's keys
-// and about disabling carry a MAC under a key only this node has, so that another
-// node of the deployment cannot open or close a door here.
+// All bodies are CBOR maps with small integers as keys, deterministic (RFC 8949
+// section 4.2.1):
+//
+//	staff.enrolled     {1: Ed25519 key (32), 2: X25519 key (32), 3: role, 4: node (10)}
+//	staff.named        {1: user name, 2: site}
+//	staff.disabled     {1: proof (16)}
+//	staff.key_issued   {1: hash of the secret (32), 2: role, 3: name if any, 4: end in Unix
+//	                    seconds, 5: node (10), 6: proof (16), 7: issued at, in Unix seconds}
+//	staff.key_revoked  {1: proof (16)}
+//
+// # Whose word counts
+//
+// Every node of the deployment, also one whose words nobody has compared, can
+// write a fact about any subject, with any clock. So:
+//
+// An account and a bearer key are named by their own content. The subject is the
+// first ten bytes of SHA-256("waypost/staff/1" ‖ body of staff.enrolled), or of
+// SHA-256("waypost/staff-key/1" ‖ body of staff.key_issued with a proof of zeros);
+// a fact about another subject counts as nothing. So nobody can give an account
+// other keys, another role or another node. A subject binds 80 bits: to make a
+// second fact for a given subject takes about 2^80 hashes, 2^70 when any of a
+// thousand will do. Its first eight bytes are the staff.ID that other facts carry
+// as their actor. They bind 64 bits: with 2^64 hashes somebody could make an
+// account of their own whose id in other facts reads as somebody else's. It would
+// open no door. An actor in a fact is what the node that wrote it says, no proof.
+//
+// Who may come in at this node is for this node alone: its accounts are in its
+// file, and facts about its keys, and about disabling an account and revoking a
+// key, carry a MAC (HMAC-SHA256, its first 16 bytes) under a key only this node has. Nothing
+// another node writes opens or closes a door here, and a node nobody has confirmed
+// works by itself as any other.
+//
+// What another node calls its people is believed when the log that says so is
+// that node's (WithAuthors) and somebody has compared its words; from then on also
+// what it said before.
 //
 // What it never holds: a passphrase, or anything that could be used to guess one
 // at another node.

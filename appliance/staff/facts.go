@@ -9,7 +9,9 @@ import (
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
-// enrolled says that somebody works here from now on.
+// enrolled says that somebody works here from now on. It is about the account
+// whose id is its own hash (subjectOf), so nobody can say anything else about
+// that account.
 type enrolled struct {
 	Sign [32]byte `cbor:"1,keyasint"` // Ed25519
 	Seal [32]byte `cbor:"2,keyasint"` // X25519
@@ -28,7 +30,8 @@ type disabled struct {
 	Proof [16]byte `cbor:"1,keyasint"`
 }
 
-// keyIssued is a bearer key, without its secret.
+// keyIssued is a bearer key, without its secret. Like an account it is named by
+// its own hash, Proof left out.
 type keyIssued struct {
 	Hash    [32]byte `cbor:"1,keyasint"` // of the secret
 	Role    Role     `cbor:"2,keyasint"`
@@ -36,11 +39,28 @@ type keyIssued struct {
 	Expires int64    `cbor:"4,keyasint"` // Unix seconds
 	Node    oplog.ID `cbor:"5,keyasint"` // the only node it works at
 	Proof   [16]byte `cbor:"6,keyasint"` // that node's own word for all of it
+	Issued  int64    `cbor:"7,keyasint"` // Unix seconds, by the clock Expires was reckoned with
 }
 
-// keyRevoked ends a bearer key. Whoever says it, it counts: closing a program's
-// door too early is the lesser harm.
-type keyRevoked struct{}
+// keyRevoked ends a bearer key. Proof is the node's own word for it.
+type keyRevoked struct {
+	Proof [16]byte `cbor:"1,keyasint"`
+}
+
+// subjectOf names an account or a bearer key: the first ten bytes of SHA-256 of a
+// purpose and the CBOR of the fact that makes it. A fact about another subject
+// than its own is nothing.
+func subjectOf(purpose string, fact any) oplog.ID {
+	sum := sha256.Sum256(append([]byte(purpose), encode(fact)...))
+	return oplog.ID(sum[:len(oplog.ID{})])
+}
+
+func (e enrolled) subject() oplog.ID { return subjectOf("waypost/staff/1", e) }
+
+func (k keyIssued) subject() oplog.ID {
+	k.Proof = [16]byte{}
+	return subjectOf("waypost/staff-key/1", k)
+}
 
 var (
 	enrolledKind   = oplog.NewKind[enrolled]("staff.enrolled", 1, oplog.Deployment)
@@ -58,29 +78,33 @@ func Kinds() []oplog.Kind {
 // Views are what they add up to.
 func Views() []*oplog.View { return []*oplog.View{staffView} }
 
-// staffView has, per subject: under 'a' ‖ id the account; under 'd' ‖ id ‖ proof a
-// claim that it is disabled; under 'k' ‖ id ‖ hash of the fact a bearer key; under
-// 'x' ‖ id that the key is revoked. A claim and a key are rows of their own
-// because only the node that can check the proof knows which ones count.
-var staffView = &oplog.View{Name: "staff", Version: 1, Kinds: Kinds(), Fold: foldStaff}
+// staffView has, per subject and its id (the first eight bytes of it):
+//
+//	a ‖ id              -> accountRow
+//	n ‖ id ‖ log        -> nameRow: what that log says the account is called
+//	d ‖ id ‖ proof      -> 1: a claim that the account is disabled
+//	k ‖ id ‖ log ‖ hash -> a bearer key as that log says it, in the fact's CBOR
+//	x ‖ id ‖ proof      -> 1: a claim that the key is revoked
+//
+// A fold knows neither which log belongs to which node nor the key that proofs
+// are made with. So every claim is a row of its own, and whoever reads it judges:
+// this node its own accounts and keys by the proof, everybody a name by the log.
+var staffView = &oplog.View{Name: "staff", Version: 2, Kinds: Kinds(), Fold: foldStaff}
 
-// accountRow is what every node knows about an account.
+// accountRow is what every node knows about an account: nothing that could change.
 type accountRow struct {
-	_        struct{} `cbor:",toarray"`
-	Sign     [32]byte
-	Role     Role
-	Node     oplog.ID
-	Since    int64 // Unix milliseconds
-	User     string
-	Site     string
-	Disabled bool
+	_    struct{} `cbor:",toarray"`
+	Sign [32]byte
+	Seal [32]byte
+	Role Role
+	Node oplog.ID
 }
 
-// keyRow is what every node knows about a bearer key.
-type keyRow struct {
-	_      struct{} `cbor:",toarray"`
-	Fact   keyIssued
-	Issued int64 // Unix milliseconds
+// nameRow is the last name that a log gave an account.
+type nameRow struct {
+	_    struct{} `cbor:",toarray"`
+	User string
+	Site string
 }
 
 // idOf is the actor id of a subject.
@@ -94,23 +118,23 @@ func rowKey(kind byte, id ID, more ...byte) []byte {
 func foldStaff(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 	id := idOf(subject)
 	rows := map[string][]byte{}
-	put := func(key, value []byte) {
-		if rows[string(key)] == nil {
-			rows[string(key)] = value
-		}
-	}
-	if a, ok := foldAccount(ops); ok {
-		put(rowKey('a', id), encode(a))
-	}
 	for _, op := range ops {
 		switch b := op.Body.(type) {
+		case *enrolled:
+			if b.subject() == subject {
+				rows[string(rowKey('a', id))] = encode(accountRow{Sign: b.Sign, Seal: b.Seal, Role: b.Role, Node: b.Node})
+			}
+		case *named:
+			rows[string(rowKey('n', id, op.Log[:]...))] = encode(nameRow{User: b.User, Site: b.Site})
 		case *disabled:
-			put(rowKey('d', id, b.Proof[:]...), []byte{1})
+			rows[string(rowKey('d', id, b.Proof[:]...))] = []byte{1}
 		case *keyIssued:
-			sum := sha256.Sum256(encode(b))
-			put(rowKey('k', id, sum[:16]...), encode(keyRow{Fact: *b, Issued: op.At.UnixMilli()}))
+			if b.subject() == subject {
+				sum := sha256.Sum256(encode(b))
+				rows[string(rowKey('k', id, append(op.Log[:], sum[:16]...)...))] = encode(b)
+			}
 		case *keyRevoked:
-			put(rowKey('x', id), []byte{1})
+			rows[string(rowKey('x', id, b.Proof[:]...))] = []byte{1}
 		}
 	}
 	out := make([]oplog.Row, 0, len(rows))
@@ -119,29 +143,6 @@ func foldStaff(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 	}
 	slices.SortFunc(out, func(a, b oplog.Row) int { return bytes.Compare(a.Key, b.Key) })
 	return out
-}
-
-// foldAccount takes the first enrolment, and the last name that its own log gave.
-func foldAccount(ops []oplog.Op) (a accountRow, ok bool) {
-	var home oplog.LogID
-	for _, op := range ops {
-		if b := oplog.Body[enrolled](op); b != nil {
-			a = accountRow{Sign: b.Sign, Role: b.Role, Node: b.Node, Since: op.At.UnixMilli()}
-			home, ok = op.Log, true
-			break
-		}
-	}
-	for _, op := range ops {
-		switch b := op.Body.(type) {
-		case *named:
-			if op.Log == home {
-				a.User, a.Site = b.User, b.Site
-			}
-		case *disabled:
-			a.Disabled = true
-		}
-	}
-	return a, ok
 }
 
 // proof is a MAC that only this node can make.
@@ -155,6 +156,8 @@ func (d *Desk) proof(purpose string, parts ...[]byte) [16]byte {
 }
 
 func (d *Desk) disabledProof(id ID) [16]byte { return d.proof("waypost/staff-disabled/1", id[:]) }
+
+func (d *Desk) revokedProof(id ID) [16]byte { return d.proof("waypost/staff-key-revoked/1", id[:]) }
 
 func (d *Desk) keyProof(id ID, k keyIssued) [16]byte {
 	k.Proof = [16]byte{}

@@ -51,7 +51,8 @@ type Options struct {
 func Open(ctx context.Context, o Options) (*Station, error) {
 	s := &Station{Identity: identity.OpenDesk(o.Log, o.Vault)}
 	var err error
-	s.Staff, err = staff.Open(o.Log, o.Dir, o.Vault.Subkey("accounts"), o.Clock, o.Vault.SiteName(), o.Vault.NodeID())
+	s.Staff, err = staff.Open(o.Log, o.Dir, o.Vault.Subkey("accounts"), o.Clock, o.Vault.SiteName(), o.Vault.NodeID(),
+		staff.WithAuthors(s.Identity.Author))
 	if err != nil {
 		return nil, err
 	}

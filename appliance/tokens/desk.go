@@ -11,7 +11,7 @@ import (
 	"github.com/waypost/waypost/appliance/staff"
 )
 
-// Issuer is this node as a signer of cards, and the certificates it knows.
+// Issuer is this node as a signer of cards, and the nodes it knows.
 // Safe for concurrent use, and callable inside a command of the log.
 type Issuer interface {
 	// Deployment is the id every card is bound to.
@@ -22,9 +22,12 @@ type Issuer interface {
 	MayIssue() bool
 	// SignToken is Ed25519 by the node key over msg, as it is.
 	SignToken(msg []byte) []byte
-	// Certificate is the certificate of the node with that number, this one
-	// included, already checked against the deployment root.
-	Certificate(number uint16) (identity.NodeCert, bool)
+	// ByNumber is the node with that number, this one included, its certificate
+	// already checked against the deployment root, and whether its words were
+	// compared.
+	ByNumber(number uint16) (identity.Node, bool)
+	// Author is the node that writes a log, in the same way.
+	Author(log oplog.LogID) (identity.Node, bool)
 }
 
 // People tells whether a person or household is in this node's register. It is

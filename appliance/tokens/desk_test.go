@@ -26,12 +26,14 @@ var today = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 // operation is a deployment as a test sees it: its id, and what is known of its
 // nodes. Checking certificates is the identity desk's part.
 type operation struct {
-	id    [16]byte
-	certs map[uint16]identity.NodeCert
+	id       [16]byte
+	certs    map[uint16]identity.NodeCert
+	authors  map[oplog.LogID]uint16
+	unproved map[uint16]bool // nodes whose words nobody compared
 }
 
 func newOperation(seed byte) *operation {
-	return &operation{[16]byte{seed, 0xd0}, map[uint16]identity.NodeCert{}}
+	return &operation{[16]byte{seed, 0xd0}, map[uint16]identity.NodeCert{}, map[oplog.LogID]uint16{}, map[uint16]bool{}}
 }
 
 // certify makes key known as that of a node.
@@ -58,10 +60,11 @@ func (s *station) Deployment() [16]byte        { return s.op.id }
 func (s *station) Number() uint16              { return s.number }
 func (s *station) MayIssue() bool              { return s.confirmed }
 func (s *station) SignToken(msg []byte) []byte { return ed25519.Sign(s.key, msg) }
-func (s *station) Certificate(n uint16) (identity.NodeCert, bool) {
+func (s *station) ByNumber(n uint16) (identity.Node, bool) {
 	c, ok := s.op.certs[n]
-	return c, ok
+	return identity.Node{ID: c.ID(), Number: n, Cert: c, Confirmed: !s.op.unproved[n]}, ok
 }
+func (s *station) Author(log oplog.LogID) (identity.Node, bool) { return s.ByNumber(s.op.authors[log]) }
 
 func (s *station) Exists(id oplog.ID) bool {
 	s.mu.Lock()
@@ -90,6 +93,7 @@ func stationOn(log *oplog.Log, op *operation, number uint16) *station {
 		key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{byte(number)}, 32)),
 	}
 	op.certify(number, s.key, identity.CapTokens)
+	op.authors[log.Own()] = number
 	s.Desk = OpenDesk(log, s, s, s.time)
 	return s
 }

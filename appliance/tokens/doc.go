@@ -73,12 +73,32 @@
 // characters of a Reed-Solomon code over GF(32) (x^5+x^2+1, roots 1 and 2).
 // It finds a person and proves nothing.
 //
+// # The fact
+//
+// tokens.issued lies in the register; its subject is the person or household. Its
+// body is a CBOR map, deterministic: {1: kind, 2: node number, 3: holder (10),
+// 4: generation, 5: expiry, 6: signature (64)}: the whole token, so that a card
+// can be printed again and anybody can check that it was signed.
+//
+// # Who may issue
+//
+// A node that joined by code has a certificate at once, and its cards are worth
+// nothing until somebody has compared its words: they are unknown-issuer, also
+// those it signed before it was asked. Any node can write a tokens.issued, about
+// anybody, with any number and generation. It counts when the log that it stands
+// in is that of a node whose words were compared (or the founder's), the node
+// number in it is that node's, and the signature is by that node's key. So a node
+// nobody compared can neither make cards nor make a real one worthless.
+//
+// A compared node is trusted with both. It can spend a person's 256 generations
+// by writing 256 facts; each names it.
+//
 // # Generations
 //
 // A reissue is a card of the next generation for the same holder. A node that
 // has heard of generation n calls n-1 superseded; no list of revoked cards is
-// needed. The view is a fold of a person's facts that depends on nothing but
-// their set.
+// needed. The view is a fold of a person's facts, apart for every log, that
+// depends on nothing but their set; which logs count is judged when it is read.
 //
 // When two nodes that cannot hear each other both reissue a person's card, there
 // are two cards of the same generation. Both are genuine: neither node could

@@ -108,7 +108,7 @@ func (d *Desk) Issue(ctx context.Context, actor staff.Actor, person oplog.ID, o 
 
 // issue signs the next card and appends the fact.
 func (d *Desk) issue(tx *oplog.Tx, actor staff.Actor, person oplog.ID, o IssueOptions) (Card, error) {
-	held, err := readHolding(tx, person)
+	held, err := d.readHolding(tx, person)
 	if err != nil {
 		return Card{}, err
 	}
@@ -136,7 +136,8 @@ func (d *Desk) issue(tx *oplog.Tx, actor staff.Actor, person oplog.ID, o IssueOp
 // sign sets the expiry and signs. What it returns has been verified against the
 // node's own certificate: a card nobody can verify must never be printed.
 func (d *Desk) sign(t Token, valid time.Duration) (Token, error) {
-	cert, ok := d.issuer.Certificate(t.Node)
+	node, ok := d.issuer.ByNumber(t.Node)
+	cert := node.Cert
 	if !ok {
 		return t, fault.New(fault.Internal, "fault.tokens.not_signed")
 	}

@@ -19,11 +19,11 @@ type Verdict string
 
 // The verdicts.
 const (
-	Genuine       Verdict = "genuine"        // signed by a node of this deployment, in date, newest known
+	Genuine       Verdict = "genuine"        // signed by a node of this deployment that may, in date, newest known
 	Superseded    Verdict = "superseded"     // the holder has a newer card
 	Revoked       Verdict = "revoked"        // taken back together with its issuer
 	Expired       Verdict = "expired"        // past its last day
-	UnknownIssuer Verdict = "unknown-issuer" // no certificate that lets its node issue cards is here
+	UnknownIssuer Verdict = "unknown-issuer" // its node is not known here, or may not issue cards (yet)
 	NotOurs       Verdict = "not-ours"       // not signed by the node it names, for this deployment
 	Malformed     Verdict = "malformed"      // no token of a version that is read here
 )
@@ -37,6 +37,7 @@ const (
 	reasonExpired       = "tokens.reason.expired"
 	reasonExpiredUnsure = "tokens.reason.expired_unsure"
 	reasonUnknownIssuer = "tokens.reason.unknown_issuer"
+	reasonNotCompared   = "tokens.reason.issuer_not_compared"
 	reasonMayNotIssue   = "tokens.reason.may_not_issue"
 	reasonNotOurs       = "tokens.reason.not_ours"
 	reasonMalformed     = "tokens.reason.malformed"
@@ -55,8 +56,8 @@ type Result struct {
 
 // Verify says what a card is worth, from the text of its QR code. A bad card is
 // a verdict and not an error. In this order: can it be read, do we know its
-// issuer, did that issuer sign it for this deployment, is there a newer card, is
-// it in date. A newer card goes before the date: whoever holds the old card of
+// issuer, did that issuer sign it for this deployment, may it, is there a newer
+// card, is it in date. A newer card goes before the date: whoever holds the old card of
 // two is not sent to renew it.
 //
 // The person is only named for a card that this deployment signed. The actor
@@ -65,13 +66,13 @@ func (d *Desk) Verify(_ context.Context, actor staff.Actor, text string) (Result
 	if err := actor.Must(staff.VerifyTokens); err != nil {
 		return Result{}, err
 	}
-	t, res, ok := judge(text, d.issuer.Deployment(), d.issuer.Certificate)
+	t, res, ok := judge(text, d.issuer.Deployment(), d.issuer.ByNumber)
 	if !ok {
 		return res, nil
 	}
 	var known holderOf
 	err := d.log.View(func(r oplog.Reader) (err error) {
-		known, err = findHolder(r, t)
+		known, err = d.findHolder(r, t)
 		return err
 	})
 	if err != nil {
@@ -100,17 +101,18 @@ type Trust struct {
 }
 
 // VerifyWith judges a card by its signature and date alone. It cannot know
-// whether a newer card exists, and its reason says so.
+// whether a newer card exists, and its reason says so. Nodes that somebody put
+// on the sheet count as compared.
 func VerifyWith(text string, trust Trust, c clock.Clock) Result {
-	certificate := func(number uint16) (identity.NodeCert, bool) {
-		for _, n := range trust.Nodes {
-			if n.Number == number && n.Verify(trust.Root) == nil {
-				return n, true
+	byNumber := func(number uint16) (identity.Node, bool) {
+		for _, c := range trust.Nodes {
+			if c.Number == number && c.Verify(trust.Root) == nil {
+				return identity.Node{ID: c.ID(), Number: c.Number, Cert: c, Confirmed: true}, true
 			}
 		}
-		return identity.NodeCert{}, false
+		return identity.Node{}, false
 	}
-	t, res, ok := judge(text, identity.DeploymentOf(trust.Root), certificate)
+	t, res, ok := judge(text, identity.DeploymentOf(trust.Root), byNumber)
 	if !ok {
 		return res
 	}
@@ -123,7 +125,7 @@ func VerifyWith(text string, trust Trust, c clock.Clock) Result {
 
 // judge is the part that needs no register. When it returns false the verdict
 // stands; otherwise the card is Genuine as far as its signature goes.
-func judge(text string, deployment [16]byte, certificate func(uint16) (identity.NodeCert, bool)) (Token, Result, bool) {
+func judge(text string, deployment [16]byte, byNumber func(uint16) (identity.Node, bool)) (Token, Result, bool) {
 	t, err := Parse(text)
 	switch {
 	case errors.Is(err, errNewer):
@@ -132,14 +134,16 @@ func judge(text string, deployment [16]byte, certificate func(uint16) (identity.
 		return t, Result{Verdict: Malformed, Reason: reasonMalformed}, false
 	}
 	res := Result{Kind: t.Kind, Generation: t.Generation, Expires: t.LastDay()}
-	cert, ok := certificate(t.Node)
+	node, ok := byNumber(t.Node)
 	switch {
 	case !ok:
 		res.Verdict, res.Reason = UnknownIssuer, reasonUnknownIssuer
-	case !t.Verify(deployment, cert.Public[:]):
+	case !t.Verify(deployment, node.Cert.Public[:]):
 		res.Verdict, res.Reason = NotOurs, reasonNotOurs
-	case !cert.Has(identity.CapTokens):
+	case !node.Cert.Has(identity.CapTokens):
 		res.Verdict, res.Reason = UnknownIssuer, reasonMayNotIssue
+	case !node.Confirmed:
+		res.Verdict, res.Reason = UnknownIssuer, reasonNotCompared
 	default:
 		res.Verdict, res.Reason = Genuine, reasonGenuine
 		return t, res, true
@@ -169,19 +173,23 @@ type holderOf struct {
 // findHolder looks the holder up. Two people with one holder cannot come about
 // by chance (80 random bits); should a faulty node cause it, the one with the
 // newest card of this kind is taken, so that an old card stays old.
-func findHolder(r oplog.Reader, t Token) (holderOf, error) {
+func (d *Desk) findHolder(r oplog.Reader, t Token) (holderOf, error) {
 	best := holderOf{newest: -1}
-	err := r.Rows(cards, holderKey(t.Holder), nil, func(_ []byte, person oplog.ID, value []byte) error {
+	people, err := d.holders(r, holderKey(t.Holder))
+	// Only a card that is newer than this one changes what it is worth.
+	older := func(l line) bool { return l.Kind != t.Kind || l.Generation <= t.Generation }
+	for _, person := range people {
+		held, err := d.readHoldingBut(r, person, older)
+		if err != nil {
+			return best, err
+		}
 		newest := -1
-		for ; len(value) >= 2; value = value[2:] {
-			if Kind(value[0]) == t.Kind {
-				newest = int(value[1])
-			}
+		if l := held.line(t.Kind); l != nil {
+			newest = int(l.Generation)
 		}
 		if !best.found || newest > best.newest {
 			best = holderOf{true, person, newest}
 		}
-		return nil
-	})
+	}
 	return best, err
 }

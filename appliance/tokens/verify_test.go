@@ -21,6 +21,8 @@ func TestVerdicts(t *testing.T) {
 	nodeKey := func(n byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, 32)) }
 	op.certify(3, nodeKey(3), identity.CapTokens)
 	op.certify(4, nodeKey(4), 0)
+	op.certify(6, nodeKey(6), identity.CapTokens)
+	op.unproved[6] = true
 	elsewhere := newOperation(2)
 
 	stranger := Token{Kind: Individual, Node: 3, Holder: [10]byte{5}, Expiry: card.Token.Expiry}
@@ -42,6 +44,8 @@ func TestVerdicts(t *testing.T) {
 		"expired":                        {signedBy(s.key, op.id, late).String(), Expired, reasonExpired, true},
 		"a node nobody knows":            {signedBy(nodeKey(5), op.id, Token{Kind: Individual, Node: 5}).String(), UnknownIssuer, reasonUnknownIssuer, false},
 		"a node that may not issue":      {signedBy(nodeKey(4), op.id, Token{Kind: Individual, Node: 4}).String(), UnknownIssuer, reasonMayNotIssue, false},
+		"a node nobody compared":         {signedBy(nodeKey(6), op.id, Token{Kind: Individual, Node: 6, Expiry: card.Token.Expiry}).String(), UnknownIssuer, reasonNotCompared, false},
+		"in its name by somebody else":   {signedBy(nodeKey(3), op.id, Token{Kind: Individual, Node: 6}).String(), NotOurs, reasonNotOurs, false},
 		"node 1 of another operation":    {signedBy(nodeKey(1), elsewhere.id, stranger1(card.Token)).String(), NotOurs, reasonNotOurs, false},
 		"another key as node 1":          {signedBy(nodeKey(9), op.id, card.Token).String(), NotOurs, reasonNotOurs, false},
 		"a damaged one":                  {bent.String(), NotOurs, reasonNotOurs, false},
