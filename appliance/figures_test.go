@@ -162,10 +162,10 @@ func (f *figures) joining(a *served, rows []registration.ImportRow) *served {
 	for _, p := range b.status().Peers {
 		wire += float64(p.BytesIn)
 	}
-	ratio := wire / float64(source)
-	f.row("bytes received for that", "<= 0.50 of their JSON", fmt.Sprintf("%.2f of what GET /people gives, %.2f of the bare source", wire/float64(api), ratio), ratio <= 0.5)
+	ratio := wire / float64(api) // both carry ids, households, sites, times and who did it
+	f.row("bytes received for that", "<= 0.50 of their JSON", fmt.Sprintf("%.3f of what GET /people gives", ratio), ratio <= 0.5)
 	f.note("Bytes received: %.2f MB on exchange connections, TLS included. GET /people: the compact JSON of every person, %.2f MB.", wire/1e6, float64(api)/1e6)
-	f.note("Bare source: a line of compact JSON each with the person's own fields as the list has them, no id, household, site or time of registration: %.2f MB.", float64(source)/1e6)
+	f.note("Bare source: a line of compact JSON each with the person's own fields as the list has them, no id, household, site or time of registration: %.2f MB, and the bytes received are %.2f of that.", float64(source)/1e6, wire/float64(source))
 	return b
 }
 

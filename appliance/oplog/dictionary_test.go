@@ -200,7 +200,7 @@ func (s sampler) payload() []byte {
 	if err != nil {
 		panic(err)
 	}
-	at := int64(1_760_000_000_000) + s.Int64N(90_000_000_000)
+	at := int64(1_760_000_000_000) + s.Int64N(90_000_000_000) // payloads had milliseconds when dictionary 1 was trained; seconds gain nothing from another
 	plain, err := encMode.Marshal(content{Kind: kind, Version: 1, By: s.bytes(8), At: at, Unsure: s.chance(.3), Once: once, Body: raw})
 	if err != nil {
 		panic(err)

@@ -19,9 +19,9 @@
 // # A payload
 //
 // Its content is deterministic CBOR (RFC 8949 section 4.2.1), an array of seven:
-// kind, version, actor (8 bytes or null), wall time in Unix milliseconds, whether
-// that clock was unsure, idempotency (16 bytes of key and 8 of request, or null),
-// body. It is packed behind a form byte: 0 is the content as it is, 1 a single-
+// kind, version, actor (8 bytes or null), wall time in Unix seconds, whether that
+// clock was unsure, idempotency (16 bytes of key and, unless the key is made of the
+// request, 8 of request; or null), body. It is packed behind a form byte: 0 is the content as it is, 1 a single-
 // segment zstd frame (RFC 8878) with dictionary 1, its magic and dictionary id
 // left out.
 //

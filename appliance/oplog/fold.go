@@ -268,7 +268,7 @@ func (e *engine) noteOnce(s *space, o *stored) error {
 	if c == nil || c.Once == nil {
 		return nil
 	}
-	key := append([]byte{spaceOnce}, c.Once[:16]...)
+	key := append([]byte{spaceOnce}, c.Once[:onceKey]...)
 	if raw, err := s.get(key); err == nil {
 		var w onceRow
 		if decMode.Unmarshal(raw, &w) == nil && before(w.Clock, w.Ref, o.clock, o.ref) {
@@ -277,7 +277,7 @@ func (e *engine) noteOnce(s *space, o *stored) error {
 	} else if !errors.Is(err, ErrNoKey) {
 		return errStore(err)
 	}
-	row, err := encMode.Marshal(onceRow{Clock: o.clock, Ref: o.ref, Subject: o.subject, BodyHash: [8]byte(c.Once[16:])})
+	row, err := encMode.Marshal(onceRow{Clock: o.clock, Ref: o.ref, Subject: o.subject, BodyHash: c.onceHash()})
 	if err != nil {
 		return errInternal("idempotency row")
 	}

@@ -175,7 +175,7 @@ func (l *Log) bear() error {
 		return errStranger(err)
 	}
 	at, sure := l.now()
-	plain, err := encMode.Marshal(content{Kind: bornKind, Version: bornVersion, At: at.UnixMilli(), Unsure: !sure, Body: body})
+	plain, err := encMode.Marshal(content{Kind: bornKind, Version: bornVersion, At: at.Unix(), Unsure: !sure, Body: body})
 	if err != nil {
 		return errInternal("birth of a log")
 	}
@@ -207,7 +207,7 @@ func (l *Log) bear() error {
 
 // now is the wall time in whole milliseconds, as payloads carry it.
 func (l *Log) now() (at time.Time, sure bool) {
-	return time.UnixMilli(l.clk.Now().UnixMilli()).UTC(), l.clk.Sure()
+	return time.Unix(l.clk.Now().Unix(), 0).UTC(), l.clk.Sure()
 }
 
 // catchUp brings the views to the end of the journal. lost is true when the

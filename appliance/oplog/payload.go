@@ -15,13 +15,17 @@ type content struct {
 	Kind    string
 	Version uint
 	By      []byte // 8 bytes; null = the node itself
-	At      int64  // Unix milliseconds
+	At      int64  // Unix seconds: order is the clock's, and 4 bytes in every op are not nothing
 	Unsure  bool
-	Once    []byte // idempotency key (16) ‖ hash of the request (8); null = none
+	Once    []byte // idempotency key (16), and the hash of the request (8) unless the key is one; null = none
 	Body    cbor.RawMessage
 }
 
-const onceLen = 16 + 8
+// Lengths of content.Once.
+const (
+	onceKey = 16
+	onceLen = onceKey + 8
+)
 
 var (
 	errPayload = errors.New("payload is malformed")
@@ -35,21 +39,27 @@ func decodeContent(plain []byte) (content, error) {
 	if err := decMode.Unmarshal(plain, &c); err != nil {
 		return c, err
 	}
-	if c.Kind == "" || (c.By != nil && len(c.By) != len(By{})) || (c.Once != nil && len(c.Once) != onceLen) || len(c.Body) == 0 {
+	if c.Kind == "" || (c.By != nil && len(c.By) != len(By{})) || (c.Once != nil && len(c.Once) != onceKey && len(c.Once) != onceLen) || len(c.Body) == 0 {
 		return c, errPayload
 	}
 	return c, nil
 }
 
-// lastMilli is the end of the year 9999, the last one RFC 3339 can write.
-const lastMilli = 253402300799999
+// lastSecond is the end of the year 9999, the last one RFC 3339 can write.
+const lastSecond = 253402300799
 
 // when is the wall time a payload claims; a claim outside 1970-9999 counts as none.
 func (c *content) when() (time.Time, bool) {
-	if c.At < 0 || c.At > lastMilli {
-		return time.UnixMilli(0).UTC(), true
+	if c.At < 0 || c.At > lastSecond {
+		return time.Unix(0, 0).UTC(), true
 	}
-	return time.UnixMilli(c.At).UTC(), c.Unsure
+	return time.Unix(c.At, 0).UTC(), c.Unsure
+}
+
+// onceHash is the hash of the request; zero when the key says it all.
+func (c *content) onceHash() (h [8]byte) {
+	copy(h[:], c.Once[onceKey:])
+	return h
 }
 
 // nonce is the record's salt followed by its sequence. The salt is drawn anew

@@ -55,7 +55,7 @@ func (t *Tx) append(k Kind, subject ID, body any, supersedes []Ref) (Ref, error)
 	if err != nil {
 		return Ref{}, err
 	}
-	c := content{Kind: k.name, Version: k.version, At: t.at.UnixMilli(), Unsure: !t.sure, Once: t.once, Body: raw}
+	c := content{Kind: k.name, Version: k.version, At: t.at.Unix(), Unsure: !t.sure, Once: t.once, Body: raw}
 	if !t.by.IsZero() {
 		c.By = t.by[:]
 	}
@@ -108,12 +108,16 @@ func (t *Tx) settle() error {
 
 // SetOnce puts an idempotency key and the hash of the request's body into the
 // payload of the next Append, so that Once finds it, also after a rebuild and
-// on every node that reads the op.
+// on every node that reads the op. A zero bodyHash is for keys that are made of the
+// body itself; it is not written.
 func (t *Tx) SetOnce(hash [16]byte, bodyHash [8]byte) {
-	t.once = append(bytes.Clone(hash[:]), bodyHash[:]...)
+	t.once = bytes.Clone(hash[:])
+	if bodyHash != [8]byte{} {
+		t.once = append(t.once, bodyHash[:]...)
+	}
 }
 
-// At is the wall time, in whole milliseconds UTC, that the ops of this command
+// At is the wall time, in whole seconds UTC, that the ops of this command
 // carry, and whether the clock had been set by something better than memory.
 func (t *Tx) At() (at time.Time, sure bool) { return t.at, t.sure }
 
