@@ -28,7 +28,7 @@ func TestClaimCode(t *testing.T) {
 		}
 	}
 	if err := c.check(c.Code()); fault.ClassOf(err) != fault.Gone {
-		t.Fatalf("ten wrong tries end it, even for the right code: %v", err)
+		t.Fatalf("the last of all tries ends it, even for the right code: %v", err)
 	}
 	c = fresh()
 	fake.Advance(claimLife + time.Second)

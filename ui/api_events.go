@@ -18,73 +18,39 @@ import (
 )
 
 const (
-	maxStreams    = 50               // event streams open at once
+	maxStreams    = 50               // event streams open at once,
+	personStreams = 18               // … of one person or key,
+	tokenStreams  = 6                // … of one session or key: what a browser opens to a host
 	heartbeat     = 15 * time.Second // a comment line, so that a dead client is noticed
 	streamPace    = time.Second      // at most one event in this time
-	streamIdle    = 20 * time.Minute // without any other request, a page session's stream ends
 	writePatience = 10 * time.Second // for one piece to reach its client
 )
 
-// streams is the register of open event streams, and when each page session was
-// last used for something else than a stream: a forgotten open page must not keep
-// somebody signed in.
+// streams is the register of open event streams.
 type streams struct {
-	mu    sync.Mutex
-	n     int
-	used  map[string]time.Time // by session token
-	done  chan struct{}
-	ended bool
+	open *seats
+	mu   sync.Mutex
+	done chan struct{}
+	over bool
 }
 
-func newStreams() *streams { return &streams{used: map[string]time.Time{}, done: make(chan struct{})} }
+func newStreams() *streams { return &streams{open: newSeats(maxStreams), done: make(chan struct{})} }
 
-// enter takes a place; false when all are taken or the server stops.
-func (s *streams) enter() bool {
+// enter takes a place; false when there is none or the server stops.
+func (s *streams) enter(shares ...share) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || s.n >= maxStreams {
-		return false
-	}
-	s.n++
-	return true
-}
-
-func (s *streams) leave() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.n--
+	return !s.over && s.open.enter(shares...)
 }
 
 // close ends every stream.
 func (s *streams) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.ended {
-		s.ended = true
+	if !s.over {
+		s.over = true
 		close(s.done)
 	}
-}
-
-// seen notes that a session was used, and forgets those nobody uses.
-func (s *streams) seen(token string, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used[token] = now
-	if len(s.used) > 1000 {
-		for t, at := range s.used {
-			if now.Sub(at) > streamIdle {
-				delete(s.used, t)
-			}
-		}
-	}
-}
-
-// idle tells whether a session was used for nothing but streams too long.
-func (s *streams) idle(token string, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at, ok := s.used[token]
-	return ok && now.Sub(at) > streamIdle
 }
 
 // counts is an event: how much each desk holds. Nothing of any person.
@@ -105,6 +71,7 @@ type counts struct {
 type stream struct {
 	s       *Server
 	conn    net.Conn
+	shares  []share
 	changes <-chan struct{}
 	stop    func()
 	valid   func() bool // whether whoever opened it may still listen
@@ -115,11 +82,12 @@ type stream struct {
 // second, until the client leaves, the server stops, or whoever listens may not
 // any more.
 func getEvents(v *visit) error {
-	if !v.s.streams.enter() {
+	shares := []share{{v.holder(), tokenStreams}, {"person " + v.actor.ID.String(), personStreams}}
+	if !v.s.streams.enter(shares...) {
 		return fault.New(fault.Busy, "fault.api.streams")
 	}
 	changes, stop := v.s.config.Box.Watch()
-	st := &stream{s: v.s, conn: v.c.Context().Conn(), changes: changes, stop: stop, valid: v.s.mayListen(v)}
+	st := &stream{s: v.s, conn: v.c.Context().Conn(), shares: shares, changes: changes, stop: stop, valid: v.s.mayListen(v)}
 	v.c.Set(fiber.HeaderContentType, "text/event-stream; charset=utf-8")
 	v.c.Set("X-Accel-Buffering", "no")
 	// A deadline of the handler's own replaces the one for whole answers.
@@ -149,10 +117,7 @@ func (s *Server) mayListen(v *visit) func() bool {
 			}
 			actor = found
 		case token != "":
-			if s.streams.idle(token, s.config.Clock.Now()) {
-				return false
-			}
-			session, ok := desks.Staff.Session(token)
+			session, ok := desks.Staff.Peek(token) // a stream keeps nobody signed in
 			if !ok {
 				return false
 			}
@@ -166,7 +131,7 @@ func (s *Server) mayListen(v *visit) func() bool {
 
 // run writes events; it runs after the handler returned, in a goroutine of its own.
 func (st *stream) run(w *bufio.Writer) {
-	defer st.s.streams.leave()
+	defer st.s.streams.open.leave(st.shares...)
 	defer st.stop()
 	for {
 		if !st.valid() || st.send(w) != nil {

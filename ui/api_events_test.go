@@ -111,13 +111,13 @@ func TestEventStreamsAreCounted(t *testing.T) {
 	if s.enter() {
 		t.Fatal("one too many")
 	}
-	s.leave()
+	s.open.leave()
 	if !s.enter() {
 		t.Fatal("a free place is not given away")
 	}
 	s.close()
 	s.close()
-	s.leave()
+	s.open.leave()
 	if s.enter() {
 		t.Fatal("a stream on a server that stops")
 	}
@@ -137,9 +137,9 @@ func TestPlacesOfEventStreamsComeBack(t *testing.T) {
 	deadline := time.Now().Add(30 * time.Second)
 	for n := 0; ; n++ {
 		r.key(staff.Carrier) // a change, at which the stream finds its client gone
-		r.s.streams.mu.Lock()
-		open := r.s.streams.n
-		r.s.streams.mu.Unlock()
+		r.s.streams.open.mu.Lock()
+		open := r.s.streams.open.taken
+		r.s.streams.open.mu.Unlock()
 		if open == 0 {
 			return
 		}
@@ -147,24 +147,5 @@ func TestPlacesOfEventStreamsComeBack(t *testing.T) {
 			t.Fatalf("%d streams are still open", open)
 		}
 		<-clock.System().After(50 * time.Millisecond)
-	}
-}
-
-// A page left open must not keep somebody signed in: streams do not count as use.
-func TestAStreamDoesNotKeepASessionAlive(t *testing.T) {
-	s := newStreams()
-	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	if s.idle("a", at) {
-		t.Fatal("a new session is idle")
-	}
-	s.seen("a", at)
-	if s.idle("a", at.Add(streamIdle)) || !s.idle("a", at.Add(streamIdle+time.Second)) {
-		t.Fatal("wrong limit")
-	}
-	for i := range 1200 {
-		s.seen(strings.Repeat("x", i%1100+1), at.Add(time.Hour))
-	}
-	if _, kept := s.used["a"]; kept {
-		t.Fatal("forgotten sessions pile up")
 	}
 }

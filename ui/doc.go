@@ -15,8 +15,13 @@
 //	watched    request number, access log, what is left of a body is read away
 //	recovered  a panic becomes "something went wrong"; only its type and place are logged
 //	checked    compressed bodies and foreign host names are refused
-//	serve      surface, state, who asks, where from, then the body, then the token of the form (middleware_access.go)
+//	serve      surface, state, who asks, where from, then the body, then the token of the form (middleware_access.go);
+//	           whoever guesses at a secret then pays for it and stands in line (limits.go)
 //	handler    turns the request into one command or question of a desk, and its answer into a page or JSON
+//
+// What is scarce is shared out by client (limits.go, listener.go): an address of the
+// network, or this machine, which nobody out there can keep waiting. A limit that
+// refuses answers 429 with Retry-After and says how long to wait.
 //
 // Nothing is read of a body before it is known who sends it, and a body is never
 // inflated. A refused body is read to its end, so that whoever sent a form of
@@ -35,7 +40,7 @@
 // # Surfaces
 //
 // Loopback and Network serve everything, over plain HTTP to this machine and over
-// HTTPS to all. Public is plain HTTP from elsewhere: the welcome page, the
-// certificate, help, static files and the state. Control is the socket in the data
+// HTTPS to all. Public is plain HTTP from elsewhere, or through a proxy: the welcome
+// page, the certificate, help, static files and the state. Control is the socket in the data
 // folder: whoever can open it is the operator.
 package ui

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -73,6 +74,7 @@ func (v *visit) failed(err error) error {
 	if f.Class == fault.Unauthenticated {
 		v.c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="waypost"`)
 	}
+	v.whenAgain(f)
 	if v.isCall() {
 		return v.problem(f, status)
 	}
@@ -84,6 +86,13 @@ func (v *visit) failed(err error) error {
 	}
 	v.c.Status(status)
 	return nil
+}
+
+// whenAgain says to a client that is refused for now when it is worth to come back.
+func (v *visit) whenAgain(f *fault.Error) {
+	if f.Class == fault.Busy {
+		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(retryAfter(f)))
+	}
 }
 
 func (v *visit) problem(f *fault.Error, status int) error {

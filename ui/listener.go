@@ -1,8 +1,16 @@
 package ui
 
 import (
+	"errors"
+	"log/slog"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
+	"syscall"
+	"time"
+
+	"github.com/waypost/waypost/appliance/clock"
 )
 
 // Connections somebody may hold open at a time. A browser opens six to a host;
@@ -11,76 +19,113 @@ import (
 // it costs nothing.
 const (
 	connsPerAddress = 64
+	connsPerNetwork = 256 // a /64 of IPv6 that is a network of many devices
+	connsHere       = 256 // from this machine and over a socket
 	connsTotal      = concurrency - 16
 )
 
+// acceptPause is how long to wait when the machine has no room for a connection.
+const acceptPause = 200 * time.Millisecond
+
 // limitConns wraps a listener so that no single address can take all
-// connections. Connections past the limit are closed at once. Connections from
-// this machine and over a socket only count for the total.
-func limitConns(ln net.Listener) net.Listener {
-	return &limited{Listener: ln, from: map[string]int{}, perAddress: connsPerAddress, most: connsTotal}
+// connections. Connections past the limit are closed at once.
+func limitConns(ln net.Listener, logger *slog.Logger) net.Listener {
+	return &limited{
+		Listener: ln, logger: logger, seats: newSeats(connsTotal), done: make(chan struct{}), pause: acceptPause, ours: ourNetworks,
+		perAddress: connsPerAddress, perNetwork: connsPerNetwork, here: connsHere,
+	}
 }
 
 type limited struct {
 	net.Listener
-	perAddress, most int
+	logger                       *slog.Logger
+	seats                        *seats
+	perAddress, perNetwork, here int
+	pause                        time.Duration
+	ours                         func() []netip.Prefix
 
-	mu    sync.Mutex
-	total int
-	from  map[string]int
+	closing sync.Once
+	done    chan struct{}
 }
 
-// Accept waits for the next connection within the limits.
+// Accept waits for the next connection within the limits. A machine that is out of
+// file descriptors or memory gets better when clients leave: that is waited for,
+// because for the server an error here is the end.
 func (l *limited) Accept() (net.Conn, error) {
+	short := false
 	for {
 		conn, err := l.Listener.Accept()
-		if err != nil {
+		switch {
+		case err != nil && !passes(err):
 			return nil, err
+		case err != nil:
+			if !short {
+				l.logger.Warn("cannot take a connection", "err", err)
+			}
+			short = true
+			select {
+			case <-clock.System().After(l.pause):
+			case <-l.done:
+				return nil, net.ErrClosed
+			}
+			continue
 		}
-		address := addressOf(conn)
-		if l.enter(address) {
-			return &counted{Conn: conn, leave: sync.OnceFunc(func() { l.leave(address) })}, nil
+		short = false
+		shares := l.shares(conn)
+		if l.seats.enter(shares...) {
+			return &counted{Conn: conn, leave: sync.OnceFunc(func() { l.seats.leave(shares...) })}, nil
 		}
 		_ = conn.Close()
 	}
 }
 
-// addressOf is who a connection counts for. An IPv6 network gives one device a
-// whole /64 to choose addresses from (RFC 8981), so that counts as one.
-func addressOf(conn net.Conn) string {
+// Close stops listening.
+func (l *limited) Close() error {
+	l.closing.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}
+
+// passes tells whether an error of Accept goes away by itself.
+func passes(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED},
+		func(e error) bool { return errors.Is(err, e) })
+}
+
+// shares are what a connection counts for. Far away a whole /64 is one client, who
+// chooses among its addresses. Near by it is the network that everybody here stands
+// in, so the address counts, and the network has a limit of its own.
+func (l *limited) shares(conn net.Conn) []share {
 	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok || tcp.IP.IsLoopback() {
-		return ""
+		return []share{{"", l.here}}
 	}
-	if v4 := tcp.IP.To4(); v4 != nil {
-		return v4.String()
+	a, _ := netip.AddrFromSlice(tcp.IP)
+	if a = a.Unmap(); !a.Is6() {
+		return []share{{a.String(), l.perAddress}}
 	}
-	return tcp.IP.Mask(net.CIDRMask(64, 128)).String()
+	near := a.IsLinkLocalUnicast() || slices.ContainsFunc(l.ours(), func(p netip.Prefix) bool { return p.Contains(a) })
+	if !near {
+		return []share{{network(a).String(), l.perAddress}}
+	}
+	return []share{{a.String(), l.perAddress}, {network(a).String(), l.perNetwork}}
 }
 
-func (l *limited) enter(address string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.total >= l.most || address != "" && l.from[address] >= l.perAddress {
-		return false
+// ourNetworks are the /64 that this machine's interfaces stand in. It is asked for
+// every connection by IPv6, because a box is carried from network to network.
+func ourNetworks() []netip.Prefix {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
 	}
-	l.total++
-	if address != "" {
-		l.from[address]++
+	var out []netip.Prefix
+	for _, a := range all {
+		if n, ok := a.(*net.IPNet); ok {
+			if ip, ok := netip.AddrFromSlice(n.IP); ok && ip.Is6() && !ip.Is4In6() {
+				out = append(out, network(ip))
+			}
+		}
 	}
-	return true
-}
-
-func (l *limited) leave(address string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total--
-	if address == "" {
-		return
-	}
-	if l.from[address]--; l.from[address] <= 0 {
-		delete(l.from, address)
-	}
+	return out
 }
 
 // counted gives its place back when it is closed.

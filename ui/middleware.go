@@ -145,8 +145,9 @@ func (s *Server) checked(surface Surface) fiber.Handler {
 	}
 }
 
-// ours tells whether a Host header names this box: by address, as this machine,
-// or by a name of the local network.
+// ours tells whether a Host header names this box: by any address, because a name is
+// what it takes to ask from another site's page, or by a name of its own. Names of the
+// local network that somebody else may take (RFC 6762) are not its own.
 func (s *Server) ours(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -155,17 +156,17 @@ func (s *Server) ours(host string) bool {
 	if ip := net.ParseIP(strings.Trim(host, "[]")); ip != nil {
 		return true
 	}
-	for _, name := range []string{"localhost", "waypost.internal", s.hostname} {
-		if host != "" && host == name {
-			return true
-		}
+	own := []string{"localhost", "waypost.internal", "waypost.local"}
+	if s.hostname != "" {
+		short, _, _ := strings.Cut(s.hostname, ".")
+		own = append(own, s.hostname, short+".local")
 	}
-	return strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".waypost.internal") || strings.HasSuffix(host, ".local")
+	return slices.Contains(own, host) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".waypost.internal")
 }
 
 // notPublic says where the box can be reached safely.
 func (v *visit) notPublic() error {
-	if addresses := v.s.config.Box.Addresses(); len(addresses) > 0 {
+	if addresses := v.addresses(); len(addresses) > 0 {
 		return fault.New(fault.Denied, "fault.api.https_only", "Address", addresses[0])
 	}
 	return fault.New(fault.Denied, "fault.api.https_only_unknown")

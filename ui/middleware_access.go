@@ -3,6 +3,7 @@ package ui
 import (
 	"crypto/subtle"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -12,8 +13,9 @@ import (
 )
 
 // serve runs a route: may it be asked here, in this state, by this somebody;
-// then the body is read, then the form is checked, then the handler runs. In this
-// order a stranger costs little and learns nothing.
+// then the body is read, then the form is checked, then whoever guesses pays for it
+// and stands in line, then the handler runs. In this order a stranger costs little,
+// learns nothing and keeps nobody waiting by being slow.
 func (v *visit) serve() error {
 	if !v.route.on().has(v.surface) {
 		if v.surface == Public {
@@ -31,17 +33,29 @@ func (v *visit) serve() error {
 		if err := v.sameOrigin(); err != nil {
 			return err
 		}
-		done, err := v.inLine()
-		if err != nil {
-			return err
-		}
-		defer done()
+		defer v.free() // what readBody takes
 		if err := v.readBody(); err != nil {
 			return err
 		}
 		if err := v.csrfFits(); err != nil {
 			return err
 		}
+	}
+	if v.route.guess == nil {
+		return v.route.handle(v)
+	}
+	return v.try(v.route.guess(&v.s.guesses), v.handleInLine)
+}
+
+// handleInLine runs a handler that compares a secret. For claims and unlocks it
+// waits for its turn; signing in has a line of its own (identity.Stretch).
+func (v *visit) handleInLine() error {
+	if who := v.route.policy.who; who == claimant || who == opener {
+		leave, err := v.inLine()
+		if err != nil {
+			return err
+		}
+		defer leave()
 	}
 	return v.route.handle(v)
 }
@@ -95,19 +109,27 @@ func (v *visit) identify() error {
 			return fault.New(fault.Unauthenticated, "fault.staff.sign_in")
 		}
 	case allowed:
-		return v.actor.Must(v.route.policy.action)
+		action := v.route.policy.action
+		if v.actor.Key && slices.Contains(personal, action) {
+			return fault.New(fault.Denied, "fault.api.key_person")
+		}
+		return v.actor.Must(action)
 	}
 	return nil
 }
 
+// personal is what a person answers for: a key in a program's settings must not make
+// accounts, keys or nodes, whatever its role.
+var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes}
+
 // recognise takes a bearer key before a page session: a program that shows a key
-// means the key.
+// means the key. Pages are for people and know no keys.
 func (v *visit) recognise() error {
 	desks := v.desks()
 	if desks == nil {
 		return nil
 	}
-	if header := v.c.Get(fiber.HeaderAuthorization); header != "" {
+	if header := v.c.Get(fiber.HeaderAuthorization); header != "" && strings.HasPrefix(v.route.path, "/api/") {
 		scheme, key, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
 			return fault.New(fault.Unauthenticated, "fault.api.scheme")
@@ -121,14 +143,15 @@ func (v *visit) recognise() error {
 		return nil
 	}
 	token := v.cookie(v.sessionCookie())
-	if token == "" || v.route.stream && v.s.streams.idle(token, v.s.config.Clock.Now()) {
+	if token == "" {
 		return nil
 	}
-	if session, ok := desks.Staff.Session(token); ok {
+	find := desks.Staff.Session
+	if v.route.stream { // a page left open must not keep somebody signed in
+		find = desks.Staff.Peek
+	}
+	if session, ok := find(token); ok {
 		v.session, v.actor = &session, session.Actor
-		if !v.route.stream {
-			v.s.streams.seen(token, v.s.config.Clock.Now())
-		}
 	}
 	return nil
 }
@@ -179,24 +202,4 @@ func (v *visit) csrfFits() error {
 		return fault.New(fault.Denied, "fault.api.csrf")
 	}
 	return nil
-}
-
-// inLine bounds what is heavy: claims and unlocks, which each run Argon2id, and
-// bodies that are held in memory whole.
-func (v *visit) inLine() (done func(), err error) {
-	var line chan struct{}
-	switch {
-	case v.route.policy.who == claimant || v.route.policy.who == opener:
-		line = v.s.opening
-	case v.route.limit > bodyLimit && v.surface != Control:
-		line = v.s.uploads
-	default:
-		return func() {}, nil
-	}
-	select {
-	case line <- struct{}{}:
-		return func() { <-line }, nil
-	default:
-		return nil, fault.New(fault.Busy, "fault.api.busy")
-	}
 }

@@ -30,8 +30,10 @@ const uploadPiece = 128 << 10
 
 // readBody reads what was sent, up to the route's limit, and parses a form. A
 // client that sends more hears so after the rest was read and thrown away.
-// Faults: TooLarge "fault.api.too_large", Unavailable "fault.api.slow", Invalid
-// "fault.api.form", Unsupported "fault.api.form_type".
+// What is longer than bodyLimit needs a place, taken when so much has come: whoever
+// only says that a large body follows holds nothing. Faults: TooLarge
+// "fault.api.too_large", Busy "fault.api.busy", Unavailable "fault.api.slow",
+// Invalid "fault.api.form", Unsupported "fault.api.form_type".
 func (v *visit) readBody() error {
 	limit := v.limit()
 	tooLarge := fault.New(fault.TooLarge, "fault.api.too_large", "Kilobytes", limit>>10)
@@ -55,8 +57,21 @@ func (v *visit) readBody() error {
 		if n == uploadPiece && limit > bodyLimit {
 			v.patience()
 		}
+		if limit > bodyLimit && b.Len() >= bodyLimit && v.large == nil && v.surface != Control {
+			if v.large, err = v.upload(); err != nil {
+				return err
+			}
+		}
 	}
 	return tooLarge
+}
+
+// free gives back the place that a large body took.
+func (v *visit) free() {
+	if v.large != nil {
+		v.large()
+		v.large = nil
+	}
 }
 
 // limit is how many bytes may come: few from somebody nobody knows yet.

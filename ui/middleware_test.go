@@ -123,7 +123,8 @@ func TestForeignHostNamesAreRefused(t *testing.T) {
 	r.s.hostname = "box7"
 	for host, want := range map[string]bool{
 		"localhost": true, "LOCALHOST:8080": true, "127.0.0.1:8080": true, "[::1]:8080": true, "10.42.0.1": true, "waypost.internal:8443": true,
-		"n1.waypost.internal": true, "post.local.": true, "box7": true, "a.localhost": true,
+		"n1.waypost.internal": true, "waypost.local.": true, "box7": true, "box7.local.": true, "a.localhost": true,
+		"post.local": false, "evil.local": false, "box7.local.evil.example": false,
 		"evil.example": false, "waypost.internal.evil.example": false, "evilwaypost.internal": false, "localhost.evil.example": false, "127.0.0.1.evil.example": false,
 	} {
 		for _, path := range []string{"/healthz", "/", "/api/v1/people"} {
@@ -173,6 +174,12 @@ func TestPlainHTTPFromTheNetworkShowsOnlyPublicPages(t *testing.T) {
 // from asks over a connection that comes from another address.
 func (r *rig) from(addr string, surface Surface, method, path string, headers ...string) answer {
 	r.t.Helper()
+	return r.sendFrom(addr, surface, method, path, "", headers...)
+}
+
+// sendFrom is from with a body.
+func (r *rig) sendFrom(addr string, surface Surface, method, path, body string, headers ...string) answer {
+	r.t.Helper()
 	remote, err := net.ResolveTCPAddr("tcp", addr)
 	must(r.t, err)
 	mine, theirs := net.Pipe()
@@ -181,7 +188,7 @@ func (r *rig) from(addr string, surface Surface, method, path string, headers ..
 	app.Handler() // builds the routes, as a listener does
 	go func() { defer close(done); _ = app.Server().ServeConn(&elsewhere{theirs, remote}) }()
 	defer func() { _ = mine.Close(); <-done }()
-	req := httptest.NewRequest(method, path, nil)
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
 	for i := 0; i+1 < len(headers); i += 2 {
 		if headers[i] == "Host" {
 			req.Host = headers[i+1]
@@ -192,9 +199,9 @@ func (r *rig) from(addr string, surface Surface, method, path string, headers ..
 	resp, err := http.ReadResponse(bufio.NewReader(mine), req)
 	must(r.t, err)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
+	got, err := io.ReadAll(resp.Body)
 	must(r.t, err)
-	return answer{resp.StatusCode, resp.Header, body}
+	return answer{resp.StatusCode, resp.Header, got}
 }
 
 type elsewhere struct {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/tokens"
 )
 
@@ -63,16 +64,22 @@ func (v *visit) firstRun() error {
 	if code == "" {
 		return v.renderForm("first/claim", nil, f)
 	}
-	if err := v.s.config.Box.CheckClaim(code); err != nil {
+	if err := v.lookAt(code); err != nil {
 		return v.reshow("first/claim", nil, f, err, nil)
 	}
 	return v.render("first/choose", claimPage{code})
 }
 
+// lookAt compares a claim code that came with a link. It costs nothing of the tries
+// by a form: a picture on a foreign page could spend those.
+func (v *visit) lookAt(code string) error {
+	return v.try(v.s.guesses.look, func() error { return v.s.config.Box.CheckClaim(code) })
+}
+
 // claimed shows a page of the first run, or asks for the code when it is wrong.
 func (v *visit) claimed(page string) error {
 	code := v.query("claim")
-	if err := v.s.config.Box.CheckClaim(code); err != nil {
+	if err := v.lookAt(code); err != nil {
 		f := newForm()
 		f.set("claim", code)
 		return v.reshow("first/claim", nil, f, err, nil)
@@ -142,7 +149,7 @@ func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Start
 	// Answered at once and not by a redirect: the words exist in this answer only.
 	return v.render("first/words", wordsPage{
 		Words: wordList{Words: started.Words}, Compare: wordList{started.Compare, true},
-		User: f.Value("lead"), Addresses: v.s.config.Box.Addresses(),
+		User: f.Value("lead"), Addresses: v.addresses(),
 	})
 }
 
@@ -202,10 +209,11 @@ func (v *visit) enter() error {
 	delete(f.values, "passphrase")
 	secret := v.secret("passphrase")
 	defer clear(secret)
-	session, err := desks.Staff.SignIn(v.s.ctx, f.Value("user"), secret)
+	ctx := identity.From(v.s.ctx, v.client())
+	session, err := desks.Staff.SignIn(ctx, f.Value("user"), secret)
 	if err != nil && fault.ClassOf(err) != fault.Busy {
 		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {
-			session, err = desks.Staff.SignIn(v.s.ctx, f.Value("user"), []byte(plain))
+			session, err = desks.Staff.SignIn(ctx, f.Value("user"), []byte(plain))
 		}
 	}
 	if err != nil {
@@ -225,7 +233,7 @@ func (v *visit) leave() error {
 func (v *visit) welcome() error {
 	ca := v.s.config.Box.CA()
 	m := welcomePage{Words: wordList{ca.Words, true}}
-	if addresses := v.s.config.Box.Addresses(); len(addresses) > 0 {
+	if addresses := v.addresses(); len(addresses) > 0 {
 		m.Address, m.Others = addresses[0], addresses[1:]
 		m.QR = template.HTML(tokens.SVG(m.Address, tokens.Quiet)) //nolint:gosec // drawn by us from modules
 	}

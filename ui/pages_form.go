@@ -139,6 +139,7 @@ func (v *visit) reshow(page string, data any, f *form, err error, rename func(st
 	flt := fault.Of(err)
 	v.refuse(f, err, rename)
 	v.c.Status(flt.Class.Status())
+	v.whenAgain(flt)
 	return v.renderForm(page, data, f)
 }
 

@@ -106,6 +106,7 @@ type view struct {
 	Lang     locale.Language
 	Page     string // "people/person"
 	Path     string // of the request, for the language switch
+	Query    string // of the request, likewise: the claim code, what was searched for
 	State    string // of the box: new, locked, open or read-only
 	Site     SiteInfo
 	User     string // who is signed in; empty when nobody
@@ -190,7 +191,11 @@ func (v *view) Languages() []locale.Named { return locale.Languages() }
 
 // SwitchTo is the address that changes the language and comes back here.
 func (v *view) SwitchTo(tag string) string {
-	return "/lang/" + tag + "?to=" + url.QueryEscape(v.Path)
+	to := v.Path
+	if v.Query != "" {
+		to += "?" + v.Query
+	}
+	return "/lang/" + tag + "?to=" + url.QueryEscape(to)
 }
 
 // When writes a moment for people: date and time of this box, in Latin digits. An
@@ -199,7 +204,7 @@ func (v *view) When(t time.Time) string {
 	if t.IsZero() || t.Year() < 2000 {
 		return v.T("time.unknown")
 	}
-	return t.Local().Format("2006-01-02\u00a015:04")
+	return t.Local().Format("2006-\u206001-\u206002\u00a015:04") // in one piece: torn at a hyphen it reads backwards in Arabic
 }
 
 // Stamp is a moment for machines, as the datetime attribute wants it.
@@ -326,14 +331,22 @@ func tidy(html []byte) []byte {
 // view builds the frame around a page.
 func (v *visit) view(page string, data any, f *form) *view {
 	site := v.s.config.Box.Site()
+	if !v.signedIn() && v.client() != "" { // strangers need not know whose box this is
+		site.Deployment, site.Site = "", ""
+	}
 	state := v.s.config.Box.State()
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
 		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data,
 		NoSwitch: page == "first/words" || page == "mesh/invite",
 	}
-	if v.c.Method() != fiber.MethodGet {
+	if v.c.Method() == fiber.MethodGet {
+		w.Query = string(v.c.Request().URI().QueryString())
+	} else {
 		w.Path = backTo(w.Path)
+		if claim := v.form("claim"); claim != "" { // the page is nothing without it
+			w.Query = url.Values{"claim": {claim}}.Encode()
+		}
 	}
 	w.CSRF = v.csrf()
 	if v.signedIn() {

@@ -66,9 +66,10 @@ type route struct {
 	method string // GET, POST or PATCH; HEAD goes with GET
 	path   string // as Fiber writes it: /people/:id
 	policy policy
-	where  surfaces // zero: onWeb
-	limit  int      // bytes of the body; zero: bodyLimit
-	stream bool     // answers as long as the client listens
+	where  surfaces              // zero: onWeb
+	limit  int                   // bytes of the body; zero: bodyLimit
+	guess  func(*guessing) tries // what a wrong secret is paid from; nil where none is asked for
+	stream bool                  // answers as long as the client listens
 	handle func(*visit) error
 }
 
@@ -93,6 +94,8 @@ func checkRoutes(routes []route) error {
 			return fmt.Errorf("ui: route %s cannot be served", name)
 		case r.on().has(Public) && r.policy.who != anybody:
 			return fmt.Errorf("ui: route %s would take a sign-in over plain HTTP", name)
+		case r.unsafe() && (r.policy.who == claimant || r.policy.who == opener) && r.guess == nil:
+			return fmt.Errorf("ui: route %s would let anybody guess without end", name)
 		case (r.policy.who == operator) != (r.on() == onOperator):
 			return fmt.Errorf("ui: route %s is not on the operator's surface alone", name)
 		case seen[name]:

@@ -27,7 +27,7 @@ import (
 type Surface int
 
 // The surfaces. A listener has one; a request on Loopback that turns out to come
-// from elsewhere is treated as Public.
+// from elsewhere, or through a proxy, is treated as Public.
 const (
 	Loopback Surface = iota // plain HTTP from this machine itself: everything works
 	Network                 // HTTPS from anywhere: everything works
@@ -62,8 +62,9 @@ type Server struct {
 	ctx     context.Context // ends with Close: commands of a server that stops
 	cancel  context.CancelFunc
 	streams *streams
-	opening chan struct{} // claims and unlocks at work or waiting
-	uploads chan struct{} // large bodies held in memory
+	guesses guessing      // wrong tries
+	opening opening       // claims and unlocks at work or waiting
+	uploads *seats        // large bodies held in memory
 	wait    time.Duration // readTimeout
 	pace    time.Duration // streamPace
 
@@ -79,8 +80,9 @@ const (
 	photoLimit    = tokens.MaxPhotoBytes + 64<<10 // of the body with a photo, wrapping included
 	importLimit   = 8 << 20                       // of one part of a list
 	drainLimit    = 32 << 20                      // read and thrown away, so that a client hears why it was refused
-	openingLine   = 8                             // claims and unlocks in line; each takes a second of Argon2id
-	uploadLine    = 4                             // large bodies at once: 48 MB at worst
+	openingLine   = 8                             // claims and unlocks of the network in line; each takes a second of Argon2id
+	openingHere   = 4                             // … and of this machine
+	uploadLine    = 4                             // bodies above bodyLimit at once: 48 MB at worst
 	concurrency   = 512                           // connections of one surface
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
@@ -94,8 +96,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, fault.New(fault.Internal, "fault.internal").Wrap(fmt.Errorf("ui: incomplete configuration"))
 	}
 	s := &Server{
-		config: cfg, streams: newStreams(), wait: readTimeout, pace: streamPace, opening: make(chan struct{}, openingLine), uploads: make(chan struct{}, uploadLine),
-		apps: map[Surface]*fiber.App{},
+		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine),
+		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
 	}
 	var err error
 	if s.pages, err = newPages(); err != nil {
@@ -116,7 +118,7 @@ func New(cfg Config) (*Server, error) {
 // Network the listener is one of crypto/tls. It bounds how many connections one
 // address may hold.
 func (s *Server) Serve(surface Surface, ln net.Listener) error {
-	return s.App(surface).Listener(limitConns(ln))
+	return s.App(surface).Listener(limitConns(ln, s.config.Logger))
 }
 
 // Shutdown ends streams, stops listening and waits for requests at work, until

@@ -3,6 +3,7 @@ package ui
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ type visit struct {
 	body   []byte              // what was sent, once readBody ran
 	fields map[string][]string // of a form
 	files  map[string][]byte   // of a multipart form
+	large  func()              // gives back the place of a large body; nil without one
 }
 
 // visitKey is where Fiber keeps the visit of a request.
@@ -43,7 +45,7 @@ func (s *Server) visit(c *fiber.Ctx, surface Surface) *visit {
 	if v, ok := c.Locals(visitKey).(*visit); ok {
 		return v
 	}
-	if surface == Loopback && !fromHere(c) {
+	if surface == Loopback && (!fromHere(c) || proxied(c)) {
 		surface = Public
 	}
 	v := &visit{c: c, s: s, surface: surface}
@@ -58,6 +60,19 @@ func (s *Server) visit(c *fiber.Ctx, surface Surface) *visit {
 func fromHere(c *fiber.Ctx) bool {
 	ip := c.Context().RemoteIP()
 	return ip.IsLoopback() || ip.IsUnspecified()
+}
+
+// proxied tells whether a request came through something that passes requests on.
+// Then it may come from anywhere, although the connection is from this machine. What
+// such a header says is not believed, only that it is there.
+func proxied(c *fiber.Ctx) (found bool) {
+	c.Request().Header.VisitAll(func(name, _ []byte) {
+		switch n := strings.ToLower(string(name)); {
+		case strings.HasPrefix(n, "x-forwarded-"), n == "forwarded", n == "via", n == "x-real-ip":
+			found = true
+		}
+	})
+	return found
 }
 
 // isCall tells a call by a program from a page in a browser.
@@ -153,6 +168,24 @@ func (v *visit) csrf() string {
 		return ""
 	}
 	return v.session.CSRF
+}
+
+// addresses are where phones can open this box, best first. A box may stand in
+// two networks that do not reach each other: the address by which somebody came
+// is the one that surely works for them.
+func (v *visit) addresses() []string {
+	all := v.s.config.Box.Addresses()
+	came, _, err := net.SplitHostPort(v.c.Context().LocalAddr().String())
+	if err != nil {
+		return all
+	}
+	same := func(address string) int {
+		if u, err := url.Parse(address); err == nil && u.Hostname() == came {
+			return 0
+		}
+		return 1
+	}
+	return slices.SortedStableFunc(slices.Values(all), func(a, b string) int { return same(a) - same(b) })
 }
 
 // secure tells whether the connection is encrypted.

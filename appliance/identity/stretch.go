@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/sethvargo/go-diceware/diceware"
@@ -65,19 +66,50 @@ const SaltSize = 16
 // queueLength is how many wait for their turn; further ones are told to come back.
 const queueLength = 8
 
+// clientKey is where a context keeps who asks.
+type clientKey struct{}
+
+// From says for whom ctx is used: a client of the network, by its address. Without
+// it somebody at this machine asks.
+func From(ctx context.Context, client string) context.Context {
+	return context.WithValue(ctx, clientKey{}, client)
+}
+
+// Client is who asks; empty for this machine itself.
+func Client(ctx context.Context) string {
+	client, _ := ctx.Value(clientKey{}).(string)
+	return client
+}
+
 // gate lets one Argon2 run at a time and a few wait. Twenty sign-ins at once
 // would otherwise take 1.3 GB (measured, security.md) on a board with one. It
 // is the process's, because memory is.
+//
+// A client of the network has one place in line, so that one phone cannot fill it,
+// and only the first of that line stands for the turn. So this machine, which has a
+// line of its own, waits for two others at most, whatever the network does.
 type gate struct {
 	turn  chan struct{}
-	queue chan struct{}
+	queue chan struct{} // of this machine, whoever is at it included
+	first chan struct{} // of the network: who stands for the turn or has it
+
+	mu      sync.Mutex
+	waiting map[string]bool // clients in the line of the network
 }
 
-var stretching = gate{turn: make(chan struct{}, 1), queue: make(chan struct{}, queueLength+1)}
+func newGate() *gate {
+	return &gate{
+		turn: make(chan struct{}, 1), queue: make(chan struct{}, queueLength+1),
+		first: make(chan struct{}, 1), waiting: map[string]bool{},
+	}
+}
 
-// Stretch turns a passphrase into a key, one at a time in the whole process and
-// at most eight waiting. Faults: Busy "fault.identity.busy" when the queue is
-// full; the context's error when it ended first.
+var stretching = newGate()
+
+// Stretch turns a passphrase into a key, one at a time in the whole process. Eight
+// wait for this machine and eight for the network (see From), of these one for each
+// client. Faults: Busy "fault.identity.busy" when there is no place; the context's
+// error when it ended first.
 func Stretch(ctx context.Context, passphrase, salt []byte, cost Cost) ([32]byte, error) {
 	return stretching.run(ctx, passphrase, salt, cost)
 }
@@ -86,12 +118,11 @@ func (g *gate) run(ctx context.Context, passphrase, salt []byte, cost Cost) ([32
 	if cost = cost.or(); !cost.bounded() {
 		return [32]byte{}, fault.New(fault.Internal, "fault.identity.weak_cost")
 	}
-	select {
-	case g.queue <- struct{}{}:
-		defer func() { <-g.queue }()
-	default:
-		return [32]byte{}, fault.New(fault.Busy, "fault.identity.busy")
+	leave, err := g.stand(ctx)
+	if err != nil {
+		return [32]byte{}, err
 	}
+	defer leave()
 	select {
 	case g.turn <- struct{}{}:
 		defer func() { <-g.turn }()
@@ -101,6 +132,46 @@ func (g *gate) run(ctx context.Context, passphrase, salt []byte, cost Cost) ([32
 	plain := CanonicalPassphrase(passphrase)
 	defer clear(plain)
 	return [32]byte(argon2.IDKey(plain, salt, uint32(cost.Passes), cost.MemoryKiB, 1, 32)), nil
+}
+
+// stand takes a place in the line of whoever asks and, for the network, waits there
+// until it is the first.
+func (g *gate) stand(ctx context.Context) (leave func(), err error) {
+	client := Client(ctx)
+	if client == "" {
+		select {
+		case g.queue <- struct{}{}:
+			return func() { <-g.queue }, nil
+		default:
+			return nil, fault.New(fault.Busy, "fault.identity.busy")
+		}
+	}
+	if !g.enter(client) {
+		return nil, fault.New(fault.Busy, "fault.identity.busy")
+	}
+	defer g.leave(client)
+	select {
+	case g.first <- struct{}{}:
+		return func() { <-g.first }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (g *gate) enter(client string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.waiting[client] || len(g.waiting) >= queueLength {
+		return false
+	}
+	g.waiting[client] = true
+	return true
+}
+
+func (g *gate) leave(client string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.waiting, client)
 }
 
 // CanonicalPassphrase is what is stretched: Unicode NFC, no space at the ends,

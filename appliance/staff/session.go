@@ -7,17 +7,21 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 )
 
 // Limits of signing in. Times are by the running clock, so setting the wall
 // clock neither ends a session nor frees a guesser.
 const (
-	maxTries     = 10        // wrong tries per user name …
+	maxTries     = 10        // wrong tries per user name and client …
 	triesWithin  = time.Hour // … within this time
+	slowStep     = 200 * time.Millisecond
+	slowMost     = 5 * time.Second
 	sessionLife  = 8 * time.Hour
 	sessionIdle  = 20 * time.Minute
 	maxSessions  = 500 // the one that was idle longest goes first
@@ -78,36 +82,31 @@ func (s *session) over(now time.Time) bool {
 }
 
 // SignIn opens a session. It takes as long for a user nobody knows as for a wrong
-// passphrase and gives the same answer. Faults: Denied "fault.staff.wrong_sign_in",
-// and for the right passphrase "fault.staff.disabled" and
-// "fault.staff.unfinished"; Busy "fault.staff.too_many_tries" after ten wrong
-// tries in an hour, "fault.identity.busy" when too many sign in at once.
+// passphrase and gives the same answer. Who asks is said by identity.From; without
+// it somebody at this machine does. Wrong tries are counted for each client, so that
+// nobody locks somebody else out; from the network, many wrong tries for one name
+// only make every further one slow. Faults: Denied "fault.staff.wrong_sign_in", and
+// for the right passphrase "fault.staff.disabled" and "fault.staff.unfinished"; Busy
+// "fault.staff.too_many_tries" after ten wrong tries of this client in an hour,
+// "fault.identity.busy" when too many sign in at once.
 func (d *Desk) SignIn(ctx context.Context, user string, passphrase []byte) (Session, error) {
 	name := foldUser(user)
 	wrong := fault.New(fault.Denied, "fault.staff.wrong_sign_in")
-	try, err := d.startTry(name)
+	key := tryKey(identity.Client(ctx), name)
+	try, slow, err := d.startTry(key)
 	if err != nil {
 		return Session{}, err
 	}
-	a, known := d.dummy, false
-	for _, c := range d.snapshot() {
-		if foldUser(c.User) == name {
-			a, known = c, true
-		}
-	}
-	if len(passphrase) > maxPassphrase {
-		passphrase = nil // never right, and takes the same time
-	}
-	private, ok, err := a.unwrap(ctx, passphrase)
-	if err != nil {
-		d.dropTry(name, try) // it was not a guess: nothing was compared
+	private, a, err := d.compare(ctx, name, passphrase, slow)
+	switch {
+	case err != nil:
+		d.dropTry(key, try) // it was not a guess: nothing was compared
 		return Session{}, err
-	}
-	if !ok || !known {
+	case private == nil:
 		return Session{}, wrong
 	}
 	defer clear(private)
-	d.forgetTries(name)
+	d.forgetTries(key)
 	s, err := d.state(a)
 	switch {
 	case err != nil:
@@ -120,38 +119,84 @@ func (d *Desk) SignIn(ctx context.Context, user string, passphrase []byte) (Sess
 	return d.begin(a, private), nil
 }
 
-// startTry counts a try before it is made, so that many at once are not more.
-func (d *Desk) startTry(name string) (time.Time, error) {
+// compare waits and then gives the account and its private keys; without keys the
+// name or the passphrase is wrong.
+func (d *Desk) compare(ctx context.Context, name string, passphrase []byte, slow time.Duration) ([]byte, account, error) {
+	select { // before the line for Argon2, so that nobody else waits for this
+	case <-d.clock.After(slow):
+	case <-ctx.Done():
+		return nil, account{}, ctx.Err()
+	}
+	a, known := d.dummy, false
+	for _, c := range d.snapshot() {
+		if foldUser(c.User) == name {
+			a, known = c, true
+		}
+	}
+	if len(passphrase) > maxPassphrase {
+		passphrase = nil // never right, and takes the same time
+	}
+	private, ok, err := a.unwrap(ctx, passphrase)
+	if err != nil || !ok || !known {
+		return nil, account{}, err
+	}
+	return private, a, nil
+}
+
+// tryKey is what tries are counted by. The name comes last: it may hold anything.
+func tryKey(client, name string) string { return client + "\x00" + name }
+
+// startTry counts a try before it is made, so that many at once are not more, and
+// says how long to wait before it.
+func (d *Desk) startTry(key string) (at time.Time, slow time.Duration, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.clock.Now()
-	for n, times := range d.tries {
+	for k, times := range d.tries {
 		times = slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= triesWithin })
-		if d.tries[n] = times; len(times) == 0 {
-			delete(d.tries, n)
+		if d.tries[k] = times; len(times) == 0 {
+			delete(d.tries, k)
 		}
 	}
-	times := d.tries[name]
+	times := d.tries[key]
 	if len(times) >= maxTries {
 		left := triesWithin - now.Sub(times[0])
-		return now, fault.New(fault.Busy, "fault.staff.too_many_tries", "Count", int(left/time.Minute)+1)
+		return now, 0, fault.New(fault.Busy, "fault.staff.too_many_tries", "Count", int(left/time.Minute)+1)
 	}
-	d.tries[name] = append(times, now)
-	return now, nil
+	slow = d.slowLocked(key)
+	d.tries[key] = append(times, now)
+	return now, slow, nil
 }
 
-func (d *Desk) dropTry(name string, at time.Time) {
+// slowLocked is how long a try from the network waits: longer the more wrong tries
+// all clients together made for this name, and never long enough to keep its owner
+// out.
+func (d *Desk) slowLocked(key string) time.Duration {
+	client, name, _ := strings.Cut(key, "\x00")
+	if client == "" {
+		return 0
+	}
+	made := 0
+	for k, times := range d.tries {
+		if c, n, _ := strings.Cut(k, "\x00"); c != "" && n == name {
+			made += len(times)
+		}
+	}
+	return min(max(0, time.Duration(made-maxTries)*slowStep), slowMost)
+}
+
+func (d *Desk) dropTry(key string, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if i := slices.Index(d.tries[name], at); i >= 0 {
-		d.tries[name] = slices.Delete(d.tries[name], i, i+1)
+	if i := slices.Index(d.tries[key], at); i >= 0 {
+		d.tries[key] = slices.Delete(d.tries[key], i, i+1)
 	}
 }
 
-func (d *Desk) forgetTries(name string) {
+func (d *Desk) forgetTries(key string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.tries, name)
+	delete(d.tries, key)
 }
 
 // begin makes the session.
@@ -180,7 +225,13 @@ func randomText() string {
 }
 
 // Session finds an open session by its token and keeps it from going idle.
-func (d *Desk) Session(token string) (Session, bool) {
+func (d *Desk) Session(token string) (Session, bool) { return d.find(token, true) }
+
+// Peek finds an open session and leaves it as idle as it was: for what goes on by
+// itself, which must not keep anybody signed in.
+func (d *Desk) Peek(token string) (Session, bool) { return d.find(token, false) }
+
+func (d *Desk) find(token string, use bool) (Session, bool) {
 	if token == "" || len(token) > maxTokenText {
 		return Session{}, false
 	}
@@ -192,7 +243,9 @@ func (d *Desk) Session(token string) (Session, bool) {
 	if s == nil {
 		return Session{}, false
 	}
-	s.seen = now
+	if use {
+		s.seen = now
+	}
 	return Session{Token: token, CSRF: s.csrf, Actor: s.actor, keys: s.keys}, true
 }
 

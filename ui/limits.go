@@ -1,0 +1,280 @@
+package ui
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/waypost/waypost/appliance/fault"
+)
+
+// Everything here is counted for each client, so that one phone on the Wi-Fi can
+// use up its own share and nobody else's. This machine itself is a client of its
+// own: whoever stands at the box gets in whatever the network does.
+
+// client is who a request counts for: an address of the network, or "" for this
+// machine itself. HTTPS always counts as the network, also from this machine: there
+// may be a proxy in front of it.
+func (v *visit) client() string {
+	if v.surface == Loopback || v.surface == Control {
+		return ""
+	}
+	return clientOf(v.c.Context().RemoteIP())
+}
+
+// clientOf is an address, or its network where one device may choose among the
+// addresses of a whole /64 (RFC 8981).
+func clientOf(ip net.IP) string {
+	a, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return "unknown"
+	}
+	if a = a.Unmap(); a.Is4() {
+		return a.String()
+	}
+	return network(a).String()
+}
+
+// network is the /64 of an IPv6 address.
+func network(a netip.Addr) netip.Prefix {
+	p, _ := a.WithZone("").Prefix(64) // every IPv6 address has one
+	return p
+}
+
+// seats counts who holds something there is little of.
+type seats struct {
+	most int // in all
+
+	mu    sync.Mutex
+	taken int
+	by    map[string]int
+}
+
+// share is how many places somebody may hold at once.
+type share struct {
+	who  string
+	most int
+}
+
+func newSeats(most int) *seats { return &seats{most: most, by: map[string]int{}} }
+
+// enter takes one place, which counts for every share; false when there is none.
+func (p *seats) enter(shares ...share) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken >= p.most {
+		return false
+	}
+	for _, s := range shares {
+		if p.by[s.who] >= s.most {
+			return false
+		}
+	}
+	p.taken++
+	for _, s := range shares {
+		p.by[s.who]++
+	}
+	return true
+}
+
+// leave gives a place back, with the shares it was taken with.
+func (p *seats) leave(shares ...share) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken--
+	for _, s := range shares {
+		if p.by[s.who]--; p.by[s.who] <= 0 {
+			delete(p.by, s.who)
+		}
+	}
+}
+
+// budget gives everybody a few tries at once and then one more every so often (the
+// generic cell rate algorithm: one moment for each client is all there is to keep).
+type budget struct {
+	key   string // of the fault that says it is used up
+	most  int
+	every time.Duration
+
+	mu   sync.Mutex
+	full map[string]time.Time // when a client will have all tries again
+}
+
+func newBudget(key string, most int, every time.Duration) *budget {
+	return &budget{key: key, most: most, every: every, full: map[string]time.Time{}}
+}
+
+// take uses up one try; otherwise it says how long until the next.
+func (b *budget) take(client string, now time.Time) (wait time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c, full := range b.full {
+		if !full.After(now) {
+			delete(b.full, c)
+		}
+	}
+	full, used := b.full[client]
+	if !used {
+		full = now
+	}
+	if wait = full.Sub(now) - time.Duration(b.most-1)*b.every; wait > 0 {
+		return wait
+	}
+	b.full[client] = full.Add(b.every)
+	return 0
+}
+
+// giveBack undoes take, for what turned out to be no wrong try.
+func (b *budget) giveBack(client string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if full, used := b.full[client]; used {
+		b.full[client] = full.Add(-b.every)
+	}
+}
+
+// tries is what guesses at one secret are paid from: the client's budget and, for
+// all of the network together, another one.
+type tries struct {
+	each *budget
+	all  *budget // nil without a bound on all
+}
+
+// never is how often a budget refills that must not: longer than a claim code lives.
+const never = 24 * time.Hour
+
+// guessing holds the tries of every secret that strangers are asked for.
+type guessing struct {
+	signIn, unlock tries
+	claim          tries // by a form, which starts something
+	look           tries // by opening a page with the code, as a link on the screen does
+}
+
+func newGuessing() guessing {
+	all := newBudget("fault.api.claim_tries", 500, never)
+	return guessing{
+		signIn: tries{each: newBudget("fault.api.tries", 10, 30*time.Second)},
+		unlock: tries{each: newBudget("fault.api.tries", 5, 30*time.Second)},
+		claim:  tries{each: newBudget("fault.api.claim_tries", 10, never), all: all},
+		look:   tries{each: newBudget("fault.api.tries", 10, 10*time.Second), all: all},
+	}
+}
+
+// everybody is the one client of a budget for all of the network.
+const everybody = "network"
+
+// try runs do, which may be a guess, when the visitor has a try left. Only a wrong
+// one is paid for. It is taken first, so that many at once are not more.
+func (v *visit) try(t tries, do func() error) error {
+	client, now := v.client(), v.s.config.Clock.Now()
+	if wait := t.each.take(client, now); wait > 0 {
+		return used(t.each, wait)
+	}
+	all := t.all
+	if client == "" {
+		all = nil
+	}
+	if all != nil {
+		if wait := all.take(everybody, now); wait > 0 {
+			t.each.giveBack(client)
+			return used(all, wait)
+		}
+	}
+	err := do()
+	wrong := err != nil && fault.ClassOf(err) == fault.Denied || err == nil && v.c.Response().StatusCode() == fiber.StatusForbidden
+	if !wrong {
+		t.each.giveBack(client)
+		if all != nil {
+			all.giveBack(everybody)
+		}
+	}
+	return err
+}
+
+func used(b *budget, wait time.Duration) error {
+	return fault.New(fault.Busy, b.key, "Count", int((wait+time.Second-1)/time.Second))
+}
+
+// retryAfter is in how many seconds it is worth to come back after a fault of class
+// Busy.
+func retryAfter(f *fault.Error) int {
+	count, _ := f.Args["Count"].(int)
+	switch f.Key {
+	case "fault.api.tries":
+		return count
+	case "fault.api.claim_tries":
+		return int(claimLife / time.Second)
+	case "fault.staff.too_many_tries":
+		return count * 60
+	case "fault.api.busy":
+		return 30
+	}
+	return 5
+}
+
+// claimLife is how long a claim code lives; nothing gets better before.
+const claimLife = 30 * time.Minute
+
+// opening is the line of claims and unlocks, which each take a second of Argon2id.
+// One of the network is let through at a time, so that this machine never waits for
+// more than one.
+type opening struct {
+	network, here *seats
+	turn          chan struct{}
+}
+
+func newOpening() opening {
+	return opening{network: newSeats(openingLine), here: newSeats(openingHere), turn: make(chan struct{}, 1)}
+}
+
+// What guesses are paid from, for the table of routes.
+func bySignIn(g *guessing) tries { return g.signIn }
+func byUnlock(g *guessing) tries { return g.unlock }
+func byClaim(g *guessing) tries  { return g.claim }
+
+// inLine takes a place in the line and waits there. The body has been read before,
+// so that nobody holds a place by sending nothing.
+func (v *visit) inLine() (leave func(), err error) {
+	line, client := &v.s.opening, v.client()
+	busy := fault.New(fault.Busy, "fault.api.busy")
+	if client == "" {
+		if !line.here.enter() {
+			return nil, busy
+		}
+		return func() { line.here.leave() }, nil
+	}
+	mine := share{client, 1}
+	if !line.network.enter(mine) {
+		return nil, busy
+	}
+	select {
+	case line.turn <- struct{}{}:
+		return func() { <-line.turn; line.network.leave(mine) }, nil
+	case <-v.s.ctx.Done():
+		line.network.leave(mine)
+		return nil, busy
+	}
+}
+
+// holder is who holds places that only somebody signed in can take.
+func (v *visit) holder() string {
+	if v.session != nil {
+		return "session " + v.session.Token
+	}
+	return "key " + v.actor.ID.String()
+}
+
+// upload takes a place for a large body: one for each session and each address.
+func (v *visit) upload() (leave func(), err error) {
+	shares := []share{{v.holder(), 1}}
+	if client := v.client(); client != "" {
+		shares = append(shares, share{client, 1})
+	}
+	if !v.s.uploads.enter(shares...) {
+		return nil, fault.New(fault.Busy, "fault.api.busy")
+	}
+	return func() { v.s.uploads.leave(shares...) }, nil
+}
