@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -226,6 +227,22 @@ func (a *app) passphrase(path string) ([]byte, error) {
 		}
 	}
 	return readSecret(path)
+}
+
+// goodLength is what a thief with the disk and a rented graphics card does not guess
+// when people choose the words themselves (NIST SP 800-63B, revision 4, 3.1.1.2: 15
+// characters where a passphrase stands alone).
+const goodLength = 15
+
+// warnGuessable says that a passphrase is short. It is taken all the same: the
+// person may know why, and the five generated words of the first page are better.
+func (a *app) warnGuessable(passphrase []byte) func() {
+	short := utf8.RuneCount(passphrase) < goodLength // now: it may be overwritten after use
+	return func() {
+		if short {
+			a.hint(a.say("cli.passphrase.short", "Letters", goodLength))
+		}
+	}
 }
 
 // node is the running node of the data folder.

@@ -50,10 +50,12 @@ func (a *app) joinVerb() *cobra.Command {
 		}
 		o.Data, o.Code = a.data, code
 		ownerOnly()
+		warn := a.warnGuessable(o.Passphrase)
 		done, err := joinSite(ctx, o)
 		if err != nil {
 			return err
 		}
+		defer warn()
 		if a.json {
 			return a.printJSON(map[string]any{"node": done.Node, "words": done.Words})
 		}

@@ -17,9 +17,11 @@ func (a *app) initVerb() *cobra.Command {
 		}
 		o.Data = a.data
 		ownerOnly()
+		warn := a.warnGuessable(o.Passphrase)
 		if err := initSite(ctx, o); err != nil {
 			return err
 		}
+		defer warn()
 		if a.json {
 			return a.printJSON(map[string]string{"data": o.Data, "deployment": o.Deployment, "site": o.Site, "lead": o.Lead})
 		}

@@ -19,10 +19,12 @@ func (a *app) staffAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		warn := a.warnGuessable(passphrase)
 		account, err := a.node().AddAccount(ctx, user, role, passphrase)
 		if err != nil {
 			return err
 		}
+		defer warn()
 		if a.json {
 			return a.printJSON(account)
 		}

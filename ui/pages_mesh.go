@@ -19,7 +19,8 @@ type meshPage struct {
 	MayInvite, MayConfirm bool
 }
 
-// compareBox is a node whose words nobody has compared.
+// compareBox is a node whose words nobody has compared; Site is empty until the name
+// has arrived.
 type compareBox struct {
 	ID, Site string
 	Words    wordList
@@ -74,7 +75,7 @@ func (v *visit) meshModel() (meshPage, error) {
 	for _, p := range status.Peers {
 		m.Peers = append(m.Peers, peerLineOf(w, p))
 		if len(p.Words) > 0 && (!p.Confirmed || !site.Confirmed) {
-			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: siteName(w, p.Site), Words: wordList{p.Words, true}})
+			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: p.Site, Words: wordList{p.Words, true}})
 		}
 	}
 	m.Held = heldLines(w, status, holdings)
@@ -112,11 +113,17 @@ func heldLines(w *view, s control.Status, holdings []Holding) []heldLine {
 	}
 	var out []heldLine
 	for _, h := range holdings {
-		l := heldLine{From: names[h.Node], Count: strconv.FormatUint(h.Seq, 10), Tone: "good", On: w.T("mesh.held.nodes", "Count", len(h.Holders)+1)}
+		others := 0 // whether the list names this node too or not
+		for _, holder := range h.Holders {
+			if holder != s.Node {
+				others++
+			}
+		}
+		l := heldLine{From: names[h.Node], Count: strconv.FormatUint(h.Seq, 10), Tone: "good", On: w.T("mesh.held.nodes", "Count", others+1)}
 		if l.From == "" {
 			l.From = w.T("mesh.no_name")
 		}
-		if len(h.Holders) == 0 {
+		if others == 0 {
 			l.Tone, l.On = "bad", w.T("mesh.held.only_here")
 		}
 		out = append(out, l)

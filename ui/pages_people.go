@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
+	"golang.org/x/text/unicode/bidi"
 )
 
 // searchPage is the list of people, searched or all of them.
@@ -81,7 +82,7 @@ func (v *visit) words() speaker {
 // name is a person's full name, given name first as everywhere in Waypost; for
 // somebody nobody can name, what they look like.
 func (s speaker) name(p registration.Person) string {
-	if name := strings.TrimSpace(p.GivenName + " " + p.FamilyName); name != "" {
+	if name := strings.TrimSpace(apart(p.GivenName, p.FamilyName)); name != "" {
 		return name
 	}
 	if p.OtherNames != "" {
@@ -93,6 +94,22 @@ func (s speaker) name(p registration.Person) string {
 		return s.T("person.unnamed") + " · " + string(short)
 	}
 	return s.T("person.unnamed")
+}
+
+// apart puts two names side by side. When they are of scripts that run in opposite
+// directions each keeps to itself, or a long one is torn around the other at the end
+// of a line.
+func apart(given, family string) string {
+	if given == "" || family == "" || rtl(given) == rtl(family) {
+		return given + " " + family
+	}
+	return firstStrongIsolate + given + popIsolate + " " + firstStrongIsolate + family + popIsolate
+}
+
+// rtl reports whether a name begins in a script that runs from right to left.
+func rtl(name string) bool {
+	p, _ := bidi.LookupString(name)
+	return p.Class() == bidi.R || p.Class() == bidi.AL
 }
 
 // about is sex and age in a few words.
