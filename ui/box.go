@@ -98,7 +98,7 @@ type Holding struct {
 	Node    string   // the node that writes it; empty when its certificate is not here yet
 	Seq     uint64   // its last op held here
 	Head    string   // hash of that op's header, hexadecimal
-	Holders []string // other nodes known to hold it as far as this one
+	Holders []string // nodes known to hold it as far as this one, which is among them; empty without a mesh
 }
 
 // CAInfo is the box's own certificate authority for its pages.

@@ -240,7 +240,7 @@ func pictures() []picture {
 }
 
 func firstPictures() []picture {
-	claimed := func(speaker) any { return claimPage{"K7QF-3MXP"} }
+	claimed := func(speaker) any { return claimPage{"K7QF-3MXP", "once"} }
 	return []picture{
 		{name: "claim", page: "first/claim", frame: unclaimed},
 		{name: "claim-wrong", page: "first/claim", frame: unclaimed, form: topOf("fault.node.claim_wrong")},

@@ -14,8 +14,9 @@ import (
 // languageKept is how long a browser remembers the language.
 const languageKept = 365 * 24 * time.Hour
 
-// claimPage carries the claim code from page to page of the first run.
-type claimPage struct{ Claim string }
+// claimPage carries the claim code from page to page of the first run, and names the
+// form, so that sending it twice begins one box and shows its words twice.
+type claimPage struct{ Claim, Once string }
 
 // wordsPage shows what is shown once.
 type wordsPage struct {
@@ -67,7 +68,7 @@ func (v *visit) firstRun() error {
 	if err := v.lookAt(code); err != nil {
 		return v.reshow("first/claim", nil, f, err, nil)
 	}
-	return v.render("first/choose", claimPage{code})
+	return v.render("first/choose", claimPage{Claim: code})
 }
 
 // lookAt compares a claim code that came with a link. It costs nothing of the tries
@@ -84,7 +85,7 @@ func (v *visit) claimed(page string) error {
 		f.set("claim", code)
 		return v.reshow("first/claim", nil, f, err, nil)
 	}
-	return v.render(page, claimPage{code})
+	return v.render(page, claimPage{code, newOnce()})
 }
 
 func (v *visit) startPage() error    { return v.claimed("first/start") }
@@ -98,7 +99,7 @@ const firstTime = 2 * time.Minute
 // start starts a site and shows the words.
 func (v *visit) start() error {
 	f := v.sent()
-	model := claimPage{f.Value("claim")}
+	model := claimPage{f.Value("claim"), f.Value("once")}
 	if v.missing(f, "deployment", "site", "lead") {
 		v.c.Status(fault.Invalid.Status())
 		return v.renderForm("first/start", model, f)
@@ -111,7 +112,7 @@ func (v *visit) start() error {
 // join joins a site and shows the words, with those to compare.
 func (v *visit) join() error {
 	f := v.sent()
-	model := claimPage{f.Value("claim")}
+	model := claimPage{f.Value("claim"), f.Value("once")}
 	if v.missing(f, "code", "site", "lead") {
 		v.c.Status(fault.Invalid.Status())
 		return v.renderForm("first/join", model, f)
@@ -133,9 +134,19 @@ func (v *visit) practise() error {
 func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Started, error)) error {
 	ctx, cancel := context.WithTimeout(v.s.ctx, firstTime)
 	defer cancel()
+	once := f.Value("once")
+	if state := v.s.config.Box.State(); state != stateNew {
+		if shown, err := v.wordsAgain(once); shown {
+			return err
+		}
+		return wrongState(state)
+	}
 	started, err := do(ctx, v.s.config.Box)
 	if err != nil {
-		return v.reshow(page, claimPage{f.Value("claim")}, f, err, func(name string) string {
+		if shown, err := v.wordsAgain(once); shown { // the first of the two was still at work
+			return err
+		}
+		return v.reshow(page, claimPage{f.Value("claim"), f.Value("once")}, f, err, func(name string) string {
 			if name == "user" { // the desk's name for it
 				return "lead"
 			}
@@ -146,11 +157,15 @@ func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Start
 	if len(started.Words) == 0 {
 		return v.redirect("/")
 	}
-	// Answered at once and not by a redirect: the words exist in this answer only.
-	return v.render("first/words", wordsPage{
+	shown := wordsPage{
 		Words: wordList{Words: started.Words}, Compare: wordList{started.Compare, true},
 		User: f.Value("lead"), Addresses: v.addresses(),
-	})
+	}
+	if once != "" {
+		v.s.words.keep(once, shown, started.Session)
+	}
+	// Answered at once and not by a redirect: a browser that keeps no cookie sees them too.
+	return v.render("first/words", shown)
 }
 
 func (v *visit) unlockPage() error { return v.render("entry/unlock", nil) }

@@ -38,6 +38,9 @@ func (v *visit) home() error {
 	if v.actor.Can(staff.SeeStatus) {
 		m.Alerts = v.alertLines(status)
 	}
+	if _, waiting := v.s.words.of(v.actor); waiting {
+		m.Alerts = append([]alertLine{{Tone: "bad", Text: v.lang.Text("home.words", nil), Link: "/words"}}, m.Alerts...)
+	}
 	if v.actor.Can(staff.SeeMesh) && !status.Practice {
 		line := meshLineOf(&view{Lang: v.lang}, status)
 		m.Mesh = &line

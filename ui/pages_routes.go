@@ -26,6 +26,8 @@ func (s *Server) pageRoutes() []route {
 		{method: "GET", path: "/signin", policy: public(), handle: (*visit).signInPage},
 		{method: "POST", path: "/signin", policy: public(), guess: bySignIn, handle: (*visit).enter},
 		{method: "POST", path: "/signout", policy: signedIn(), handle: (*visit).leave},
+		{method: "GET", path: "/words", policy: signedIn(), handle: (*visit).showWords},
+		{method: "POST", path: "/words", policy: signedIn(), handle: (*visit).wroteWords},
 
 		{method: "GET", path: "/people", policy: need(staff.ReadPeople), handle: (*visit).search},
 		{method: "GET", path: "/people/new", policy: need(staff.RegisterPeople), handle: (*visit).familyPage},

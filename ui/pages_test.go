@@ -234,8 +234,38 @@ func TestFirstRun(t *testing.T) {
 	if len(box.started) != 1 || box.started[0] != (StartSite{testClaim, "Côte", "North gate", "Amina"}) {
 		t.Fatalf("started with %v", box.started)
 	}
-	b.get("/").wants(200, "Sign out", "Amina", "Nobody is registered yet")
+	b.post("/words", nil).wants(200, "Sign out", "Amina", "Nobody is registered yet").lacks("five words of this box")
+	b.get("/words").wants(200, "Nobody is registered yet")
 	newBrowser(t, s).get("/start?claim="+testClaim).wants(200, "Sign in") // the box is taken
+}
+
+// The answer with the words may never arrive: the form is sent again, or the lead
+// looks again, until somebody says that they are written down.
+func TestWordsAreShownUntilTheyAreWrittenDown(t *testing.T) {
+	box, s := newPageServer(t)
+	box.set(stateNew)
+	b := newBrowser(t, s).get("/start?claim=" + testClaim)
+	form := b.fields("/start")
+	form.Set("deployment", "Relief")
+	form.Set("site", "North")
+	form.Set("lead", "Amina")
+	send := func(b *browser) *browser {
+		b.t.Helper()
+		return b.do("POST", "/start", "application/x-www-form-urlencoded", []byte(form.Encode()))
+	}
+	send(newBrowser(t, s)).wants(200, "harbor") // lost on the way
+	again := send(newBrowser(t, s)).wants(200, "harbor", "Amina")
+	if len(box.started) != 1 {
+		t.Fatalf("begun %d times", len(box.started))
+	}
+	again.get("/").wants(200, "five words of this box", "/words").get("/words").wants(200, "harbor")
+	// Nobody else: another form with the same claim code, another person.
+	other := url.Values{"claim": {testClaim}, "once": {strings.Repeat("0", 24)}, "deployment": {"X"}, "site": {"X"}, "lead": {"X"}}
+	newBrowser(t, s).do("POST", "/start", "application/x-www-form-urlencoded", []byte(other.Encode())).lacks("harbor")
+	signedInAs(t, box, s, "Bo", staff.Lead).get("/").lacks("/words").get("/words").lacks("harbor")
+	again.get("/words").post("/words", nil).wants(200, "Sign out")
+	send(newBrowser(t, s)).lacks("harbor")
+	again.get("/words").lacks("harbor")
 }
 
 func TestJoiningAndPractising(t *testing.T) {

@@ -62,9 +62,10 @@ type Server struct {
 	ctx     context.Context // ends with Close: commands of a server that stops
 	cancel  context.CancelFunc
 	streams *streams
-	guesses guessing      // wrong tries
-	opening opening       // claims and unlocks at work or waiting
-	uploads *seats        // large bodies held in memory
+	guesses guessing // wrong tries
+	opening opening  // claims and unlocks at work or waiting
+	uploads *seats   // large bodies held in memory
+	words   newWords
 	wait    time.Duration // readTimeout
 	pace    time.Duration // streamPace
 

@@ -28,7 +28,7 @@ func TestBrowserFirstDay(t *testing.T) {
 	}
 	shot(t, ctx, "words")
 	first := seen.sofar()
-	run(t, ctx, "home", chromedp.Navigate(b.http+"/"), chromedp.WaitVisible(`a[href="/people/new"]`, chromedp.ByQuery))
+	run(t, ctx, "written down", chromedp.Click(`form[action="/words"] button.main`, chromedp.ByQuery), chromedp.WaitVisible(".tiles", chromedp.ByQuery))
 	shot(t, ctx, "home-empty")
 	run(t, ctx, "a family", chromedp.Navigate(b.http+"/people/new"), chromedp.WaitVisible(`[name="members.0.given_name"]`, chromedp.ByQuery))
 	shot(t, ctx, "family")
