@@ -82,7 +82,7 @@ func (v *visit) words() speaker {
 // name is a person's full name, given name first as everywhere in Waypost; for
 // somebody nobody can name, what they look like.
 func (s speaker) name(p registration.Person) string {
-	if name := strings.TrimSpace(apart(p.GivenName, p.FamilyName)); name != "" {
+	if name := strings.TrimSpace(apart(p.GivenName, p.FamilyName, s.Lang.Dir())); name != "" {
 		return name
 	}
 	if p.OtherNames != "" {
@@ -98,12 +98,16 @@ func (s speaker) name(p registration.Person) string {
 
 // apart puts two names side by side. When they are of scripts that run in opposite
 // directions each keeps to itself, or a long one is torn around the other at the end
-// of a line.
-func apart(given, family string) string {
+// of a line. The mark in front makes the pair follow the page, not its first letter.
+func apart(given, family, dir string) string {
 	if given == "" || family == "" || rtl(given) == rtl(family) {
 		return given + " " + family
 	}
-	return firstStrongIsolate + given + popIsolate + " " + firstStrongIsolate + family + popIsolate
+	mark := "\u200e" // LRM
+	if dir == "rtl" {
+		mark = "\u200f" // RLM
+	}
+	return mark + firstStrongIsolate + given + popIsolate + " " + firstStrongIsolate + family + popIsolate
 }
 
 // rtl reports whether a name begins in a script that runs from right to left.

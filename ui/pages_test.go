@@ -609,3 +609,19 @@ func TestNamesAreNeverMarkup(t *testing.T) {
 		b.get(path).wants(200).lacks("<script>alert", "<img")
 	}
 }
+
+// Two names of opposite scripts keep to themselves and follow the page.
+func TestNamesOfTwoScripts(t *testing.T) {
+	for _, c := range []struct{ given, family, dir, want string }{
+		{"Rosa", "Ixchel", "rtl", "Rosa Ixchel"},
+		{"محمد", "حداد", "ltr", "محمد حداد"},
+		{"محمد", "Haddad-Khalil", "ltr", "\u200e\u2068محمد\u2069 \u2068Haddad-Khalil\u2069"},
+		{"Rosa", "حداد", "rtl", "\u200f\u2068Rosa\u2069 \u2068حداد\u2069"},
+		{"", "حداد", "ltr", " حداد"},
+		{"Rosa", "", "ltr", "Rosa "},
+	} {
+		if got := apart(c.given, c.family, c.dir); got != c.want {
+			t.Errorf("%q %q: %q", c.given, c.family, got)
+		}
+	}
+}
