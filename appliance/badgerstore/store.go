@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -30,8 +29,8 @@ type Store struct {
 	key    [32]byte
 	logger *slog.Logger
 
-	mu sync.RWMutex // held for reading by every use of db; for writing while it is replaced
-	db *badger.DB
+	use use // entered by every use of db; locked while it is replaced
+	db  *badger.DB
 }
 
 // Open opens or makes the view store in dir (mode 0700), encrypted under key. A
@@ -44,6 +43,7 @@ func Open(dir string, key [32]byte, logger *slog.Logger) (*Store, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{dir: dir, key: key, logger: logger}
+	s.use.init()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, errStore(err)
 	}
@@ -194,8 +194,8 @@ func (s *Store) wipe() error {
 // DropAll closes the store, deletes its files and starts an empty one, so that
 // no table keeps what was dropped. It waits for readers.
 func (s *Store) DropAll() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.use.lock()
+	defer s.use.unlock()
 	if err := s.db.Close(); err != nil {
 		s.logger.Warn("closing the old view store", "err", err)
 	}
@@ -212,15 +212,15 @@ func (s *Store) DropAll() error {
 
 // Close writes out what is in memory and releases the folder.
 func (s *Store) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.use.lock()
+	defer s.use.unlock()
 	return errStore(s.db.Close())
 }
 
-// View runs fn on a snapshot.
+// View runs fn on a snapshot. It may be called inside fn.
 func (s *Store) View(fn func(oplog.StoreReader) error) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.use.enter()
+	defer s.use.leave()
 	if s.db.IsClosed() {
 		return fault.New(fault.Unavailable, "fault.oplog.closed")
 	}
@@ -232,8 +232,8 @@ func (s *Store) View(fn func(oplog.StoreReader) error) error {
 // Begin opens the writing transaction. It must not overlap a DropAll, which
 // the journal's single writer sees to.
 func (s *Store) Begin() (oplog.StoreTx, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	s.use.enter()
+	defer s.use.leave()
 	if s.db.IsClosed() {
 		return nil, fault.New(fault.Unavailable, "fault.oplog.closed")
 	}
