@@ -205,8 +205,11 @@ func (b *box) claimed(code string, start func(passphrase []byte) (*node, []strin
 	b.begin(n, trial)
 	b.claim.use()
 	session, err := n.desks.Staff.SignIn(b.ctx, lead, passphrase)
-	if err != nil {
+	switch {
+	case err != nil && trial: // there are no words to fall back on
 		return ui.Started{}, err
+	case err != nil: // the words come first: they can be typed
+		b.logger.Warn("the lead could not be signed in", "err", err)
 	}
 	return ui.Started{Words: words, Session: session, Compare: compare}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,19 +29,58 @@ const (
 
 // streams is the register of open event streams.
 type streams struct {
-	open *seats
-	mu   sync.Mutex
-	done chan struct{}
-	over bool
+	seats *seats
+	mu    sync.Mutex
+	by    map[string][]*stream // of one session or key, the oldest first
+	done  chan struct{}
+	over  bool
 }
 
-func newStreams() *streams { return &streams{open: newSeats(maxStreams), done: make(chan struct{})} }
+func newStreams() *streams {
+	return &streams{seats: newSeats(maxStreams), by: map[string][]*stream{}, done: make(chan struct{})}
+}
 
-// enter takes a place; false when there is none or the server stops.
-func (s *streams) enter(shares ...share) bool {
+// enter takes a place; false when there is none or the server stops. Somebody who has
+// all of theirs gives up the oldest: a client that left is noticed only at the second
+// heartbeat, and one that comes back on a bad network must not wait for that.
+func (s *streams) enter(st *stream) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.over && s.open.enter(shares...)
+	if s.over {
+		return false
+	}
+	if mine := s.by[st.holder]; len(mine) >= tokenStreams {
+		close(mine[0].evicted)
+		s.drop(mine[0])
+	}
+	st.shares = []share{{st.person, personStreams}}
+	if !s.seats.enter(st.shares...) {
+		return false
+	}
+	s.by[st.holder] = append(s.by[st.holder], st)
+	return true
+}
+
+// leave gives the place back.
+func (s *streams) leave(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(st)
+}
+
+// drop takes a stream off the register, once.
+func (s *streams) drop(st *stream) {
+	mine := s.by[st.holder]
+	i := slices.Index(mine, st)
+	if i < 0 {
+		return
+	}
+	if mine = slices.Delete(mine, i, i+1); len(mine) == 0 {
+		delete(s.by, st.holder)
+	} else {
+		s.by[st.holder] = mine
+	}
+	s.seats.leave(st.shares...)
 }
 
 // close ends every stream.
@@ -71,7 +111,10 @@ type counts struct {
 type stream struct {
 	s       *Server
 	conn    net.Conn
+	holder  string // session or key
+	person  string
 	shares  []share
+	evicted chan struct{} // closed when a newer one of the holder took the place
 	changes <-chan struct{}
 	stop    func()
 	valid   func() bool // whether whoever opened it may still listen
@@ -82,12 +125,13 @@ type stream struct {
 // second, until the client leaves, the server stops, or whoever listens may not
 // any more.
 func getEvents(v *visit) error {
-	shares := []share{{v.holder(), tokenStreams}, {"person " + v.actor.ID.String(), personStreams}}
-	if !v.s.streams.enter(shares...) {
+	st := &stream{
+		s: v.s, conn: v.c.Context().Conn(), holder: v.holder(), person: v.actor.ID.String(), evicted: make(chan struct{}), valid: v.s.mayListen(v),
+	}
+	if !v.s.streams.enter(st) {
 		return fault.New(fault.Busy, "fault.api.streams")
 	}
-	changes, stop := v.s.config.Box.Watch()
-	st := &stream{s: v.s, conn: v.c.Context().Conn(), shares: shares, changes: changes, stop: stop, valid: v.s.mayListen(v)}
+	st.changes, st.stop = v.s.config.Box.Watch()
 	v.c.Set(fiber.HeaderContentType, "text/event-stream; charset=utf-8")
 	v.c.Set("X-Accel-Buffering", "no")
 	// A deadline of the handler's own replaces the one for whole answers.
@@ -131,7 +175,7 @@ func (s *Server) mayListen(v *visit) func() bool {
 
 // run writes events; it runs after the handler returned, in a goroutine of its own.
 func (st *stream) run(w *bufio.Writer) {
-	defer st.s.streams.open.leave(st.shares...)
+	defer st.s.streams.leave(st)
 	defer st.stop()
 	for {
 		if !st.valid() || st.send(w) != nil {
@@ -139,6 +183,8 @@ func (st *stream) run(w *bufio.Writer) {
 		}
 		select { // the pace, so that an import does not flood a phone
 		case <-st.s.config.Clock.After(st.s.pace):
+		case <-st.evicted:
+			return
 		case <-st.s.streams.done:
 			return
 		}
@@ -154,6 +200,8 @@ func (st *stream) wait(w *bufio.Writer) bool {
 		select {
 		case <-st.changes:
 			return true
+		case <-st.evicted:
+			return false
 		case <-st.s.streams.done:
 			return false
 		case <-st.s.config.Clock.After(heartbeat):

@@ -3,6 +3,7 @@ package ui
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -103,22 +104,35 @@ func TestEventsEndWithTheServerAndTheSession(t *testing.T) {
 
 func TestEventStreamsAreCounted(t *testing.T) {
 	s := newStreams()
-	for range maxStreams {
-		if !s.enter() {
+	one := func(n int) *stream {
+		who := fmt.Sprint(n)
+		return &stream{holder: who, person: who, evicted: make(chan struct{})}
+	}
+	first := one(0)
+	for n := range maxStreams {
+		st := first
+		if n > 0 {
+			st = one(n)
+		}
+		if !s.enter(st) {
 			t.Fatal("full too early")
 		}
 	}
-	if s.enter() {
+	if s.enter(one(maxStreams)) {
 		t.Fatal("one too many")
 	}
-	s.open.leave()
-	if !s.enter() {
+	s.leave(first)
+	s.leave(first) // giving back twice frees one place
+	if !s.enter(one(maxStreams)) {
 		t.Fatal("a free place is not given away")
+	}
+	if s.enter(one(maxStreams + 1)) {
+		t.Fatal("one place was given back twice")
 	}
 	s.close()
 	s.close()
-	s.open.leave()
-	if s.enter() {
+	s.leave(first)
+	if s.enter(one(0)) {
 		t.Fatal("a stream on a server that stops")
 	}
 }
@@ -137,9 +151,9 @@ func TestPlacesOfEventStreamsComeBack(t *testing.T) {
 	deadline := time.Now().Add(30 * time.Second)
 	for n := 0; ; n++ {
 		r.key(staff.Carrier) // a change, at which the stream finds its client gone
-		r.s.streams.open.mu.Lock()
-		open := r.s.streams.open.taken
-		r.s.streams.open.mu.Unlock()
+		r.s.streams.seats.mu.Lock()
+		open := r.s.streams.seats.taken
+		r.s.streams.seats.mu.Unlock()
 		if open == 0 {
 			return
 		}

@@ -3,10 +3,9 @@ package ui
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
-
-	"github.com/gofiber/fiber/v2"
 
 	"github.com/waypost/waypost/appliance/fault"
 )
@@ -136,11 +135,14 @@ func (b *budget) giveBack(client string) {
 	}
 }
 
-// tries is what guesses at one secret are paid from: the client's budget and, for
-// all of the network together, another one.
+// tries is what guesses at one secret are paid from: the budget of a client, for each
+// name it tries when names are asked for; a wider one of the client over all names;
+// and for all of the network together another one.
 type tries struct {
-	each *budget
-	all  *budget // nil without a bound on all
+	each      *budget
+	wide, all *budget // nil without such a bound
+	name      string  // field of the form that holds the name; empty when none is asked for
+	only      string  // fault that is a wrong guess; empty for every one of class Denied
 }
 
 // never is how often a budget refills that must not: longer than a claim code lives.
@@ -153,43 +155,69 @@ type guessing struct {
 	look           tries // by opening a page with the code, as a link on the screen does
 }
 
+// claimWrong is the one refusal of a first page that is a wrong guess: an invitation
+// that does not fit is not.
+const claimWrong = "fault.node.claim_wrong"
+
 func newGuessing() guessing {
 	all := newBudget("fault.api.claim_tries", 500, never)
 	return guessing{
-		signIn: tries{each: newBudget("fault.api.tries", 10, 30*time.Second)},
+		signIn: tries{each: newBudget("fault.api.tries", 10, 30*time.Second), wide: newBudget("fault.api.tries", 40, 10*time.Second), name: "user"},
 		unlock: tries{each: newBudget("fault.api.tries", 5, 30*time.Second)},
-		claim:  tries{each: newBudget("fault.api.claim_tries", 10, never), all: all},
-		look:   tries{each: newBudget("fault.api.tries", 10, 10*time.Second), all: all},
+		claim:  tries{each: newBudget("fault.api.claim_tries", 10, never), all: all, only: claimWrong},
+		look:   tries{each: newBudget("fault.api.tries", 10, 10*time.Second), all: all, only: claimWrong},
 	}
 }
 
 // everybody is the one client of a budget for all of the network.
 const everybody = "network"
 
+// payment is one budget a guess is taken from.
+type payment struct {
+	from *budget
+	who  string
+}
+
+// payments are what a guess of this visitor costs.
+func (v *visit) payments(t tries) []payment {
+	client := v.client()
+	who := client
+	if t.name != "" {
+		who += "\x00" + strings.ToLower(v.form(t.name))
+	}
+	out := []payment{{t.each, who}}
+	if t.wide != nil {
+		out = append(out, payment{t.wide, client})
+	}
+	if t.all != nil && client != "" {
+		out = append(out, payment{t.all, everybody})
+	}
+	return out
+}
+
 // try runs do, which may be a guess, when the visitor has a try left. Only a wrong
 // one is paid for. It is taken first, so that many at once are not more.
 func (v *visit) try(t tries, do func() error) error {
-	client, now := v.client(), v.s.config.Clock.Now()
-	if wait := t.each.take(client, now); wait > 0 {
-		return used(t.each, wait)
+	now := v.s.config.Clock.Now()
+	bill := v.payments(t)
+	giveBack := func(paid []payment) {
+		for _, p := range paid {
+			p.from.giveBack(p.who)
+		}
 	}
-	all := t.all
-	if client == "" {
-		all = nil
-	}
-	if all != nil {
-		if wait := all.take(everybody, now); wait > 0 {
-			t.each.giveBack(client)
-			return used(all, wait)
+	for i, p := range bill {
+		if wait := p.from.take(p.who, now); wait > 0 {
+			giveBack(bill[:i])
+			return used(p.from, wait)
 		}
 	}
 	err := do()
-	wrong := err != nil && fault.ClassOf(err) == fault.Denied || err == nil && v.c.Response().StatusCode() == fiber.StatusForbidden
-	if !wrong {
-		t.each.giveBack(client)
-		if all != nil {
-			all.giveBack(everybody)
-		}
+	refused := v.refused // by a form that is shown again
+	if err != nil {
+		refused = fault.Of(err)
+	}
+	if refused == nil || refused.Class != fault.Denied || t.only != "" && refused.Key != t.only {
+		giveBack(bill)
 	}
 	return err
 }
@@ -246,7 +274,7 @@ func (v *visit) inLine() (leave func(), err error) {
 		}
 		return func() { line.here.leave() }, nil
 	}
-	mine := share{client, 1}
+	mine := share{client, 2} // a form sent twice waits for its twin; see newWords
 	if !line.network.enter(mine) {
 		return nil, busy
 	}
@@ -267,11 +295,12 @@ func (v *visit) holder() string {
 	return "key " + v.actor.ID.String()
 }
 
-// upload takes a place for a large body: one for each session and each address.
+// upload takes a place for a large body: two for each session or key, and three for
+// each address, because several phones may be behind one.
 func (v *visit) upload() (leave func(), err error) {
-	shares := []share{{v.holder(), 1}}
+	shares := []share{{v.holder(), 2}}
 	if client := v.client(); client != "" {
-		shares = append(shares, share{client, 1})
+		shares = append(shares, share{client, 3})
 	}
 	if !v.s.uploads.enter(shares...) {
 		return nil, fault.New(fault.Busy, "fault.api.busy")

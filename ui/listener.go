@@ -20,8 +20,8 @@ import (
 const (
 	connsPerAddress = 64
 	connsPerNetwork = 256 // a /64 of IPv6 that is a network of many devices
-	connsHere       = 256 // from this machine and over a socket
 	connsTotal      = concurrency - 16
+	connsHere       = connsTotal // from this machine and over a socket: programs open many at once
 )
 
 // acceptPause is how long to wait when the machine has no room for a connection.

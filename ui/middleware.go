@@ -161,7 +161,15 @@ func (s *Server) ours(host string) bool {
 		short, _, _ := strings.Cut(s.hostname, ".")
 		own = append(own, s.hostname, short+".local")
 	}
-	return slices.Contains(own, host) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".waypost.internal")
+	return slices.Contains(own, host) || s.numbered(host) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".waypost.internal")
+}
+
+// numbered tells whether host is the name this machine gets where another one with
+// its name is in the network already: "post-2.local" (RFC 6762, section 9).
+func (s *Server) numbered(host string) bool {
+	short, _, _ := strings.Cut(s.hostname, ".")
+	number, ok := strings.CutPrefix(strings.TrimSuffix(host, ".local"), short+"-")
+	return ok && short != "" && strings.HasSuffix(host, ".local") && len(number) <= 3 && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
 // notPublic says where the box can be reached safely.

@@ -135,6 +135,7 @@ func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Start
 	ctx, cancel := context.WithTimeout(v.s.ctx, firstTime)
 	defer cancel()
 	once := f.Value("once")
+	defer v.s.words.turn()() // the same form may come twice at once
 	if state := v.s.config.Box.State(); state != stateNew {
 		if shown, err := v.wordsAgain(once); shown {
 			return err
@@ -143,9 +144,6 @@ func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Start
 	}
 	started, err := do(ctx, v.s.config.Box)
 	if err != nil {
-		if shown, err := v.wordsAgain(once); shown { // the first of the two was still at work
-			return err
-		}
 		return v.reshow(page, claimPage{f.Value("claim"), f.Value("once")}, f, err, func(name string) string {
 			if name == "user" { // the desk's name for it
 				return "lead"
@@ -153,7 +151,9 @@ func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Start
 			return name
 		})
 	}
-	v.signIn(started.Session)
+	if started.Session.Token != "" {
+		v.signIn(started.Session)
+	}
 	if len(started.Words) == 0 {
 		return v.redirect("/")
 	}

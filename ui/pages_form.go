@@ -138,6 +138,7 @@ func (v *visit) missing(f *form, names ...string) bool {
 func (v *visit) reshow(page string, data any, f *form, err error, rename func(string) string) error {
 	flt := fault.Of(err)
 	v.refuse(f, err, rename)
+	v.refused = flt
 	v.c.Status(flt.Class.Status())
 	v.whenAgain(flt)
 	return v.renderForm(page, data, f)

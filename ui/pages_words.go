@@ -14,10 +14,27 @@ import (
 // They are shown again to two: to whoever sends the very form that began the box once
 // more (its "once" is a secret of that page), and to the lead who was signed in by it.
 type newWords struct {
+	beginning sync.Mutex // held from before the box is begun until its words are kept
+
 	mu      sync.Mutex
+	working int    // forms at it, or waiting for their turn
 	once    string // empty: none are waiting
 	page    wordsPage
 	session staff.Session
+}
+
+// turn waits until no other form begins a box; done ends the turn.
+func (w *newWords) turn() (done func()) {
+	w.mu.Lock()
+	w.working++
+	w.mu.Unlock()
+	w.beginning.Lock()
+	return func() {
+		w.beginning.Unlock()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.working--
+	}
 }
 
 func (w *newWords) keep(once string, page wordsPage, session staff.Session) {
@@ -26,11 +43,11 @@ func (w *newWords) keep(once string, page wordsPage, session staff.Session) {
 	w.once, w.page, w.session = once, page, session
 }
 
-// waiting reports whether words are waiting to be written down.
+// waiting reports whether words are waiting to be written down, or soon will be.
 func (w *newWords) waiting() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.once != ""
+	return w.once != "" || w.working > 0
 }
 
 // again gives them to the form that began the box.

@@ -25,6 +25,7 @@ type visit struct {
 	s       *Server
 	actor   staff.Actor    // nobody, unless the policy asked for somebody
 	session *staff.Session // nil without a page session
+	refused *fault.Error   // why a form was shown again; nil when none was
 	lang    locale.Language
 	surface Surface
 	route   *route // nil when there is none

@@ -63,8 +63,13 @@ func (c Cost) bounded() bool {
 // SaltSize is the length of a salt in bytes.
 const SaltSize = 16
 
-// queueLength is how many wait for their turn; further ones are told to come back.
-const queueLength = 8
+// How many wait for their turn; further ones are told to come back. Several phones may
+// be behind one address, so one client has a few of the network's places, not all.
+const (
+	queueLength   = 8  // at this machine
+	networkLength = 16 // of the network,
+	clientLength  = 4  // … of one client
+)
 
 // clientKey is where a context keeps who asks.
 type clientKey struct{}
@@ -85,7 +90,7 @@ func Client(ctx context.Context) string {
 // would otherwise take 1.3 GB (measured, security.md) on a board with one. It
 // is the process's, because memory is.
 //
-// A client of the network has one place in line, so that one phone cannot fill it,
+// A client of the network has a few places in line, so that one phone cannot fill it,
 // and only the first of that line stands for the turn. So this machine, which has a
 // line of its own, waits for two others at most, whatever the network does.
 type gate struct {
@@ -94,20 +99,21 @@ type gate struct {
 	first chan struct{} // of the network: who stands for the turn or has it
 
 	mu      sync.Mutex
-	waiting map[string]bool // clients in the line of the network
+	waiting map[string]int // by client, in the line of the network
+	all     int
 }
 
 func newGate() *gate {
 	return &gate{
 		turn: make(chan struct{}, 1), queue: make(chan struct{}, queueLength+1),
-		first: make(chan struct{}, 1), waiting: map[string]bool{},
+		first: make(chan struct{}, 1), waiting: map[string]int{},
 	}
 }
 
 var stretching = newGate()
 
 // Stretch turns a passphrase into a key, one at a time in the whole process. Eight
-// wait for this machine and eight for the network (see From), of these one for each
+// wait for this machine and sixteen for the network (see From), of these four for one
 // client. Faults: Busy "fault.identity.busy" when there is no place; the context's
 // error when it ended first.
 func Stretch(ctx context.Context, passphrase, salt []byte, cost Cost) ([32]byte, error) {
@@ -161,17 +167,21 @@ func (g *gate) stand(ctx context.Context) (leave func(), err error) {
 func (g *gate) enter(client string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.waiting[client] || len(g.waiting) >= queueLength {
+	if g.waiting[client] >= clientLength || g.all >= networkLength {
 		return false
 	}
-	g.waiting[client] = true
+	g.waiting[client]++
+	g.all++
 	return true
 }
 
 func (g *gate) leave(client string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.waiting, client)
+	g.all--
+	if g.waiting[client]--; g.waiting[client] <= 0 {
+		delete(g.waiting, client)
+	}
 }
 
 // CanonicalPassphrase is what is stretched: Unicode NFC, no space at the ends,

@@ -38,12 +38,13 @@ func (g *gate) lined(ctx context.Context, t *testing.T, n int) {
 	until(ctx, t, "the line has another length", func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		return len(g.waiting) == n
+		return g.all == n
 	})
 }
 
-// One phone that floods has one place in line; the next phone still gets in.
-func TestOneClientHasOnePlaceInLine(t *testing.T) {
+// One phone that floods has a few places in line; the next phone still gets in, and so
+// do several behind one address.
+func TestOneClientHasAFewPlacesInLine(t *testing.T) {
 	g := newGate()
 	g.turn <- struct{}{} // somebody is at it
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -52,13 +53,15 @@ func TestOneClientHasOnePlaceInLine(t *testing.T) {
 	go stretchAs(ctx, g, "10.42.0.1", done) // stands for the turn
 	until(ctx, t, "nobody is first", func() bool { return len(g.first) == 1 })
 	g.lined(ctx, t, 0)
-	go stretchAs(ctx, g, "10.42.0.1", done) // waits
-	g.lined(ctx, t, 1)
+	for n := 1; n <= clientLength; n++ {
+		go stretchAs(ctx, g, "10.42.0.1", done) // waits
+		g.lined(ctx, t, n)
+	}
 	for range 5 {
 		_, err := g.run(From(ctx, "10.42.0.1"), words("x"), make([]byte, SaltSize), TestCost())
 		wantFault(t, err, fault.Busy, "fault.identity.busy")
 	}
-	for n := 2; n <= queueLength; n++ {
+	for n := clientLength + 1; n <= networkLength; n++ {
 		go stretchAs(ctx, g, fmt.Sprintf("10.42.0.%d", n), done)
 		g.lined(ctx, t, n)
 	}
@@ -73,7 +76,7 @@ func TestOneClientHasOnePlaceInLine(t *testing.T) {
 	if first != "" && second != "" {
 		t.Fatalf("this machine came after %q and %q", first, second)
 	}
-	for range queueLength {
+	for range networkLength {
 		if who := <-done; who == "" {
 			t.Fatal("this machine twice")
 		}

@@ -109,7 +109,14 @@ start?.addEventListener('click', async () => {
   eye.hidden = false;
   eye.srcObject = stream;
   await eye.play();
+  const end = Date.now() + 120_000; // a camera left on would keep somebody signed in
   const look = async () => {
+    if (Date.now() > end) {
+      for (const t of stream.getTracks()) t.stop();
+      eye.hidden = true;
+      start.hidden = false;
+      return;
+    }
     const done = document.hidden ? null : await see(eye);
     if (done) {
       for (const t of stream.getTracks()) t.stop();
