@@ -29,15 +29,15 @@ type Store struct {
 	key    [32]byte
 	logger *slog.Logger
 
-	use use // entered by every use of db; locked while it is replaced
-	db  *badger.DB
+	memory bool // not on the disk, which is full
+	use    use  // entered by every use of db; locked while it is replaced
+	db     *badger.DB
 }
 
 // Open opens or makes the view store in dir (mode 0700), encrypted under key. A
-// store that cannot be opened is deleted and made anew, empty. Faults: Conflict
-// "fault.oplog.in_use" when another process holds it, Full "fault.oplog.disk_full"
-// when there is no room to work, Unavailable "fault.oplog.store" when no store can
-// be made there.
+// store that cannot be opened is deleted and made anew, empty. On a full disk it is
+// made in memory, empty too. Faults: Conflict "fault.oplog.in_use" when another
+// process holds it, Unavailable "fault.oplog.store" when no store can be made there.
 func Open(dir string, key [32]byte, logger *slog.Logger) (*Store, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -114,13 +114,19 @@ const openingMark = "opening"
 
 // roomToOpen is what Badger needs to go on where it was: its tables in memory, which
 // are mapped files. On a full disk the system answers a write to them with SIGBUS,
-// and that would end the process with a trace instead of a sentence.
+// and that ends the process.
 const roomToOpen = 2 * memTable
 
-// open opens Badger; a panic in this goroutine is an error like others.
+// noRoom is full, for tests to fill a disk.
+var noRoom = full
+
+// open opens Badger; a panic in this goroutine is an error like others. Without room
+// on the disk the store is made in memory, empty: the journal fills it, and the records
+// can be read until there is room again. What is on the disk stays for the next start.
 func (s *Store) open() (db *badger.DB, err error) {
-	if full(s.dir) {
-		return nil, fault.New(fault.Full, "fault.oplog.disk_full").Wrap(syscall.ENOSPC)
+	if s.memory = noRoom(s.dir); s.memory {
+		s.logger.Warn("the disk is full, so the views are kept in memory")
+		return badger.Open(s.options().WithDir("").WithValueDir("").WithInMemory(true).WithValueThreshold(1 << 20))
 	}
 	mark := filepath.Join(s.dir, openingMark)
 	if err := os.WriteFile(mark, nil, 0o600); err != nil {
@@ -199,8 +205,10 @@ func (s *Store) DropAll() error {
 	if err := s.db.Close(); err != nil {
 		s.logger.Warn("closing the old view store", "err", err)
 	}
-	if err := s.wipe(); err != nil {
-		return errStore(err)
+	if !s.memory {
+		if err := s.wipe(); err != nil {
+			return errStore(err)
+		}
 	}
 	db, err := s.open()
 	if err != nil {
