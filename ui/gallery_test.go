@@ -212,7 +212,7 @@ func meshOf(s speaker, st control.Status, held []Holding) meshPage {
 	for _, p := range st.Peers {
 		m.Peers = append(m.Peers, peerLineOf(s.view, p))
 		if !p.Confirmed {
-			m.Compare = append(m.Compare, compareBox{p.Node, p.Site, wordList{p.Words, true}})
+			m.Compare = append(m.Compare, compareBox{p.Node, p.Site, wordList{p.Words, true}, p.Confirmed})
 		}
 	}
 	return m

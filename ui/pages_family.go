@@ -121,6 +121,10 @@ func (v *visit) familyPage() error {
 	f := newForm()
 	f.set("once", newOnce())
 	if name := v.query("name"); name != "" { // searched for and not found
+		if strings.ContainsAny(name, "0123456789") { // a number is nobody's name
+			f.set(memberRowOf(0).Phone, name)
+			name = ""
+		}
 		given, family, two := cutLast(name)
 		f.set("family_name", family)
 		if two {

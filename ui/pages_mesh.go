@@ -24,6 +24,7 @@ type meshPage struct {
 type compareBox struct {
 	ID, Site string
 	Words    wordList
+	Said     bool // here; this box itself waits for the other
 }
 
 type peerLine struct {
@@ -75,7 +76,7 @@ func (v *visit) meshModel() (meshPage, error) {
 	for _, p := range status.Peers {
 		m.Peers = append(m.Peers, peerLineOf(w, p))
 		if len(p.Words) > 0 && (!p.Confirmed || !site.Confirmed) {
-			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: p.Site, Words: wordList{p.Words, true}})
+			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: p.Site, Words: wordList{p.Words, true}, Said: p.Confirmed})
 		}
 	}
 	m.Held = heldLines(w, status, holdings)
