@@ -29,6 +29,7 @@ type personLine struct {
 	About      string // sex and age
 	Relation   string
 	Where      string // site
+	Typed      string // code on the card, where cards are handed out; empty without one
 	Conflict   string // that there are several versions; empty when not
 }
 
@@ -323,7 +324,14 @@ func (v *visit) household() error {
 		MayIssue: v.actor.Can(staff.IssueTokens), MayAdd: v.actor.Can(staff.RegisterPeople),
 	}
 	for _, r := range h.Members {
-		m.Members = append(m.Members, w.line(r))
+		line := w.line(r)
+		// A card has no name on it: by its code a mother gets her own and not the baby's.
+		if c, ok, err := v.desks().Tokens.Current(v.s.ctx, v.actor, r.ID); err != nil {
+			return err
+		} else if ok {
+			line.Typed = c.Typed
+		}
+		m.Members = append(m.Members, line)
 	}
 	return v.render("people/household", m)
 }

@@ -449,6 +449,11 @@ func TestCardsArePrintedReissuedAndChecked(t *testing.T) {
 		t.Fatalf("%d cards", got)
 	}
 	b.lacks("Rosa", "Juan") // no name on a card
+	codes := regexp.MustCompile(`class="typed">([0-9A-Z-]{14})<`).FindAllStringSubmatch(string(b.body), -1)
+	if len(codes) != 2 {
+		t.Fatalf("%d codes on two cards", len(codes))
+	}
+	b.get(home).wants(200, codes[0][1], codes[1][1]) // whose card is whose
 	ops := box.log.Stats().Ops
 	b.get(home).post(home+"/cards", nil).wants(200)
 	if box.log.Stats().Ops != ops {
