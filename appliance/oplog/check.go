@@ -70,7 +70,7 @@ func (c *checker) journal(ctx context.Context, upTo position) error {
 		if s.number > upTo.Segment || s.aead == nil {
 			continue
 		}
-		raw, err := s.load()
+		raw, err := c.l.journal.load(s)
 		if err != nil {
 			c.say("journal segment %d: %v", s.number, err)
 			continue

@@ -2,9 +2,14 @@ package oplog
 
 import (
 	"io"
+	"io/fs"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/waypost/waypost/appliance/files"
 )
 
 // Seams for the tests of this package.
@@ -36,15 +41,32 @@ type File interface {
 // WrapFiles puts wrap around every segment file opened from now on. The writer
 // must be idle.
 func (l *Log) WrapFiles(wrap func(File) File) {
-	open := l.journal.openFile
-	l.journal.openFile = func(path string) (file, error) {
-		f, err := open(path)
-		if err != nil {
-			return nil, err
-		}
-		return wrap(f), nil
-	}
+	l.journal.fs = wrapping{l.journal.fs, wrap}
 }
+
+type wrapping struct {
+	files.FS
+	wrap func(File) File
+}
+
+func (w wrapping) OpenFile(path string, flag int, perm fs.FileMode) (files.File, error) {
+	f, err := w.FS.OpenFile(path, flag, perm)
+	if err != nil || flag&os.O_CREATE == 0 || filepath.Ext(path) != ".wpj" {
+		return f, err
+	}
+	return wrappedFile{f, w.wrap(f)}, nil
+}
+
+// wrappedFile writes through the wrapped file.
+type wrappedFile struct {
+	files.File
+	out File
+}
+
+func (w wrappedFile) Write(b []byte) (int, error) { return w.out.Write(b) }
+func (w wrappedFile) Sync() error                 { return w.out.Sync() }
+func (w wrappedFile) Truncate(size int64) error   { return w.out.Truncate(size) }
+func (w wrappedFile) Close() error                { return w.out.Close() }
 
 // Kill ends the writer as a power cut would: no closing record, nothing saved.
 func (l *Log) Kill() {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/files"
 )
 
 // journal is the folder of segment files: it appends, flushes and reads frames
@@ -27,38 +27,26 @@ type journal struct {
 	ring       keyring
 	problem    func(string)
 	damages    []damage
-	openFile   func(path string) (file, error)
+	fs         files.FS
 
 	mu   sync.RWMutex // guards segs and their sizes
 	segs []*segment
 
-	out     file     // the open segment's file; nil until the first append
-	cur     *segment // the open segment
-	index   uint32   // next frame's index
-	flushed int64    // bytes of cur that are on the disk for certain
-	next    uint32   // index that belongs to flushed
-}
-
-// file is what appending needs; tests put a failing one in its place.
-type file interface {
-	io.Writer
-	Sync() error
-	Truncate(size int64) error
-	Close() error
-}
-
-func createFile(path string) (file, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	out     files.File // the open segment's file; nil until the first append
+	cur     *segment   // the open segment
+	index   uint32     // next frame's index
+	flushed int64      // bytes of cur that are on the disk for certain
+	next    uint32     // index that belongs to flushed
 }
 
 // openJournal reads the keys and lists the segments. It faults when the keys
 // cannot be opened or the folder belongs to another deployment.
-func openJournal(dir string, deployment [16]byte, storageKey [32]byte, problem func(string)) (*journal, error) {
-	j := &journal{dir: dir, deployment: deployment, storageKey: storageKey, problem: problem, openFile: createFile}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func openJournal(fsys files.FS, dir string, deployment [16]byte, storageKey [32]byte, problem func(string)) (*journal, error) {
+	j := &journal{dir: dir, deployment: deployment, storageKey: storageKey, problem: problem, fs: fsys}
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
 		return nil, errFiles(err)
 	}
-	numbers, err := listSegments(dir)
+	numbers, err := listSegments(fsys, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -80,15 +68,15 @@ func openJournal(dir string, deployment [16]byte, storageKey [32]byte, problem f
 }
 
 // listSegments are the numbers of the segment files in dir, ascending.
-func listSegments(dir string) ([]uint64, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*.wpj"))
-	if err != nil {
+func listSegments(fsys files.FS, dir string) ([]uint64, error) {
+	entries, err := fsys.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errFiles(err)
 	}
 	var numbers []uint64
-	for _, name := range names {
-		n, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(name), ".wpj"), 10, 63)
-		if err == nil && segmentPath(dir, n) == name {
+	for _, e := range entries {
+		n, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), ".wpj"), 10, 63)
+		if err == nil && segmentPath("", n) == e.Name() {
 			numbers = append(numbers, n)
 		}
 	}
@@ -99,12 +87,12 @@ func listSegments(dir string) ([]uint64, error) {
 // adopt takes one found file into the list.
 func (j *journal) adopt(number uint64, keys bool) error {
 	path := segmentPath(j.dir, number)
-	st, err := os.Stat(path)
+	st, err := j.fs.Stat(path)
 	if err != nil {
 		return errFiles(err)
 	}
 	head := make([]byte, segmentHeader)
-	if f, err := os.Open(path); err != nil {
+	if f, err := files.Open(j.fs, path); err != nil {
 		return errFiles(err)
 	} else {
 		n, rerr := io.ReadFull(f, head)
@@ -128,7 +116,7 @@ func (j *journal) adopt(number uint64, keys bool) error {
 	case st.Size() <= segmentHeader:
 		// A start that was cut between making the file and writing its key:
 		// nothing was ever in it.
-		return errFilesOrNil(os.Remove(path))
+		return errFilesOrNil(j.fs.Remove(path))
 	case !keys:
 		return fault.New(fault.Internal, "fault.oplog.keys").Wrap(errors.New("segments without a key file"))
 	default:
@@ -156,7 +144,7 @@ func (j *journal) openSegment() error {
 		number = max(number, j.segs[n-1].number+1)
 	}
 	path := segmentPath(j.dir, number)
-	f, err := j.openFile(path)
+	f, err := j.fs.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if err != nil {
 		return errWrite(err)
 	}
@@ -165,14 +153,14 @@ func (j *journal) openSegment() error {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = syncDir(j.dir)
+		err = j.fs.SyncDir(j.dir)
 	}
 	if err == nil {
 		err = j.addKey(number)
 	}
 	if err != nil {
 		f.Close()
-		_ = os.Remove(path) // without its key it would be dropped at the next start anyway
+		_ = j.fs.Remove(path) // without its key it would be dropped at the next start anyway
 		return errWrite(err)
 	}
 	key := j.ring.Segments[len(j.ring.Segments)-1].Key
@@ -292,7 +280,7 @@ func (j *journal) read(p framePos) ([]byte, error) {
 	j.mu.RLock()
 	s := j.segs[p.seg]
 	j.mu.RUnlock()
-	f, err := os.Open(s.path)
+	f, err := files.Open(j.fs, s.path)
 	if err != nil {
 		return nil, errFiles(err)
 	}
@@ -334,8 +322,8 @@ func (j *journal) hurt(segment uint64, what string) {
 
 // load reads a whole segment for a walk. A segment that vanished while
 // running is damage like any other.
-func (s *segment) load() ([]byte, error) {
-	raw, err := readSegmentFile(s.path)
+func (j *journal) load(s *segment) ([]byte, error) {
+	raw, err := readSegmentFile(j.fs, s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("segment %d is missing", s.number)
 	}
@@ -343,7 +331,7 @@ func (s *segment) load() ([]byte, error) {
 }
 
 // bytes is the size of all segments together.
-func (j *journal) bytes() (sum uint64, files int) {
+func (j *journal) bytes() (sum uint64, count int) {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
 	for _, s := range j.segs {
@@ -369,7 +357,7 @@ func (j *journal) tag(p framePos) (tag [16]byte, err error) {
 	j.mu.RLock()
 	s := j.segs[p.seg]
 	j.mu.RUnlock()
-	f, err := os.Open(s.path)
+	f, err := files.Open(j.fs, s.path)
 	if err != nil {
 		return tag, errFiles(err)
 	}

@@ -5,13 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/files"
 )
 
 // keyring is the content of the file `keys` and its copy `keys.2`: what is
@@ -74,14 +73,7 @@ func (j *journal) loadKeys() (found bool, err error) {
 }
 
 func (j *journal) readKeys(path string) (*keyring, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if st.Size() > maxKeys {
-		return nil, errors.New("key file is too large")
-	}
-	raw, err := os.ReadFile(path)
+	raw, err := files.Read(j.fs, path, maxKeys)
 	if err != nil {
 		return nil, err
 	}
@@ -117,46 +109,9 @@ func (j *journal) saveKeys() error {
 	_, _ = rand.Read(nonce)
 	out = aead.Seal(out, bytes.Clone(nonce), plain, keysBound(j.deployment))
 	for _, name := range []string{keysFile, keysCopy} {
-		if err := writeAtomic(filepath.Join(j.dir, name), out); err != nil {
+		if err := files.WriteAtomic(j.fs, filepath.Join(j.dir, name), out, 0o600); err != nil {
 			return errFiles(err)
 		}
-	}
-	return nil
-}
-
-// writeAtomic replaces path so that a crash leaves the old or the new content.
-func writeAtomic(path string, content []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes names durable; a file system that cannot flush folders says
-// EINVAL, which is as good as it gets there.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
-		return err
 	}
 	return nil
 }

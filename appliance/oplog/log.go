@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/files"
 )
 
 // Authority is what the journal needs to know about keys. identity implements
@@ -32,6 +33,7 @@ type Authority interface {
 // Options says where a journal lies and what it is made of.
 type Options struct {
 	Dir        string                 // journal folder; made with mode 0700 when absent
+	Files      files.FS               // the file system Dir lies on; nil = files.OS()
 	Store      Store                  // where the views live; Close closes it
 	Authority  Authority              // keys
 	StorageKey [32]byte               // seals the file of segment keys

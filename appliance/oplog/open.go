@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/files"
 )
 
 // Defaults and sizes.
@@ -48,7 +50,7 @@ func open(ctx context.Context, o Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.journal, err = openJournal(o.Dir, l.auth.Deployment(), o.StorageKey, l.problem); err != nil {
+	if l.journal, err = openJournal(cmp.Or[files.FS](o.Files, files.OS()), o.Dir, l.auth.Deployment(), o.StorageKey, l.problem); err != nil {
 		return nil, err
 	}
 	l.own = l.journal.ring.Own

@@ -34,7 +34,7 @@ func (l *Log) scanSegment(i uint32) error {
 	if s.aead == nil {
 		return nil // reported when it was found
 	}
-	raw, err := s.load()
+	raw, err := l.journal.load(s)
 	if err != nil {
 		return errFiles(err)
 	}
@@ -68,10 +68,10 @@ func (l *Log) scanSegment(i uint32) error {
 // dropTail cuts off what the last run was writing when it died. It was never
 // acknowledged: the flush had not returned.
 func (l *Log) dropTail(s *segment, f found) error {
-	if err := os.Truncate(s.path, f.off); err != nil {
+	if err := l.journal.fs.Truncate(s.path, f.off); err != nil {
 		return errFiles(err)
 	}
-	if t, err := os.OpenFile(s.path, os.O_WRONLY, 0); err == nil {
+	if t, err := l.journal.fs.OpenFile(s.path, os.O_WRONLY, 0); err == nil {
 		_ = t.Sync()
 		_ = t.Close()
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/waypost/waypost/appliance/files"
 )
 
 // CheckSealed looks at the journal files in dir without any key: segment headers
@@ -15,14 +17,14 @@ import (
 // acknowledged. Nothing is changed, and a node may be running. Faults: as Open for
 // files that cannot be read; a folder without a journal has no problems.
 func CheckSealed(dir string) ([]string, error) {
-	numbers, err := listSegments(dir)
+	numbers, err := listSegments(files.OS(), dir)
 	if err != nil {
 		return nil, err
 	}
 	problems := []string{}
 	var deployment []byte
 	for i, number := range numbers {
-		raw, err := readSegmentFile(segmentPath(dir, number))
+		raw, err := readSegmentFile(files.OS(), segmentPath(dir, number))
 		if errors.Is(err, os.ErrNotExist) {
 			continue // a running node put it away since it was listed
 		}

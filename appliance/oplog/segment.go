@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/waypost/waypost/appliance/files"
 )
 
 // The layout of a segment file; doc.go has the bytes.
@@ -196,8 +197,8 @@ func allZero(b []byte) bool {
 
 // readSegmentFile reads a whole segment. Segments are at most maxSegment plus
 // one frame; a larger file is not one of ours.
-func readSegmentFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+func readSegmentFile(fsys files.FS, path string) ([]byte, error) {
+	f, err := files.Open(fsys, path)
 	if err != nil {
 		return nil, err
 	}
