@@ -2,10 +2,12 @@ package oplog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -13,9 +15,28 @@ import (
 // chains, births, signatures and clocks, then compares the views with it: op
 // count, heads, and every subject folded anew. It runs beside commands.
 func (l *Log) Check(ctx context.Context) (Report, error) {
+	for range 3 {
+		l.mu.RLock()
+		epoch := l.epoch
+		l.mu.RUnlock()
+		r, err := l.check(ctx)
+		l.mu.RLock()
+		same := epoch == l.epoch
+		l.mu.RUnlock()
+		if same || err != nil {
+			return r, err
+		}
+	}
+	return Report{}, errFiles(errors.New("the journal changes under the check"))
+}
+
+// check is one try; it is worth nothing when frames moved meanwhile.
+func (l *Log) check(ctx context.Context) (Report, error) {
 	l.mu.RLock()
-	r := Report{Problems: slices.Clone(l.problems)}
+	r := Report{Problems: l.standing(), Notes: slices.Clone(l.notes)}
+	_, r.Lost = l.lossLines()
 	l.mu.RUnlock()
+	r.Problems = append(r.Problems, l.journal.checkKeys()...)
 	err := l.snapshot(func(s StoreReader) error {
 		st, found, err := readState(s)
 		if err != nil {
@@ -31,11 +52,12 @@ func (l *Log) Check(ctx context.Context) (Report, error) {
 		if r.Views, err = l.engine.viewsDigest(s); err != nil {
 			return errStore(err)
 		}
-		c := &checker{l: l, chains: map[LogID]*chain{}, say: func(f string, a ...any) {
+		c := &checker{l: l, chains: map[LogID]*checked{}, say: func(f string, a ...any) {
 			if len(r.Problems) < maxProblems {
 				r.Problems = append(r.Problems, fmt.Sprintf(f, a...))
 			}
 		}}
+		c.lost = l.Losses()
 		if err := c.journal(ctx, st.At); err != nil {
 			return err
 		}
@@ -54,8 +76,45 @@ func (l *Log) Check(ctx context.Context) (Report, error) {
 // checker follows every chain from its birth, trusting nothing of the index.
 type checker struct {
 	l      *Log
-	chains map[LogID]*chain
+	chains map[LogID]*checked
 	say    func(format string, args ...any)
+	lost   []Loss // named already
+}
+
+// checked is a chain as the checker knows it. Batches that came before those they
+// follow wait: frames that were fetched back lie behind younger ones.
+type checked struct {
+	chain
+	waiting []link
+}
+
+// link is where a batch begins and ends. In between its hashes were computed.
+type link struct {
+	first, last           uint64
+	prev, hash            [32]byte
+	firstClock, lastClock uint64
+}
+
+// join takes a batch into the chain, and then those that waited for it. It reports
+// the first op that does not continue the chain.
+func (ch *checked) join(n link) (broken uint64) {
+	ch.waiting = append(ch.waiting, n)
+	for i := 0; i < len(ch.waiting); i++ {
+		n := ch.waiting[i]
+		if n.first > ch.head.Seq+1 {
+			continue
+		}
+		ch.waiting = slices.Delete(ch.waiting, i, i+1)
+		i = -1
+		if n.last <= ch.head.Seq {
+			continue
+		}
+		if n.first == ch.head.Seq+1 && (n.prev != ch.head.Hash || n.firstClock <= ch.clock) {
+			broken = n.first
+		}
+		ch.head, ch.clock = Head{Log: ch.head.Log, Seq: n.last, Hash: n.hash}, n.lastClock
+	}
+	return broken
 }
 
 // journal walks all segments up to the position of the snapshot.
@@ -67,16 +126,25 @@ func (c *checker) journal(ctx context.Context, upTo position) error {
 		if ctx.Err() != nil {
 			return errCancelled(ctx)
 		}
-		if s.number > upTo.Segment || s.aead == nil {
+		if s.number > upTo.Segment || s.aead == nil || s.gone {
 			continue
 		}
 		raw, err := c.l.journal.load(s)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errors.New("the file is missing")
+		}
 		if err != nil {
-			c.say("journal segment %d: %v", s.number, err)
+			c.wrong(s, "%v", err)
 			continue
 		}
 		if err := checkSegmentHeader(raw, c.l.journal.deployment, s.number); err != nil {
-			c.say("segment %d: %v", s.number, err)
+			c.wrong(s, "%v", err)
+		}
+		c.l.journal.mu.RLock()
+		size := cmp.Or(s.final, s.sound)
+		c.l.journal.mu.RUnlock()
+		if int64(len(raw)) < size {
+			c.wrong(s, "its size is %d bytes instead of %d", len(raw), size)
 		}
 		last := s.number == upTo.Segment
 		_ = walkFrames(raw, func(f found) error {
@@ -84,18 +152,24 @@ func (c *checker) journal(ctx context.Context, upTo position) error {
 				return ErrStop // written after the snapshot
 			}
 			if f.why != "" {
-				c.say("journal segment %d: %s at byte %d", s.number, f.why, f.off)
+				c.wrong(s, "%s at byte %d", f.why, f.off)
 				return nil
 			}
 			body, err := c.l.journal.open(s, f.index, f.cipher)
 			if err != nil {
-				c.say("journal segment %d: damaged frame at byte %d", s.number, f.off)
+				c.wrong(s, "damaged frame at byte %d", f.off)
 				return nil
 			}
 			return eachBatch(body, func(raw []byte) error { c.batch(raw, s.number); return nil })
 		})
 	}
 	return nil
+}
+
+// wrong says what is wrong with a segment and has it set aside by and by.
+func (c *checker) wrong(s *segment, format string, args ...any) {
+	c.say("journal segment %d: %s", s.number, fmt.Sprintf(format, args...))
+	c.l.suspect(s.number)
 }
 
 // batch verifies one batch as if it came from a stranger.
@@ -108,7 +182,7 @@ func (c *checker) batch(raw []byte, segment uint64) {
 	b.link()
 	ch := c.chains[b.log]
 	if ch == nil {
-		ch = &chain{}
+		ch = &checked{chain: chain{head: Head{Log: b.log}}}
 		c.chains[b.log] = ch
 	}
 	if b.first == 1 && ch.key == nil {
@@ -119,19 +193,21 @@ func (c *checker) batch(raw []byte, segment uint64) {
 	if ch.key == nil {
 		ch.key = c.l.keyOf(b.log)
 	}
-	if len(ch.key) != ed25519.PublicKeySize || !ed25519.Verify(ch.key, b.message(c.l.auth.Deployment()), b.sig[:]) {
+	// Without its birth a log has no key here; that loss is named.
+	if len(ch.key) > 0 && !ed25519.Verify(ch.key, b.message(c.l.auth.Deployment()), b.sig[:]) {
 		c.say("log %s: the signature at op %d does not match", b.log, b.last())
 		return
 	}
 	ch.add(run{first: b.first, last: b.last()})
-	for i := range b.ops {
-		r := &b.ops[i]
-		if r.ref.Seq == ch.head.Seq+1 {
-			if r.prev != ch.head.Hash || r.clock <= ch.clock {
-				c.say("log %s: op %d does not continue the chain", b.log, r.ref.Seq)
-			}
-			ch.head, ch.clock = Head{Log: b.log, Seq: r.ref.Seq, Hash: r.hash}, r.clock
+	first, end := &b.ops[0], &b.ops[len(b.ops)-1]
+	n := link{first: b.first, last: b.last(), prev: b.prev, hash: end.hash, firstClock: first.clock, lastClock: end.clock}
+	for i := 1; i < len(b.ops); i++ {
+		if b.ops[i].clock <= b.ops[i-1].clock {
+			c.say("log %s: op %d does not continue the chain", b.log, b.ops[i].ref.Seq)
 		}
+	}
+	if seq := ch.join(n); seq > 0 {
+		c.say("log %s: op %d does not continue the chain", b.log, seq)
 	}
 }
 
@@ -145,7 +221,7 @@ func (c *checker) compare(st state, heads []Head) {
 		c.say("the journal holds %d ops and the views %d", count, st.Ops)
 	}
 	for _, h := range heads {
-		if ch := c.chains[h.Log]; ch == nil || ch.head != h {
+		if ch := c.chains[h.Log]; (ch == nil || ch.head != h) && !c.l.expects(h) {
 			c.say("log %s: the views have another head than the journal", h.Log)
 		}
 	}
@@ -196,9 +272,12 @@ func (c *checker) views(ctx context.Context, s StoreReader) error {
 
 func (c *checker) subject(s StoreReader, subject ID, ops []*stored) (int, error) {
 	for _, o := range ops {
-		if ch := c.chains[o.ref.Log]; ch == nil {
-			c.say("op %s is in the views only", o.ref)
-		} else if _, ok := ch.find(o.ref.Seq); !ok {
+		if ch := c.chains[o.ref.Log]; ch != nil {
+			if _, ok := ch.find(o.ref.Seq); ok {
+				continue
+			}
+		}
+		if !slices.ContainsFunc(c.lost, func(x Loss) bool { return x.Log == o.ref.Log && x.From <= o.ref.Seq && o.ref.Seq <= x.To }) {
 			c.say("op %s is in the views only", o.ref)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"testing"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -73,6 +74,7 @@ func (l *Log) Kill() {
 	l.closing.Do(func() {
 		close(l.quit)
 		<-l.done
+		l.tended.Wait()
 		_ = l.journal.finish()
 		l.closed = l.store.Close()
 	})
@@ -143,4 +145,46 @@ func Swollen(a Authority, self ID, k Kind, body any, n int) []byte {
 	b.link()
 	copy(b.sig[:], a.SignHead(b.message(a.Deployment())))
 	return b.encode(nil)
+}
+
+// Rewrite rewrites segments and changes nothing.
+func (l *Log) Rewrite(segments []uint64, keepAside bool) error {
+	return l.exclusive(func() error { return l.rewrite(segments, nil, keepAside) })
+}
+
+// RewriteDropping drops the batch that ends with an op, as damage would.
+func (l *Log) RewriteDropping(segments []uint64, log LogID, seq uint64) error {
+	return l.exclusive(func() error {
+		return l.rewrite(segments, func(b *batch) (*batch, error) {
+			if b.log == log && b.last() == seq {
+				return nil, nil
+			}
+			return b, nil
+		}, false)
+	})
+}
+
+// SegmentNumbers lists the segments.
+func (l *Log) SegmentNumbers() []uint64 { return l.segmentNumbers() }
+
+// RingKeys are all keys in one copy of the ring.
+func RingKeys(t testing.TB, o Options, name string) (keys [][32]byte) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(o.Dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := openKeys(raw, o.StorageKey, o.Authority.Deployment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range ring.Segments {
+		keys = append(keys, k.Key)
+	}
+	for _, a := range ring.Aside {
+		if len(a.Key) == 32 {
+			keys = append(keys, [32]byte(a.Key))
+		}
+	}
+	return keys
 }

@@ -121,6 +121,7 @@ func (l *Log) take(batches []*batch, pos framePos) {
 			l.follow(b.ops[i].clock)
 		}
 	}
+	l.settleExpected()
 	l.mu.Unlock()
 	for _, log := range mend {
 		l.extend(log)
@@ -157,6 +158,12 @@ func (l *Log) saveState(g *group) error {
 	}
 	l.mu.RUnlock()
 	for _, h := range heads {
+		// A row keeps what is expected of a log that lost its end.
+		l.mu.RLock()
+		if top := l.expected[h.Log]; top.Seq > h.Seq {
+			h = top
+		}
+		l.mu.RUnlock()
 		if err := putHead(&g.space, h); err != nil {
 			return err
 		}

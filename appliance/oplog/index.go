@@ -101,11 +101,11 @@ func (l *Log) headsLocked() []Head {
 	return heads
 }
 
-// held is a batch read back from the journal, linked.
-func (l *Log) held(r run, log LogID) (*batch, error) {
-	l.mu.RLock()
-	pos := l.frames[r.frame]
-	l.mu.RUnlock()
+// held is a batch read back from the journal, linked. What cannot be read is looked
+// at by and by.
+func (l *Log) held(r run, log LogID) (*batch, error) { return l.reheld(r, log) }
+
+func (l *Log) heldAt(pos framePos, log LogID, first uint64) (*batch, error) {
 	body, err := l.journal.read(pos)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (l *Log) held(r run, log LogID) (*batch, error) {
 	var found *batch
 	err = eachBatch(body, func(raw []byte) error {
 		b, err := parseBatch(raw)
-		if err == nil && b.log == log && b.first == r.first {
+		if err == nil && b.log == log && b.first == first {
 			found = b
 		}
 		return err
@@ -208,6 +208,7 @@ func (l *Log) extend(log LogID) {
 		if joins {
 			c.head = Head{Log: log, Seq: b.last(), Hash: b.ops[len(b.ops)-1].hash}
 			c.clock = b.ops[len(b.ops)-1].clock
+			l.settleExpected()
 		} else {
 			c.runs = slices.Delete(c.runs, i, i+1)
 			c.count()

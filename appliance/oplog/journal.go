@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -25,7 +26,10 @@ type journal struct {
 	deployment [16]byte
 	storageKey [32]byte
 	ring       keyring
-	problem    func(string)
+	last       uint64        // the largest number ever tried for a segment
+	problem    func(string)  // says what a person should know
+	note       func(string)  // says what was mended
+	heads      func() []byte // the content of a heads record; nil when there is nothing to say
 	damages    []damage
 	fs         files.FS
 
@@ -41,16 +45,18 @@ type journal struct {
 
 // openJournal reads the keys and lists the segments. It faults when the keys
 // cannot be opened or the folder belongs to another deployment.
-func openJournal(fsys files.FS, dir string, deployment [16]byte, storageKey [32]byte, problem func(string)) (*journal, error) {
-	j := &journal{dir: dir, deployment: deployment, storageKey: storageKey, problem: problem, fs: fsys}
-	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+func openJournal(j *journal) (*journal, error) {
+	if err := j.fs.MkdirAll(j.dir, 0o700); err != nil {
 		return nil, errFiles(err)
 	}
-	numbers, err := listSegments(fsys, dir)
+	keys, err := j.loadKeys()
 	if err != nil {
 		return nil, err
 	}
-	keys, err := j.loadKeys()
+	if err := j.finishReplacing(); err != nil {
+		return nil, err
+	}
+	numbers, err := listSegments(j.fs, j.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -61,9 +67,11 @@ func openJournal(fsys files.FS, dir string, deployment [16]byte, storageKey [32]
 	}
 	for _, k := range j.ring.Segments {
 		if !slices.Contains(numbers, k.Number) {
-			j.hurt(k.Number, "the file is missing")
+			j.hurt(k.Number, "the file is missing", true)
+			j.segs = append(j.segs, &segment{number: k.Number, path: segmentPath(j.dir, k.Number), gone: true})
 		}
 	}
+	slices.SortFunc(j.segs, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
 	return j, nil
 }
 
@@ -105,9 +113,10 @@ func (j *journal) adopt(number uint64, keys bool) error {
 	if err := checkSegmentHeader(head, j.deployment, number); errors.Is(err, errForeign) {
 		return fault.New(fault.Conflict, "fault.oplog.foreign").Wrap(fmt.Errorf("segment %d", number))
 	} else if err != nil && st.Size() >= segmentHeader {
-		// The header only repeats what the frames are bound to anyway.
-		j.problem(fmt.Sprintf("segment %d: %v", number, err))
+		// The header only repeats what the frames are bound to anyway: nothing is lost.
+		j.hurt(number, err.Error(), false)
 	}
+	j.reclaim(number)
 	s := &segment{number: number, path: path, size: st.Size()}
 	i := slices.IndexFunc(j.ring.Segments, func(k segmentKey) bool { return k.Number == number })
 	switch {
@@ -118,9 +127,9 @@ func (j *journal) adopt(number uint64, keys bool) error {
 		// nothing was ever in it.
 		return errFilesOrNil(j.fs.Remove(path))
 	case !keys:
-		return fault.New(fault.Internal, "fault.oplog.keys").Wrap(errors.New("segments without a key file"))
+		return errKeys("segments without a key file")
 	default:
-		j.hurt(number, "its key is missing")
+		j.hurt(number, "its key is missing", true)
 	}
 	j.segs = append(j.segs, s)
 	return nil
@@ -136,13 +145,14 @@ func errFilesOrNil(err error) error {
 // openSegment starts a new segment under a fresh random key. The file comes
 // first and its key second, so a key without a file always means a lost file.
 func (j *journal) openSegment() error {
-	number := uint64(1)
+	number := max(1, j.ring.Next, j.last+1)
 	for _, k := range j.ring.Segments {
 		number = max(number, k.Number+1)
 	}
 	if n := len(j.segs); n > 0 {
 		number = max(number, j.segs[n-1].number+1)
 	}
+	j.last = number
 	path := segmentPath(j.dir, number)
 	f, err := j.fs.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if err != nil {
@@ -159,37 +169,63 @@ func (j *journal) openSegment() error {
 		err = j.addKey(number)
 	}
 	if err != nil {
+		// The file stays: a copy of the keys may name it already. Without its key it
+		// is dropped at the next start; its number is not tried again.
 		f.Close()
-		_ = j.fs.Remove(path) // without its key it would be dropped at the next start anyway
 		return errWrite(err)
 	}
 	key := j.ring.Segments[len(j.ring.Segments)-1].Key
-	s := &segment{number: number, path: path, aead: newFrameCipher(key), size: int64(len(header))}
+	s := &segment{number: number, path: path, aead: newFrameCipher(key), size: int64(len(header)), open: true, sound: int64(len(header))}
 	j.mu.Lock()
 	j.segs = append(j.segs, s)
 	j.mu.Unlock()
 	j.out, j.cur, j.index, j.next, j.flushed = f, s, 0, 0, s.size
-	return nil
+	if body := j.heads(); body != nil {
+		_, _, err = j.append(body)
+	}
+	return err
 }
 
 // addKey appends a fresh key and notes the sizes of the segments before it.
 func (j *journal) addKey(number uint64) error {
-	old := slices.Clone(j.ring.Segments)
-	for i := range j.ring.Segments {
-		for _, s := range j.segs {
-			if k := &j.ring.Segments[i]; s.number == k.Number && k.Size == 0 {
-				k.Size = s.size
-			}
-		}
-	}
+	old, next := slices.Clone(j.ring.Segments), j.ring.Next
+	j.noteSizes()
 	k := segmentKey{Number: number}
 	_, _ = rand.Read(k.Key[:])
 	j.ring.Segments = append(j.ring.Segments, k)
+	j.ring.Next = number + 1
 	if err := j.saveKeys(); err != nil {
-		j.ring.Segments = old
+		j.ring.Segments, j.ring.Next = old, next
 		return err
 	}
 	return nil
+}
+
+// noteSizes notes how long the segments are that are finished now: one that is
+// shorter or longer later was damaged or put back. It reports whether there was one.
+func (j *journal) noteSizes() (news bool) {
+	for i := range j.ring.Segments {
+		for _, s := range j.segs {
+			if k := &j.ring.Segments[i]; s.number == k.Number && k.Size == 0 && !s.gone {
+				k.Size, news = s.size, true
+				j.mu.Lock()
+				s.final = s.size
+				j.mu.Unlock()
+			}
+		}
+	}
+	return news
+}
+
+// seal finishes the open segment and notes the sizes for good: the clean stop.
+func (j *journal) seal() error {
+	if err := j.finish(); err != nil {
+		return err
+	}
+	if !j.noteSizes() {
+		return nil
+	}
+	return j.saveKeys()
 }
 
 // errWrite sorts failures to write: a full disk is the person's to mend.
@@ -241,7 +277,7 @@ func (j *journal) takeBack(cause error) error {
 		err = j.out.Sync()
 	}
 	j.mu.Lock()
-	j.cur.size = j.flushed
+	j.cur.size, j.cur.open = j.flushed, false
 	j.mu.Unlock()
 	cerr := j.out.Close()
 	j.out, j.cur = nil, nil
@@ -262,6 +298,9 @@ func (j *journal) flush() error {
 		return errReadOnly(err)
 	}
 	j.flushed, j.next = j.cur.size, j.index
+	j.mu.Lock()
+	j.cur.sound = j.flushed
+	j.mu.Unlock()
 	return nil
 }
 
@@ -271,15 +310,16 @@ func (j *journal) finish() error {
 		return nil
 	}
 	err := j.out.Close()
+	j.mu.Lock()
+	j.cur.open = false
+	j.mu.Unlock()
 	j.out, j.cur = nil, nil
 	return errFilesOrNil(err)
 }
 
 // read opens one frame again. The reader checks that it is the frame it was.
 func (j *journal) read(p framePos) ([]byte, error) {
-	j.mu.RLock()
-	s := j.segs[p.seg]
-	j.mu.RUnlock()
+	s := j.segment(p.seg)
 	f, err := files.Open(j.fs, s.path)
 	if err != nil {
 		return nil, errFiles(err)
@@ -308,26 +348,26 @@ func (j *journal) open(s *segment, index uint32, cipher []byte) ([]byte, error) 
 	return body, nil
 }
 
-// damage is one stretch of the journal that could not be read.
+// damage is something of the journal that could not be read at open.
 type damage struct {
 	segment uint64
 	what    string
+	loss    bool // frames may be lost with it
 }
 
-// hurt notes damage.
-func (j *journal) hurt(segment uint64, what string) {
-	j.damages = append(j.damages, damage{segment, what})
-	j.problem(fmt.Sprintf("journal segment %d: %s", segment, what))
+// hurt notes damage. It is said when it is known what became of it.
+func (j *journal) hurt(segment uint64, what string, loss bool) {
+	j.damages = append(j.damages, damage{segment, what, loss})
 }
 
-// load reads a whole segment for a walk. A segment that vanished while
-// running is damage like any other.
+// load reads a whole segment for a walk. Where the disk gives back an error
+// instead of bytes there are zeros: damage like any other.
 func (j *journal) load(s *segment) ([]byte, error) {
 	raw, err := readSegmentFile(j.fs, s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("segment %d is missing", s.number)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return raw, err
 	}
-	return raw, err
+	return readPieces(j.fs, s.path, s.size)
 }
 
 // bytes is the size of all segments together.
@@ -335,28 +375,38 @@ func (j *journal) bytes() (sum uint64, count int) {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
 	for _, s := range j.segs {
-		sum += uint64(s.size)
+		if !s.gone {
+			sum += uint64(s.size)
+			count++
+		}
 	}
-	return sum, len(j.segs)
+	return sum, count
+}
+
+// segment is the one at place i of the list. It is replaced when it is rewritten.
+func (j *journal) segment(i uint32) *segment {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return j.segs[i]
 }
 
 // number is the segment number at place i of the list.
-func (j *journal) number(i uint32) uint64 {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	return j.segs[i].number
+func (j *journal) number(i uint32) uint64 { return j.segment(i).number }
+
+// damagedIn reports whether damage was found in a segment at open, or before.
+func (j *journal) damagedIn(segment uint64) bool {
+	return slices.ContainsFunc(j.damages, func(d damage) bool { return d.segment == segment }) ||
+		slices.ContainsFunc(j.ring.Aside, func(a aside) bool { return a.Segment == segment })
 }
 
-// damagedIn reports whether damage was found in a segment at open.
-func (j *journal) damagedIn(segment uint64) bool {
-	return slices.ContainsFunc(j.damages, func(d damage) bool { return d.segment == segment })
+// rewritten reports whether the frames of a segment were moved.
+func (j *journal) rewritten(segment uint64) bool {
+	return slices.ContainsFunc(j.ring.Segments, func(k segmentKey) bool { return k.Number == segment && k.Rewritten })
 }
 
 // tag reads a frame's authentication tag, its last 16 bytes.
 func (j *journal) tag(p framePos) (tag [16]byte, err error) {
-	j.mu.RLock()
-	s := j.segs[p.seg]
-	j.mu.RUnlock()
+	s := j.segment(p.seg)
 	f, err := files.Open(j.fs, s.path)
 	if err != nil {
 		return tag, errFiles(err)

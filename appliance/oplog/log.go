@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/files"
@@ -71,14 +73,27 @@ type Log struct {
 
 	halves sync.RWMutex // readers wait while a commit in several parts is under way
 
-	mu       sync.RWMutex // guards what follows; written by the writer only
-	chains   map[LogID]*chain
-	frames   []framePos
-	own      LogID
-	state    state
-	readOnly error
-	problems []string
-	forks    []Fork
+	mu         sync.RWMutex // guards what follows; written by the writer only
+	chains     map[LogID]*chain
+	frames     []framePos
+	own        LogID
+	state      state
+	epoch      uint64         // grows when frames move
+	expected   map[LogID]Head // held once: what is missing below is lost
+	salvaged   map[Ref]bool   // ops kept from the views, by segment too
+	salvagedIn map[uint64][]Ref
+	scrubbed   time.Time // end of the last pass, or opening
+	scrubs     uint64
+	readOnly   error
+	problems   []string
+	notes      []string
+	forks      []Fork
+
+	suspectMu sync.Mutex
+	suspects  map[uint64]bool
+	tendNow   chan struct{}
+	tended    sync.WaitGroup
+	worked    atomic.Uint64 // jobs of the writer since the scrub looked
 
 	clock    uint64   // writer only
 	salt     [16]byte // writer only; drawn anew with each segment
@@ -112,14 +127,20 @@ type Fork struct {
 
 // Stats is the state of the journal, for status pages.
 type Stats struct {
-	Ops          uint64   // ops held, of all logs
-	Segments     int      // journal files
-	JournalBytes uint64   // their size together
-	ReadOnly     bool     // a flush failed: nothing more is written until a restart
-	Reason       string   // why, for the log; empty otherwise
-	Opaque       int      // ops kept and forwarded but not understood here
-	OpenUnclean  bool     // the last run did not end with a closing record
-	Problems     []string // damage, forks and other things a person should know; ids only
+	Ops          uint64    // ops held, of all logs
+	Segments     int       // journal files
+	JournalBytes uint64    // their size together
+	ReadOnly     bool      // a flush failed: nothing more is written until a restart
+	Reason       string    // why, for the log; empty otherwise
+	Opaque       int       // ops kept and forwarded but not understood here
+	OpenUnclean  bool      // the last run did not end with a closing record
+	Problems     []string  // damage, forks and other things a person should know now; ids only
+	Notes        []string  // what was found damaged since the start and has been mended; ids only
+	Lost         uint64    // ops that were held here, are lost and wait for another node; Losses has them
+	Salvaged     int       // of them, what is kept from the views
+	SetAside     int       // damaged files kept
+	Scrubs       uint64    // complete passes of the scrub since the start
+	Scrubbed     time.Time // end of the last of them, or opening, which reads everything too
 }
 
 // Report is what Check found. Ops, Logs and Views are of one read transaction.
@@ -129,4 +150,6 @@ type Report struct {
 	Logs     []Head
 	Views    string // hex digest of view versions and shared rows: equal wherever the same ops are held
 	Problems []string
+	Notes    []string // as in Stats
+	Lost     uint64   // as in Stats
 }

@@ -41,7 +41,10 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if err != nil {
 		return nil, errors.Join(err, o.Store.Close())
 	}
+	l.scrubbed = l.clk.Now() // opening has read everything
 	go l.run()
+	l.tended.Go(l.tend)
+	l.tended.Go(l.scrubLoop)
 	return l, nil
 }
 
@@ -50,13 +53,18 @@ func open(ctx context.Context, o Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.journal, err = openJournal(cmp.Or[files.FS](o.Files, files.OS()), o.Dir, l.auth.Deployment(), o.StorageKey, l.problem); err != nil {
+	if l.journal, err = openJournal(&journal{
+		dir: o.Dir, deployment: l.auth.Deployment(), storageKey: o.StorageKey, fs: cmp.Or[files.FS](o.Files, files.OS()),
+		problem: l.problem, note: l.note, heads: l.headsRecord,
+	}); err != nil {
 		return nil, err
 	}
 	l.own = l.journal.ring.Own
 	if err := l.scan(ctx); err != nil {
 		return nil, err
 	}
+	l.expectViews()
+	l.mendScan()
 	lost, err := l.catchUp(ctx, o.Rebuild)
 	if err != nil {
 		return nil, err
@@ -75,7 +83,9 @@ func newLog(o Options) (*Log, error) {
 		store: o.Store, auth: o.Authority, clk: o.Clock, logger: o.Logger, free: o.FreeSpace, minFree: o.MinFree,
 		oneTx: trustedTx, oneTxKeys: trustedTxKeys,
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
-		chains: map[LogID]*chain{}, watchers: map[chan struct{}]struct{}{},
+		chains: map[LogID]*chain{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{},
+		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, suspects: map[uint64]bool{},
+		tendNow: make(chan struct{}, 1),
 	}
 	if l.clk == nil {
 		l.clk = clock.System()
@@ -123,11 +133,11 @@ func (l *Log) stop(err error) {
 // segment was damaged, so that its newest ops may be among what was lost.
 func (l *Log) ownNeedsSuccessor() bool {
 	c := l.chains[l.own]
-	if c == nil || c.head.Seq == 0 || c.hole {
+	if c == nil || c.head.Seq == 0 || c.hole || c.head.Seq < l.expected[l.own].Seq {
 		return true
 	}
-	born := l.journal.segs[l.frames[c.runs[0].frame].seg].number
-	return slices.ContainsFunc(l.journal.damages, func(d damage) bool { return d.segment >= born })
+	born := l.journal.number(l.frames[c.runs[0].frame].seg)
+	return slices.ContainsFunc(l.journal.damages, func(d damage) bool { return d.loss && d.segment >= born })
 }
 
 // The kind of a log's first op.
@@ -244,13 +254,22 @@ func (l *Log) catchUp(ctx context.Context, rebuild bool) (lost bool, err error) 
 		why = "keys have arrived"
 	default:
 		if start, lost = l.locate(s.At); lost {
-			why = "they are ahead of the journal"
-			l.problem("the journal lost ops that had been saved; a new log was opened and other nodes are asked for them")
+			l.note("the journal lost ops that had been saved; a new log was opened and other nodes are asked for them")
+		}
+	}
+	if found && s.Deployment == l.auth.Deployment() {
+		if err := l.salvage(); err != nil {
+			return lost, err // they would be gone with the views
 		}
 	}
 	if why == "" {
 		l.state = s
-		return false, l.replay(ctx, start)
+		if lost {
+			// They may have the last copy of something. What is held is applied once
+			// more, which changes nothing where they had it.
+			l.state.Opaque, l.state.Lacking = 0, nil
+		}
+		return lost, l.replay(ctx, start)
 	}
 	l.logger.Info("rebuilding the views", "why", why)
 	return lost, l.rebuild(ctx)
@@ -264,9 +283,9 @@ func (l *Log) keysArrived(s state) bool {
 	})
 }
 
-// locate finds the frame behind a position; lost when the journal does not
-// have it. When its place is known to be damaged the views are kept: they may
-// hold the last copy of what was lost.
+// locate finds the frame behind a position; lost when the journal does not have it,
+// and then everything is replayed. Where its segment was damaged or rewritten the
+// frames after the segment's beginning are.
 func (l *Log) locate(p position) (next int, lost bool) {
 	if p == (position{}) {
 		return 0, false
@@ -275,13 +294,25 @@ func (l *Log) locate(p position) (next int, lost bool) {
 		n := l.journal.number(f.seg)
 		switch {
 		case n == p.Segment && f.index == p.Index:
-			tag, err := l.journal.tag(f)
-			return i + 1, err != nil || tag != p.Tag
-		case n > p.Segment || (n == p.Segment && f.index > p.Index):
-			return i, !l.journal.damagedIn(p.Segment)
+			if tag, err := l.journal.tag(f); err == nil && tag == p.Tag {
+				return i + 1, false
+			}
+		case n > p.Segment:
+			return l.locateNear(p.Segment)
 		}
 	}
-	return len(l.frames), !l.journal.damagedIn(p.Segment)
+	return l.locateNear(p.Segment)
+}
+
+// locateNear is the first frame of a segment whose frames moved.
+func (l *Log) locateNear(segment uint64) (next int, lost bool) {
+	if !l.journal.damagedIn(segment) && !l.journal.rewritten(segment) {
+		return 0, true
+	}
+	i, _ := slices.BinarySearchFunc(l.frames, segment, func(f framePos, n uint64) int {
+		return cmp.Compare(l.journal.number(f.seg), n)
+	})
+	return i, false
 }
 
 // rebuild throws the views away and folds the whole journal again.
@@ -315,6 +346,9 @@ func (l *Log) replay(ctx context.Context, start int) error {
 			return err
 		}
 		if err := eachBatch(body, g.replayBatch); err != nil {
+			return err
+		}
+		if err := g.replaySalvage(body); err != nil {
 			return err
 		}
 		tag, err := l.journal.tag(l.frames[i])

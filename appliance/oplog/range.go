@@ -1,7 +1,6 @@
 package oplog
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -138,12 +137,15 @@ func (l *Log) Watch() (notify <-chan struct{}, stop func()) {
 // Stats is the state of the journal.
 func (l *Log) Stats() Stats {
 	size, files := l.journal.bytes()
+	aside := l.journal.asideCount()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	s := Stats{
 		Ops: l.state.Ops, Segments: files, JournalBytes: size, Opaque: int(l.state.Opaque),
-		ReadOnly: l.readOnly != nil, OpenUnclean: l.unclean, Problems: slices.Clone(l.problems),
+		ReadOnly: l.readOnly != nil, OpenUnclean: l.unclean, Problems: l.standing(), Notes: slices.Clone(l.notes),
+		Salvaged: len(l.salvaged), SetAside: aside, Scrubs: l.scrubs, Scrubbed: l.scrubbed,
 	}
+	_, s.Lost = l.lossLines()
 	if l.readOnly != nil {
 		s.Reason = l.readOnly.Error()
 	}
@@ -157,6 +159,7 @@ func (l *Log) Close() error {
 	l.closing.Do(func() {
 		close(l.quit)
 		<-l.done
+		l.tended.Wait()
 		l.closed = l.shut()
 	})
 	return l.closed
@@ -164,7 +167,14 @@ func (l *Log) Close() error {
 
 func (l *Log) shut() error {
 	err := l.writeClosing()
-	if cerr := l.journal.finish(); err == nil {
+	l.mu.RLock()
+	stopped := l.readOnly != nil
+	l.mu.RUnlock()
+	seal := l.journal.seal
+	if stopped || err != nil {
+		seal = l.journal.finish
+	}
+	if cerr := seal(); err == nil {
 		err = cerr
 	}
 	if cerr := l.store.Close(); err == nil {
@@ -178,17 +188,12 @@ func (l *Log) shut() error {
 func (l *Log) writeClosing() error {
 	l.mu.RLock()
 	stopped := l.readOnly != nil
-	heads := l.headsLocked()
+	heads := l.tops()
 	l.mu.RUnlock()
 	if stopped || (l.journal.out == nil && !l.unclean) {
 		return nil
 	}
-	body := []byte{frameClose}
-	for _, h := range heads {
-		body = append(body, h.Log[:]...)
-		body = binary.BigEndian.AppendUint64(body, h.Seq)
-		body = append(body, h.Hash[:]...)
-	}
+	body := appendHeads([]byte{frameClose}, heads)
 	if _, _, err := l.journal.append(body); err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ func (l *Log) scan(ctx context.Context) error {
 			return err
 		}
 	}
+	l.mu.Lock()
+	l.settleExpected()
+	l.mu.Unlock()
 	if n := len(l.journal.segs); n > 0 {
 		l.unclean = !l.journal.segs[n-1].closed
 	}
@@ -31,7 +34,7 @@ func (l *Log) scan(ctx context.Context) error {
 
 func (l *Log) scanSegment(i uint32) error {
 	s := l.journal.segs[i]
-	if s.aead == nil {
+	if s.aead == nil || s.gone {
 		return nil // reported when it was found
 	}
 	raw, err := l.journal.load(s)
@@ -39,7 +42,7 @@ func (l *Log) scanSegment(i uint32) error {
 		return errFiles(err)
 	}
 	if s.final > 0 && s.final != int64(len(raw)) {
-		l.journal.hurt(s.number, fmt.Sprintf("its size is %d bytes instead of %d", len(raw), s.final))
+		l.journal.hurt(s.number, fmt.Sprintf("its size is %d bytes instead of %d", len(raw), s.final), true)
 	}
 	return walkFrames(raw, func(f found) error {
 		if f.torn && s.final == 0 {
@@ -59,7 +62,7 @@ func (l *Log) scanSegment(i uint32) error {
 			}
 		}
 		if why != "" {
-			l.journal.hurt(s.number, fmt.Sprintf("%s at byte %d", why, f.off))
+			l.journal.hurt(s.number, fmt.Sprintf("%s at byte %d", why, f.off), true)
 		}
 		return nil
 	})
@@ -87,8 +90,15 @@ func (l *Log) scanFrame(s *segment, pos framePos, body []byte) error {
 	case frameOps:
 	case frameEvidence:
 		return l.recallFork(body[1:])
+	case frameClose, frameHeads:
+		l.expectRecord(body)
+		return nil
+	case frameSalvage:
+		if err := l.scanSalvage(s.number, body); err != nil {
+			return err
+		}
 	default:
-		return nil // a closing record, or something newer than this program
+		return nil // something newer than this program
 	}
 	frame := uint32(len(l.frames))
 	l.frames = append(l.frames, pos)

@@ -31,6 +31,8 @@ const (
 	frameOps      = 1 // one or more batches, each behind its length
 	frameClose    = 2 // a clean stop: the heads
 	frameEvidence = 3 // a signed batch that contradicts what is held
+	frameHeads    = 4 // how far every log is known to have been held when the segment began
+	frameSalvage  = 5 // ops the journal lost, as the views had them
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -43,6 +45,9 @@ type segment struct {
 	size   int64
 	final  int64 // size it must have; 0 = not known yet
 	closed bool  // ends with a closing record
+	gone   bool  // there is no file any more
+	open   bool  // it is being written
+	sound  int64 // while open: bytes that are flushed
 }
 
 // framePos says where a frame lies.
@@ -204,4 +209,33 @@ func readSegmentFile(fsys files.FS, path string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxSegment+maxFrame+segmentHeader+frameHeader+1))
+}
+
+// readPieces reads what can be read of a file, as zeros what cannot. It faults when
+// that is nothing: then the disk is away, and what is on it may be sound.
+func readPieces(fsys files.FS, path string, size int64) ([]byte, error) {
+	f, err := files.Open(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	const piece = 4096
+	raw := make([]byte, min(size, maxSegment+maxFrame+segmentHeader+frameHeader))
+	readable, bad := false, error(nil)
+	for off := int64(0); off < int64(len(raw)); off += piece {
+		part := raw[off:min(off+piece, int64(len(raw)))]
+		n, err := f.ReadAt(part, off)
+		if errors.Is(err, io.EOF) {
+			return raw[:off+int64(n)], nil
+		}
+		if err != nil {
+			clear(part)
+			bad = err
+		}
+		readable = readable || err == nil
+	}
+	if !readable {
+		return nil, bad
+	}
+	return raw, nil
 }

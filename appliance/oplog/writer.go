@@ -81,6 +81,7 @@ func (l *Log) run() {
 // serve does one job, or a group of commands beginning with it. It returns a
 // job it received but could not take into the group.
 func (l *Log) serve(j *job) (next *job) {
+	l.worked.Add(1)
 	if j.exclusive != nil {
 		if j.taken.CompareAndSwap(false, true) {
 			j.answer <- l.guard(j.exclusive)

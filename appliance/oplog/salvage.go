@@ -1,0 +1,198 @@
+package oplog
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// salvageFrame bounds what one frame of salvaged ops holds.
+const salvageFrame = 1 << 20
+
+// appendSalvage writes one op as a salvage frame has it.
+func appendSalvage(body []byte, s *stored) []byte {
+	body = append(body, s.subject[:]...)
+	one := s.append(nil)
+	body = binary.AppendUvarint(body, uint64(len(one)))
+	return append(body, one...)
+}
+
+// parseSalvage reads the ops of a salvage frame. They point into body.
+func parseSalvage(body []byte) (ops []*stored, err error) {
+	if len(body) == 0 || body[0] != frameSalvage {
+		return nil, nil
+	}
+	c := &cursor{body[1:], true}
+	for len(c.b) > 0 {
+		var subject ID
+		copy(subject[:], c.take(len(subject)))
+		one := c.take(int(c.uvarint(3 * MaxPayload)))
+		if !c.ok || len(one) == 0 {
+			return nil, errBatch
+		}
+		n := len(ops)
+		if ops, err = appendStored(ops, subject, one); err != nil || len(ops) != n+1 || ops[n].opaque || ops[n].content() == nil {
+			return nil, errBatch
+		}
+	}
+	return ops, nil
+}
+
+// holds reports whether an op is in the journal. The caller holds l.mu.
+func (l *Log) holds(r Ref) bool {
+	c := l.chains[r.Log]
+	if c == nil {
+		return false
+	}
+	_, ok := c.find(r.Seq)
+	return ok
+}
+
+// salvage writes down the ops that only the views hold, so that they outlive the
+// views. They are kept here alone: without their signatures no other node would
+// take them. It runs in the writer, or before it does.
+func (l *Log) salvage() error {
+	if len(l.Losses()) == 0 {
+		return nil
+	}
+	body, n := []byte{frameSalvage}, 0
+	var refs []Ref
+	put := func() error {
+		if len(body) == 1 {
+			return nil
+		}
+		pos, _, err := l.journal.append(body)
+		if err != nil {
+			return err
+		}
+		if err := l.journal.flush(); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.frames = append(l.frames, pos)
+		l.mu.Unlock()
+		l.noteSalvaged(l.journal.cur.number, append(l.salvagedIn[l.journal.cur.number], refs...))
+		body, refs = []byte{frameSalvage}, nil
+		return nil
+	}
+	err := l.store.View(func(r StoreReader) error {
+		return r.Scan([]byte{spaceOps}, nil, func(k, v []byte) error {
+			if len(k) != 1+len(ID{})+4 {
+				return nil
+			}
+			ops, err := appendStored(nil, ID(k[1:1+len(ID{})]), v)
+			if err != nil {
+				return nil //nolint:nilerr // a rotten chunk gives nothing; the others may
+			}
+			for _, s := range ops {
+				l.mu.RLock()
+				held := l.holds(s.ref) || l.salvaged[s.ref]
+				l.mu.RUnlock()
+				if held || s.opaque || s.content() == nil {
+					continue
+				}
+				body, refs = appendSalvage(body, s), append(refs, s.ref)
+				if n++; len(body) >= salvageFrame {
+					if err := put(); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	})
+	if err == nil {
+		err = put()
+	}
+	if err != nil {
+		return errStore(err)
+	}
+	if n > 0 {
+		l.note(fmt.Sprintf("%d ops that the journal lost were kept from the views", n))
+	}
+	return nil
+}
+
+// noteSalvaged says which salvaged ops a segment holds now.
+func (l *Log) noteSalvaged(segment uint64, refs []Ref) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(refs) == 0 {
+		delete(l.salvagedIn, segment)
+	} else {
+		l.salvagedIn[segment] = refs
+	}
+	clear(l.salvaged)
+	for _, refs := range l.salvagedIn {
+		for _, r := range refs {
+			l.salvaged[r] = true
+		}
+	}
+}
+
+// scanSalvage takes a salvage frame into the index at open.
+func (l *Log) scanSalvage(segment uint64, body []byte) error {
+	ops, err := parseSalvage(body)
+	if err != nil {
+		return err
+	}
+	refs := l.salvagedIn[segment]
+	for _, s := range ops {
+		refs = append(refs, s.ref)
+	}
+	l.noteSalvaged(segment, refs)
+	return nil
+}
+
+// replaySalvage collects salvaged ops that are not held otherwise.
+func (g *group) replaySalvage(body []byte) error {
+	ops, err := parseSalvage(body)
+	if err != nil {
+		return errFiles(err)
+	}
+	g.l.mu.RLock()
+	defer g.l.mu.RUnlock()
+	for _, s := range ops {
+		if !g.l.holds(s.ref) {
+			g.records = append(g.records, s)
+			g.replayed += s.weight()
+		}
+	}
+	return nil
+}
+
+// changedSalvage is what a rewrite leaves of a salvage frame.
+func (l *Log) changedSalvage(body []byte, keep func(*stored) bool) (out []byte, refs []Ref, err error) {
+	ops, err := parseSalvage(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	out = []byte{frameSalvage}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, s := range ops {
+		if l.holds(s.ref) || (keep != nil && !keep(s)) {
+			continue
+		}
+		out, refs = appendSalvage(out, s), append(refs, s.ref)
+	}
+	if len(refs) == 0 {
+		return nil, nil, nil
+	}
+	return out, refs, nil
+}
+
+// salvageDone lists the segments whose salvaged ops are all held again.
+func (l *Log) salvageDone() (segments []uint64) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for n, refs := range l.salvagedIn {
+		done := true
+		for _, r := range refs {
+			done = done && l.holds(r)
+		}
+		if done {
+			segments = append(segments, n)
+		}
+	}
+	return segments
+}
