@@ -27,6 +27,7 @@ var plan = map[string][]string{
 	"appliance/control":         {"appliance/fault"},
 	"appliance/oplog":           {"appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/oplog/oplogtest": {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},
+	"appliance/oplog/torture":   {}, // tests alone, over everything
 	"appliance/badgerstore":     {"appliance/oplog", "appliance/fault"},
 	"appliance/chunks":          {"appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/identity":        {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},

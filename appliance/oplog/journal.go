@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ type journal struct {
 // openJournal reads the keys and lists the segments. It faults when the keys
 // cannot be opened or the folder belongs to another deployment.
 func openJournal(j *journal) (*journal, error) {
-	if err := j.fs.MkdirAll(j.dir, 0o700); err != nil {
+	if err := makeFolder(j.fs, j.dir); err != nil {
 		return nil, errFiles(err)
 	}
 	keys, err := j.loadKeys()
@@ -73,6 +74,19 @@ func openJournal(j *journal) (*journal, error) {
 	}
 	slices.SortFunc(j.segs, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
 	return j, nil
+}
+
+// makeFolder makes the journal's folder with its name on the disk: all that is
+// flushed into a folder goes with it when the power cut takes its name.
+func makeFolder(fsys files.FS, dir string) error {
+	_, err := fsys.Stat(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(dir))
 }
 
 // listSegments are the numbers of the segment files in dir, ascending.

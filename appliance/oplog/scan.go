@@ -45,7 +45,7 @@ func (l *Log) scanSegment(i uint32) error {
 		l.journal.hurt(s.number, fmt.Sprintf("its size is %d bytes instead of %d", len(raw), s.final), true)
 	}
 	return walkFrames(raw, func(f found) error {
-		if f.torn && s.final == 0 {
+		if s.final == 0 && tornEnd(raw, f) {
 			return l.dropTail(s, f)
 		}
 		var body []byte

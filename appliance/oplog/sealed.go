@@ -61,7 +61,7 @@ func sealedSegment(raw, deployment []byte, number uint64, last bool) (problems [
 		return problems // its frames may look different
 	}
 	_ = walkFrames(raw, func(f found) error { // never fails: the function does not
-		if f.why != "" && !(f.torn && last) {
+		if f.why != "" && !(last && tornEnd(raw, f)) {
 			say("%s at byte %d", f.why, f.off)
 		}
 		return nil
