@@ -52,7 +52,7 @@ type wrapping struct {
 
 func (w wrapping) OpenFile(path string, flag int, perm fs.FileMode) (files.File, error) {
 	f, err := w.FS.OpenFile(path, flag, perm)
-	if err != nil || flag&os.O_CREATE == 0 || filepath.Ext(path) != ".wpj" {
+	if err != nil || flag&os.O_APPEND == 0 || filepath.Ext(path) != ".wpj" {
 		return f, err
 	}
 	return wrappedFile{f, w.wrap(f)}, nil

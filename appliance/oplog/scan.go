@@ -44,7 +44,9 @@ func (l *Log) scanSegment(i uint32) error {
 	if s.final > 0 && s.final != int64(len(raw)) {
 		l.journal.hurt(s.number, fmt.Sprintf("its size is %d bytes instead of %d", len(raw), s.final), true)
 	}
-	return walkFrames(raw, func(f found) error {
+	end := int64(0) // where the last frame begins
+	err = walkFrames(raw, func(f found) error {
+		end = f.off
 		if s.final == 0 && tornEnd(raw, f) {
 			return l.dropTail(s, f)
 		}
@@ -66,6 +68,10 @@ func (l *Log) scanSegment(i uint32) error {
 		}
 		return nil
 	})
+	if err == nil && s.final == 0 && end > 0 && end < s.size {
+		l.confirm(s, end)
+	}
+	return err
 }
 
 // dropTail cuts off what the last run was writing when it died. It was never

@@ -13,8 +13,8 @@ import (
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 )
 
-// TestLossy writes, merges, restarts and loses its power in the middle of any file
-// operation, up to three times in a row, also while it opens. What was not flushed is
+// TestLossy writes, merges, restarts and loses its life or its power in the middle of
+// any file operation, up to four times in a row, also while it opens. What was not flushed is
 // dropped, torn at sectors and reordered.
 func TestLossy(t *testing.T) {
 	r := newRow(t)
@@ -50,11 +50,15 @@ func (r *row) lossy(seed uint64, lies bool) tally {
 	defer func() { _ = s.peer.Close() }()
 	must(r.t, os.Mkdir(s.life(), 0o700))
 	s.open(oplogtest.MemStore(), 0)
-	for cuts := 1 + s.rnd.IntN(3); cuts > 0; cuts-- {
+	for cuts := 1 + s.rnd.IntN(4); cuts > 0; cuts-- {
 		s.disk.CutAfter(s.rnd.IntN(150))
 		for s.step() == nil {
 		}
-		s.crash(cuts > 1)
+		if cuts > 1 && s.rnd.IntN(3) == 0 {
+			s.kill()
+		} else {
+			s.crash(cuts > 1)
+		}
 	}
 	y := s.settle()
 	if s.l != nil {
@@ -202,6 +206,17 @@ func (s *outage) exchange() error {
 	}
 	s.r.fail(s.seed, "exchange: %v", err)
 	return err
+}
+
+// kill ends the program only: the system keeps what it was given, and may still lose
+// it with the power later.
+func (s *outage) kill() {
+	s.disk.CutAfter(0)
+	if s.l != nil {
+		_ = s.l.Close()
+	}
+	s.disk.CutAfter(-1)
+	s.start(s.store)
 }
 
 // crash takes the power, makes the next life's folder, and opens it with views that

@@ -1,0 +1,243 @@
+package torture
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/files"
+	"github.com/waypost/waypost/appliance/files/filestest"
+	"github.com/waypost/waypost/appliance/oplog/oplogtest"
+	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/tokens"
+)
+
+// The ways an operation fails.
+var failures = []struct {
+	name string
+	filestest.Fault
+}{
+	{"EIO", filestest.Fault{Err: syscall.EIO}},
+	{"ENOSPC", filestest.Fault{Err: syscall.ENOSPC}},
+	{"half a write", filestest.Fault{Err: syscall.ENOSPC, Short: true}},
+	{"EIO from then on", filestest.Fault{Err: syscall.EIO, Lasting: true}},
+	{"ENOSPC from then on", filestest.Fault{Err: syscall.ENOSPC, Lasting: true}},
+	{"half a write, then nothing", filestest.Fault{Err: syscall.ENOSPC, Short: true, Lasting: true}},
+	{"EIO, reading too", filestest.Fault{Err: syscall.EIO, Reads: true}},
+}
+
+// TestEveryOperation lets every single file operation of a day fail once: first start,
+// registration, a household, a correction, a card, an import, a merge, stop and start.
+// Whatever is answered must be an error a person understands; what was promised must be
+// there after the next start, in half of the runs with a power cut before it.
+func TestEveryOperation(t *testing.T) {
+	r := newRow(t)
+	c := clock.NewFake(oplogtest.Noon())
+	k := newCamp(t, c)
+	peer, people := k.neighbour(t, 4)
+	d := &day{r: r, k: k, c: c, raws: batches(t, peer, 3), theirs: people.promised()}
+	total := map[bool]int{}
+	for _, reads := range []bool{false, true} {
+		total[reads] = d.run(firstSeed(), 0, filestest.Fault{Reads: reads}, "nothing")
+	}
+	r.note("%d operations, %d with reading", total[false], total[true])
+	for i, f := range failures {
+		for n := 1; n <= total[f.Reads]; n++ {
+			// A plain go test gives each operation one of the faults, by seed.
+			if effort() != "" || (uint64(n)+firstSeed())%uint64(len(failures)) == uint64(i) {
+				r.sum.runs++
+				d.run(firstSeed()+uint64(n), n, f.Fault, f.name)
+			}
+			if r.sum.failures >= 20 {
+				t.Fatal("too many failures: the rest is left out")
+			}
+		}
+	}
+}
+
+// day is what happens to a box between two faults.
+type day struct {
+	r      *row
+	k      *camp
+	c      clock.Clock
+	raws   [][]byte          // of the neighbour
+	theirs map[string]string // the neighbour's people
+
+	seed uint64
+	at   int
+	how  string
+	disk *filestest.Failing
+	m    *model
+	p    *post
+	ids  []string
+}
+
+// run plays the day with operation n failing; it returns how many there were.
+func (d *day) run(seed uint64, n int, f filestest.Fault, how string) int {
+	dir := filepath.Join(d.r.dir, "day")
+	must(d.r.t, os.Mkdir(dir, 0o700))
+	defer os.RemoveAll(dir)
+	lossy, err := filestest.NewLossy(dir)
+	must(d.r.t, err)
+	d.seed, d.at, d.how, d.m, d.p = seed, n, how, newModel(), nil
+	d.disk = filestest.NewFailing(lossy)
+	d.disk.Arm(n, f)
+	for _, step := range []func() error{d.open(dir), d.write, d.merge, d.restart(dir), d.more} {
+		d.clean(step())
+	}
+	count := d.disk.Count()
+	if what, times := d.disk.Hit(); n > 0 && times == 0 {
+		d.fail("the fault was never met (%s)", what)
+	}
+	d.disk.Disarm()
+	if d.p != nil {
+		d.clean(d.p.close())
+	}
+	if n%2 == 1 { // nothing that was promised needs a clean stop
+		after := filepath.Join(d.r.dir, "after")
+		defer os.RemoveAll(after)
+		must(d.r.t, lossy.Crash(seed, after))
+		dir = after
+	}
+	d.reopen(dir)
+	return count
+}
+
+func (d *day) fail(format string, args ...any) {
+	d.r.t.Helper()
+	what, times := d.disk.Hit()
+	d.r.fail(d.seed, "operation %d (%s, failed %d times with %s): %s", d.at, what, times, d.how, fmt.Sprintf(format, args...))
+}
+
+// clean fails the run for an error nobody could act on.
+func (d *day) clean(err error) {
+	d.r.t.Helper()
+	if err == nil {
+		return
+	}
+	switch c := fault.ClassOf(err); c {
+	case fault.Full, fault.ReadOnly, fault.Unavailable:
+	default:
+		if key := fault.Of(err).Key; key != "fault.oplog.keys" {
+			d.fail("answered %s %s: %v", c, key, err)
+		}
+	}
+}
+
+// open tries twice: somebody pulls the plug and puts it back.
+func (d *day) open(dir string) func() error {
+	return func() (err error) {
+		for range 2 {
+			if d.p, err = openPost(d.k.vaults[0], dir, d.c, d.disk, oplogtest.MemStore()); err == nil {
+				return nil
+			}
+			d.clean(err)
+		}
+		return err
+	}
+}
+
+func (d *day) write() error {
+	if d.p == nil {
+		return nil
+	}
+	var patch registration.Patch
+	for i := range 3 {
+		name := fmt.Sprintf("Person%d", i)
+		id, err := d.p.register(d.m, name)
+		d.clean(err)
+		if err != nil {
+			continue
+		}
+		if i == 0 {
+			patch.Fields = map[string]json.RawMessage{"given_name": json.RawMessage(`"Corrected"`)}
+			d.m.send("Corrected")
+			_, err := d.p.Registration.Correct(ctx, operator, id, patch, registration.Request{})
+			d.clean(err)
+			if err == nil {
+				d.m.change(id.String(), "Corrected")
+			} else {
+				d.m.either(id.String(), "Corrected")
+			}
+			_, err = d.p.Tokens.Issue(ctx, operator, id, tokens.IssueOptions{})
+			d.clean(err)
+		}
+	}
+	d.clean(d.p.household(d.m, "Mother", "Son", "Daughter"))
+	return d.p.imports(d.m, "Row1", "Row2", "Row3", "Row4", "Row5", "Row6")
+}
+
+// merge takes what the neighbour has; a person is promised with the last batch, the
+// first error ends it, as the mesh would try again later.
+func (d *day) merge() error {
+	for _, name := range d.theirs {
+		d.m.send(name)
+	}
+	if d.p == nil {
+		return nil
+	}
+	for _, raw := range d.raws {
+		if _, err := d.p.log.Merge(ctx, raw); err != nil {
+			return err
+		}
+	}
+	for id, name := range d.theirs {
+		d.m.ack(id, name)
+	}
+	return nil
+}
+
+func (d *day) restart(dir string) func() error {
+	return func() error {
+		if d.p != nil {
+			d.clean(d.p.close())
+			d.p = nil
+		}
+		return d.open(dir)()
+	}
+}
+
+func (d *day) more() error {
+	if d.p == nil {
+		return nil
+	}
+	_, err := d.p.register(d.m, "Evening")
+	return err
+}
+
+// reopen is the next morning, on a disk that works again.
+func (d *day) reopen(dir string) {
+	p, err := openPost(d.k.vaults[0], dir, d.c, files.OS(), oplogtest.MemStore())
+	if err != nil {
+		d.fail("does not open again: %v", err)
+		return
+	}
+	defer p.close()
+	y, report, err := p.judge(d.m)
+	must(d.r.t, err)
+	d.r.add(y)
+	if y.bad() {
+		d.fail("%s", y.detail())
+	}
+	// A copy of the keys that could not be made is made now, and said.
+	report.Problems = slices.DeleteFunc(report.Problems, func(p string) bool { return strings.HasPrefix(p, "a copy of the segment keys was missing") })
+	if len(report.Problems) > 0 {
+		d.fail("not sound: %v", report.Problems)
+	}
+	if _, err := p.register(d.m, "Next day"); err != nil {
+		d.fail("no writing the next day: %v", err)
+	}
+	for _, raw := range d.raws { // the neighbour comes by again
+		if _, err := p.log.Merge(ctx, raw); err != nil {
+			d.fail("no merging the next day: %v", err)
+			break
+		}
+	}
+}
