@@ -195,7 +195,9 @@ func (j *journal) openSegment() error {
 	j.mu.Unlock()
 	j.out, j.cur, j.index, j.next, j.flushed = f, s, 0, 0, s.size
 	if body := j.heads(); body != nil {
-		_, _, err = j.append(body)
+		if _, _, err = j.append(body); err == nil {
+			err = j.flush() // so that one frame at most is unflushed: see tornEnd
+		}
 	}
 	return err
 }

@@ -107,19 +107,20 @@ func (j *journal) loadKeys() (found bool, err error) {
 		return false, nil
 	}
 	j.ring = *best.ring
-	mend := false
 	for _, c := range copies {
 		what := c.differs(best)
 		if what == "" {
 			continue
 		}
-		mend = true
+		// The same generation again, or a second cut would leave a copy two behind.
+		if err := files.WriteAtomic(j.fs, filepath.Join(j.dir, c.name), best.raw, 0o600); err != nil {
+			// One good copy is enough to open with, on a full disk too.
+			j.note(fmt.Sprintf("key file %s is %s and could not be written again", c.name, what))
+			continue
+		}
 		if !c.cut(best) {
 			j.note(fmt.Sprintf("key file %s was %s and has been written again", c.name, what))
 		}
-	}
-	if mend {
-		return true, j.saveKeys()
 	}
 	return true, nil
 }

@@ -251,8 +251,8 @@ func (s *outage) settle() tally {
 	if s.l == nil {
 		return tally{lost: len(s.m.promised())} // reported where it was opened
 	}
-	if p := s.l.Stats().Problems; len(p) > 0 && !s.lies {
-		s.r.fail(s.seed, "a power cut is no damage: %v", p)
+	if st := s.l.Stats(); len(st.Problems)+len(st.Notes) > 0 && !s.lies {
+		s.r.fail(s.seed, "a power cut is no damage: %v %v", st.Problems, st.Notes)
 	}
 	all, err := served(s.l)
 	must(s.r.t, err)
