@@ -15,16 +15,16 @@ import (
 // chains, births, signatures and clocks, then compares the views with it: op
 // count, heads, and every subject folded anew. It runs beside commands.
 func (l *Log) Check(ctx context.Context) (Report, error) {
-	for range 3 {
-		l.mu.RLock()
-		epoch := l.epoch
-		l.mu.RUnlock()
-		r, err := l.check(ctx)
-		l.mu.RLock()
-		same := epoch == l.epoch
-		l.mu.RUnlock()
-		if same || err != nil {
-			return r, err
+	for range 5 {
+		epoch, moving := l.frameEpoch()
+		if !moving {
+			r, err := l.check(ctx)
+			if now, _ := l.frameEpoch(); now == epoch || err != nil {
+				return r, err
+			}
+		}
+		if err := l.exclusive(func() error { return nil }); err != nil { // its turn is over
+			return Report{}, err
 		}
 	}
 	return Report{}, errFiles(errors.New("the journal changes under the check"))
@@ -61,8 +61,11 @@ func (l *Log) check(ctx context.Context) (Report, error) {
 		if err := c.journal(ctx, st.At); err != nil {
 			return err
 		}
+		before := len(r.Problems)
 		c.compare(st, r.Logs)
-		return c.views(ctx, s)
+		err = c.views(ctx, s)
+		r.viewsRight = len(r.Problems) == before && before < maxProblems
+		return err
 	})
 	if err != nil {
 		return Report{}, err

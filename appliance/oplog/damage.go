@@ -162,19 +162,15 @@ func (l *Log) writeHeads() error {
 func (l *Log) mend(segments []uint64) (changed bool, err error) {
 	own := l.Own()
 	before := l.headOf(own).Seq
-	l.mu.RLock()
-	epoch := l.epoch
-	l.mu.RUnlock()
+	epoch, _ := l.frameEpoch()
 	for _, n := range segments {
 		if err := l.setAside(n); err != nil {
 			l.stopFor(err)
 			l.logger.Error("damage could not be set aside", "segment", n, "err", err)
 		}
 	}
-	l.mu.RLock()
-	changed = l.epoch != epoch
-	l.mu.RUnlock()
-	if !changed {
+	now, _ := l.frameEpoch()
+	if changed = now != epoch; !changed {
 		return false, nil
 	}
 	if err := l.writable(); err != nil {

@@ -188,3 +188,6 @@ func RingKeys(t testing.TB, o Options, name string) (keys [][32]byte) {
 	}
 	return keys
 }
+
+// Authority is whose journal this is.
+func (l *Log) Authority() Authority { return l.auth }

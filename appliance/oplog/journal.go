@@ -34,6 +34,9 @@ type journal struct {
 	damages    []damage
 	fs         files.FS
 
+	keysMu     sync.Mutex // held while the key files are written or compared
+	generation uint64     // last written; guarded by keysMu
+
 	mu   sync.RWMutex // guards segs and their sizes
 	segs []*segment
 

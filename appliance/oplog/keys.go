@@ -106,8 +106,8 @@ func (j *journal) loadKeys() (found bool, err error) {
 		}
 		return false, nil
 	}
-	j.ring = *best.ring
-	for _, c := range copies {
+	j.ring, j.generation = *best.ring, best.ring.Generation
+	for i, c := range copies {
 		what := c.differs(best)
 		if what == "" {
 			continue
@@ -118,7 +118,7 @@ func (j *journal) loadKeys() (found bool, err error) {
 			j.note(fmt.Sprintf("key file %s is %s and could not be written again", c.name, what))
 			continue
 		}
-		if !c.cut(best) {
+		if !c.cut(best, copies[i+1:]) {
 			j.note(fmt.Sprintf("key file %s was %s and has been written again", c.name, what))
 		}
 	}
@@ -148,8 +148,14 @@ func (c *keyCopy) differs(best *keyCopy) string {
 	return ""
 }
 
-// cut reports whether a copy is as a power cut may leave it.
-func (c *keyCopy) cut(best *keyCopy) bool {
+// cut reports whether a copy is as a power cut may leave it: one behind, and no copy
+// that is written later is further.
+func (c *keyCopy) cut(best *keyCopy, later []*keyCopy) bool {
+	for _, l := range later {
+		if l.err == nil && l.ring.Generation == best.ring.Generation {
+			return false
+		}
+	}
 	if errors.Is(c.err, fs.ErrNotExist) {
 		return best.ring.Generation == 1
 	}
@@ -212,7 +218,10 @@ func parseKeys(plain []byte, first bool) (*keyring, error) {
 // After a fault the disk may hold the new ring in some of them and then opens
 // with it: callers leave nothing on the disk that only one of both rings allows.
 func (j *journal) saveKeys() error {
+	j.keysMu.Lock()
+	defer j.keysMu.Unlock()
 	j.ring.Generation++
+	j.generation = j.ring.Generation
 	plain, err := encMode.Marshal(j.ring)
 	if err != nil {
 		return errInternal("key ring")
@@ -233,21 +242,21 @@ func (j *journal) saveKeys() error {
 	return nil
 }
 
-// checkKeys compares the copies of the keys on the disk with what is in memory. A
-// save may be under way: what differs is looked at again.
+// checkKeys looks at the copies of the keys on the disk, between two saves.
 func (j *journal) checkKeys() (problems []string) {
-	for range 3 {
-		copies, best := j.readCopies()
-		problems = problems[:0]
-		for _, c := range copies {
-			if best == nil {
-				problems = append(problems, fmt.Sprintf("key file %s is damaged or missing", c.name))
-			} else if what := c.differs(best); what != "" {
-				problems = append(problems, fmt.Sprintf("key file %s is %s", c.name, what))
-			}
+	j.keysMu.Lock()
+	defer j.keysMu.Unlock()
+	copies, best := j.readCopies()
+	for _, c := range copies {
+		what := "damaged or missing"
+		if best != nil {
+			what = c.differs(best)
 		}
-		if len(problems) == 0 {
-			return nil
+		if what == "" && c.ring.Generation < j.generation {
+			what = "old"
+		}
+		if what != "" {
+			problems = append(problems, fmt.Sprintf("key file %s is %s", c.name, what))
 		}
 	}
 	return problems

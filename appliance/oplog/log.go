@@ -78,7 +78,7 @@ type Log struct {
 	frames     []framePos
 	own        LogID
 	state      state
-	epoch      uint64         // grows when frames move
+	epoch      uint64         // grows when frames move; odd while a file and the index do not agree
 	expected   map[LogID]Head // held once: what is missing below is lost
 	salvaged   map[Ref]bool   // ops kept from the views, by segment too
 	salvagedIn map[uint64][]Ref
@@ -152,4 +152,6 @@ type Report struct {
 	Problems []string
 	Notes    []string // as in Stats
 	Lost     uint64   // as in Stats
+
+	viewsRight bool // they agree with what the journal holds
 }

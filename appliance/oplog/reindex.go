@@ -77,7 +77,7 @@ func (l *Log) swap(si uint32, fresh *segment, frames []sifted) {
 	l.journal.mu.Lock()
 	l.journal.segs[si] = fresh
 	l.journal.mu.Unlock()
-	l.epoch++
+	l.epoch += 2
 	lo, _ := slices.BinarySearchFunc(l.frames, si, func(f framePos, si uint32) int { return cmp.Compare(f.seg, si) })
 	hi, _ := slices.BinarySearchFunc(l.frames, si+1, func(f framePos, si uint32) int { return cmp.Compare(f.seg, si) })
 	pos := make([]framePos, 0, len(frames))
@@ -188,6 +188,14 @@ func (l *Log) settleViews() error {
 		g.at = l.position(last, tag)
 	}
 	return l.saveState(g)
+}
+
+// frameEpoch tells whether frames moved since it was asked last, and whether they do
+// at this moment.
+func (l *Log) frameEpoch() (epoch uint64, moving bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.epoch, l.epoch%2 == 1
 }
 
 // reheld reads a batch whose frame may have moved since r was looked up.

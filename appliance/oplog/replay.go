@@ -41,6 +41,9 @@ func (l *Log) applyReplayed(g *group) error {
 // or see a part of it meanwhile; commands wait.
 func (l *Log) Rebuild(ctx context.Context) error {
 	return l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
+		if err := l.keepLast(ctx); err != nil {
+			return err
+		}
 		err := l.rebuild(ctx)
 		if err != nil {
 			// Half a view must not be taken for a whole one.

@@ -136,6 +136,14 @@ func (l *Log) rewriteSegment(number uint64, rw rewriting) error {
 func (l *Log) putBack(si uint32, s *segment, sound []sifted, rw rewriting) error {
 	var frames []sifted
 	var salvaged []Ref
+	l.mu.Lock()
+	l.epoch++
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.epoch++
+		l.mu.Unlock()
+	}()
 	fresh, err := l.journal.replace(s, rw.why, l.clk.Now().Unix(), func(add func([]byte) (framePos, error)) error {
 		if body := l.headsRecord(); body != nil {
 			if _, err := add(body); err != nil {

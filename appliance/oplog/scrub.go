@@ -24,7 +24,10 @@ func (l *Log) scrubLoop() {
 		case <-l.quit:
 			return
 		case <-l.clk.After(l.scrubWait()):
-			l.scrub(context.Background(), true)
+			bad, _ := l.scrub(context.Background(), true)
+			for _, n := range bad {
+				l.suspect(n)
+			}
 		}
 	}
 }
@@ -39,18 +42,19 @@ func (l *Log) scrubWait() time.Duration {
 // Scrub reads the whole journal once, as fast as the disk gives it, and sets aside
 // what is damaged. Faults: "fault.oplog.cancelled", "fault.oplog.closed".
 func (l *Log) Scrub(ctx context.Context) error {
-	if !l.scrub(ctx, false) {
+	segments, ok := l.scrub(ctx, false)
+	if !ok {
 		return errCancelled(ctx)
 	}
-	segments := l.takeSuspects()
 	if len(segments) == 0 {
 		return nil
 	}
 	return l.exclusive(func() error { _, err := l.mend(segments); return err })
 }
 
-// scrub is one pass; false when it was cut short.
-func (l *Log) scrub(ctx context.Context, slowly bool) bool {
+// scrub is one pass and lists the segments in which something is wrong; ok is false
+// when it was cut short.
+func (l *Log) scrub(ctx context.Context, slowly bool) (bad []uint64, ok bool) {
 	l.journal.mu.RLock()
 	n := len(l.journal.segs)
 	l.journal.mu.RUnlock()
@@ -80,17 +84,17 @@ func (l *Log) scrub(ctx context.Context, slowly bool) bool {
 		}
 		whole, ok := l.scrubSegment(s, wait)
 		if !ok {
-			return false
+			return bad, false
 		}
 		// A segment that was rewritten meanwhile was read while it was.
 		if !whole && l.journal.segment(uint32(i)) == s {
-			l.suspect(s.number)
+			bad = append(bad, s.number)
 		}
 	}
 	l.mu.Lock()
 	l.scrubbed, l.scrubs = l.clk.Now(), l.scrubs+1
 	l.mu.Unlock()
-	return true
+	return bad, true
 }
 
 // scrubSegment reads one file in pieces; whole is false at its first fault.
