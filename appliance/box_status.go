@@ -4,12 +4,14 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/mesh"
 	"github.com/waypost/waypost/ui"
 )
 
@@ -37,7 +39,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	}
 	stats := n.journal.Stats()
 	s.People, s.Households, s.Today = uint64(counts.People), uint64(counts.Households), uint64(counts.Today) //nolint:gosec // counts
-	s.Ops, s.Disk.Journal = stats.Ops, stats.JournalBytes
+	s.Ops, s.Lost, s.Disk.Journal = stats.Ops, stats.Lost, stats.JournalBytes
 	if m := n.Mesh(); m != nil {
 		s.OnlyHere = m.OnlyHere()
 		for _, p := range m.Peers() {
@@ -62,7 +64,11 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	}
 	stats := n.journal.Stats()
 	add(stats.ReadOnly, "danger", "alert.read_only", nil)
-	add(len(stats.Problems) > 0, "danger", "alert.problems", map[string]any{"Count": len(stats.Problems)})
+	faults := len(stats.Problems) - len(n.journal.Losses())
+	add(faults > 0, "danger", "alert.problems", map[string]any{"Count": faults})
+	heard := slices.ContainsFunc(s.Peers, func(p control.Peer) bool { return p.State == mesh.Connected })
+	add(s.Lost > 0 && heard, "warning", "alert.lost", map[string]any{"Count": s.Lost})
+	add(s.Lost > 0 && !heard, "danger", "alert.lost_alone", map[string]any{"Count": s.Lost})
 	add(s.Disk.Total > 0 && s.Disk.Free < lowDisk, "danger", "alert.disk_low", map[string]any{"MB": s.Disk.Free >> 20})
 	add(n.Mesh() == nil && !site.Practice, "danger", "alert.mesh_off", map[string]any{"Address": b.meshListen})
 	add(s.OnlyHere > 0 && !site.Practice, "danger", "alert.only_here", map[string]any{"Count": s.OnlyHere})
@@ -97,7 +103,7 @@ func (n *node) check(ctx context.Context) (control.Check, error) {
 	if err != nil {
 		return control.Check{}, err
 	}
-	c := control.Check{Sound: r.Sound, Ops: r.Ops, Views: &r.Views, Areas: []string{"register/0"}, Logs: []control.LogHead{}, Problems: []string{}}
+	c := control.Check{Sound: r.Sound, Ops: r.Ops, Lost: r.Lost, Notes: append([]string{}, r.Notes...), Views: &r.Views, Areas: []string{"register/0"}, Logs: []control.LogHead{}, Problems: []string{}}
 	for _, h := range r.Logs {
 		c.Logs = append(c.Logs, control.LogHead{Log: h.Log.String(), Seq: h.Seq, Head: hexString(h.Hash[:])})
 	}

@@ -18,8 +18,13 @@ import (
 // can be seen from outside is looked at: the checksums of the journal's frames.
 func (a *app) checkVerb() *cobra.Command {
 	var file string
+	var repair bool
 	v := a.verb("check", "check", func(ctx context.Context, _ []string) error {
-		c, err := a.check(ctx, file)
+		look := a.check
+		if repair {
+			look = a.repair
+		}
+		c, err := look(ctx, file)
 		if err != nil {
 			return err
 		}
@@ -27,11 +32,15 @@ func (a *app) checkVerb() *cobra.Command {
 			return err
 		}
 		if !c.Sound {
+			if c.Lost > 0 {
+				return fault.New(fault.Conflict, "fault.cli.records_lost", "Count", c.Lost)
+			}
 			return fault.New(fault.Conflict, "fault.cli.unsound", "Count", len(c.Problems))
 		}
 		return nil
 	})
 	v.str(&file, "passphrase-file", "FILE", "")
+	v.bool(&repair, "repair")
 	v.printsData()
 	return v.Command
 }
@@ -58,8 +67,10 @@ func (a *app) check(ctx context.Context, file string) (control.Check, error) {
 
 // checkSealed looks at what can be seen without a passphrase. It changes nothing.
 func checkSealed(dir string) (control.Check, error) {
-	problems, err := oplog.CheckSealed(filepath.Join(dir, "journal"))
-	return control.Check{Sound: len(problems) == 0, Areas: []string{}, Problems: append([]string{}, problems...)}, err
+	problems, notes, err := oplog.InspectSealed(filepath.Join(dir, "journal"))
+	return control.Check{
+		Sound: len(problems) == 0, Areas: []string{}, Problems: append([]string{}, problems...), Notes: append([]string{}, notes...),
+	}, err
 }
 
 // checkClosed opens a folder no node serves and checks all of it.
@@ -104,6 +115,9 @@ func (a *app) printCheck(c control.Check) error {
 	}
 	for _, p := range c.Problems {
 		a.println("! " + control.Plain(p))
+	}
+	for _, p := range c.Notes {
+		a.println("- " + control.Plain(p))
 	}
 	return nil
 }

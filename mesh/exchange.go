@@ -29,7 +29,7 @@ const (
 // holds takes in what a peer said it holds durably; last ends a full vector. It
 // may read the journal to compare hashes, so it is called without the lock.
 //
-// A journal does not shrink while its node runs, but its marks may overtake each
+// On one connection a journal only grows (sayAgain), but its marks may overtake each
 // other: an acknowledgement leaves before a hint that has waited longer, and of two
 // links to one peer either may be read first. The lower mark would stay for good,
 // because the peer has said everything and has no reason to say it again.
@@ -364,6 +364,9 @@ func (m *Mesh) refresh() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.own = own
+	if m.shrunk(heads) {
+		m.sayAgain()
+	}
 	var gossip []mark
 	for _, h := range heads {
 		old, known := m.mine[h.Log]
@@ -385,6 +388,60 @@ func (m *Mesh) refresh() {
 	if m.gossip != nil {
 		m.gossip.announce(gossip)
 	}
+}
+
+// shrunk takes heads that went back into m.mine: damage in the journal took what was
+// held. Called with the lock held.
+func (m *Mesh) shrunk(heads []oplog.Head) (shrunk bool) {
+	now := make(map[oplog.LogID]oplog.Head, len(heads))
+	for _, h := range heads {
+		now[h.Log] = h
+	}
+	for log, old := range m.mine {
+		switch h, held := now[log]; {
+		case !held:
+			delete(m.mine, log)
+			shrunk = true
+		case h.Seq < old.Seq:
+			m.mine[log] = h
+			shrunk = true
+		}
+	}
+	return shrunk
+}
+
+// sayAgain ends all links and dials anew. A peer believes marks that grow and nothing
+// else on one connection, but a new one begins with everything that is held: then it
+// knows what is missing here, and gives it. Called with the lock held.
+func (m *Mesh) sayAgain() {
+	m.log.Warn("the journal holds less than before; other nodes are told and asked")
+	for _, l := range m.links {
+		l.cancel()
+		l.peer.dial.now()
+	}
+	m.pauseTo = time.Time{}
+	m.changed(soon)
+	m.poke()
+}
+
+// Ask makes this node look for everybody now and ask again what they could not give
+// before, without the waiting that failed tries have added up. Safe for concurrent use.
+func (m *Mesh) Ask() {
+	m.refresh()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pauseTo = time.Time{}
+	for _, p := range m.peers {
+		if len(p.links) == 0 {
+			p.dial.now()
+		}
+	}
+	for _, l := range m.links {
+		clear(l.shun)
+		l.busyTo = time.Time{}
+	}
+	m.schedule()
+	m.poke()
 }
 
 // tell hints at k on l. Called with the lock held.

@@ -172,6 +172,8 @@ func (b *apiBox) Check(ctx context.Context) (control.Check, error) {
 	return control.Check{Sound: r.Sound, Ops: r.Ops, Views: &r.Views, Logs: []control.LogHead{}, Areas: []string{}, Problems: []string{}}, err
 }
 
+func (b *apiBox) Repair(ctx context.Context) (control.Check, error) { return b.Check(ctx) }
+
 func (b *apiBox) CA() CAInfo {
 	return CAInfo{PEM: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), Fingerprint: "00", Words: []string{"a", "b", "c", "d", "e"}}
 }

@@ -54,6 +54,9 @@ type Box interface {
 	Holdings(ctx context.Context) ([]Holding, error)
 	// Check re-reads everything that is stored. Faults: Locked.
 	Check(ctx context.Context) (control.Check, error)
+	// Repair mends what is stored, asks the other nodes for what was lost, waits for
+	// them, and checks. Faults: Locked.
+	Repair(ctx context.Context) (control.Check, error)
 
 	// CA is what a phone needs to trust this box's pages.
 	CA() CAInfo

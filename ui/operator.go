@@ -27,6 +27,7 @@ func (s *Server) operatorRoutes() []route {
 		call("POST", "/apikeys", operatorKey),
 		list,
 		call("GET", "/check", operatorCheck),
+		call("POST", "/repair", operatorRepair),
 		call("POST", "/verify", operatorVerify),
 	}
 }
@@ -213,6 +214,14 @@ func operatorImport(v *visit) error {
 
 func operatorCheck(v *visit) error {
 	check, err := v.s.config.Box.Check(v.s.ctx)
+	if err != nil {
+		return err
+	}
+	return v.json(fiber.StatusOK, check)
+}
+
+func operatorRepair(v *visit) error {
+	check, err := v.s.config.Box.Repair(v.s.ctx)
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,14 @@ func (c *Client) Check(ctx context.Context) (Check, error) {
 	return k, err
 }
 
+// Repair mends what can be mended, asks the other nodes for what was lost, waits for
+// them, and checks. It may take minutes.
+func (c *Client) Repair(ctx context.Context) (Check, error) {
+	var k Check
+	err := c.PostSlow(ctx, "/operator/repair", struct{}{}, &k)
+	return k, err
+}
+
 // Verify says what the text of a card is worth.
 func (c *Client) Verify(ctx context.Context, text string) (Verdict, error) {
 	var v Verdict

@@ -78,6 +78,15 @@ func (c *Client) GetSlow(ctx context.Context, path string, out any) error {
 	return c.do(ctx, http.MethodGet, path, nil, out)
 }
 
+// PostSlow is Post without a limit of its own, as GetSlow is of Get.
+func (c *Client) PostSlow(ctx context.Context, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fault.New(fault.Internal, "fault.internal").Wrap(err)
+	}
+	return c.do(ctx, http.MethodPost, path, body, out)
+}
+
 // Post sends in as JSON and decodes the answer into out (nil: thrown away).
 // Faults as of Get.
 func (c *Client) Post(ctx context.Context, path string, in, out any) error {

@@ -17,6 +17,7 @@ type Status struct {
 	Ops        uint64  `json:"ops"`   // facts in the journal
 	Peers      []Peer  `json:"peers"`
 	OnlyHere   uint64  `json:"only_here"` // facts no other node is known to hold
+	Lost       uint64  `json:"lost"`      // facts that were here, are damaged and wait for another node
 	Disk       Disk    `json:"disk"`
 	Clock      Clock   `json:"clock"`
 	Alerts     []Alert `json:"alerts"`
@@ -71,6 +72,8 @@ type Check struct {
 	Views    *string   `json:"views"` // digest of the shared views; null when the folder is closed and sealed
 	Areas    []string  `json:"areas"`
 	Problems []string  `json:"problems"`
+	Notes    []string  `json:"notes"` // what was found damaged since the start and is mended, or what is not wrong but worth knowing
+	Lost     uint64    `json:"lost"`  // records that were here, are damaged and wait for another node
 }
 
 // LogHead is how far one log is held.

@@ -37,6 +37,7 @@ func (l *Log) check(ctx context.Context) (Report, error) {
 	_, r.Lost = l.lossLines()
 	l.mu.RUnlock()
 	r.Problems = append(r.Problems, l.journal.checkKeys()...)
+	r.Notes = append(r.Notes, strays(l.journal.fs, l.journal.dir)...)
 	err := l.snapshot(func(s StoreReader) error {
 		st, found, err := readState(s)
 		if err != nil {

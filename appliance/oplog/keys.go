@@ -3,8 +3,10 @@ package oplog
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"path/filepath"
 
@@ -185,12 +187,20 @@ func openKeys(raw []byte, storageKey [32]byte, deployment [16]byte) (*keyring, e
 	if err != nil {
 		return nil, err
 	}
-	head := len(keysMagic) + aead.NonceSize()
 	first := bytes.HasPrefix(raw, []byte(keysMagic1))
-	if len(raw) < head || !first && !bytes.HasPrefix(raw, []byte(keysMagic)) {
-		return nil, errors.New("not a key file")
+	head, bound := len(keysMagic1), keysBound(deployment)
+	if !first {
+		outside, err := readOutside(raw)
+		if err != nil {
+			return nil, err
+		}
+		head, raw = outside.size, raw[:len(raw)-4]
+		bound = append(bound, raw[:head]...)
 	}
-	plain, err := aead.Open(nil, raw[len(keysMagic):head], raw[head:], keysBound(deployment))
+	if len(raw) < head+aead.NonceSize() {
+		return nil, errNoKeys
+	}
+	plain, err := aead.Open(nil, raw[head:head+aead.NonceSize()], raw[head+aead.NonceSize():], bound)
 	if err != nil {
 		return nil, err
 	}
@@ -230,10 +240,12 @@ func (j *journal) saveKeys() error {
 	if err != nil {
 		return errInternal("storage key")
 	}
-	out := append([]byte(keysMagic), make([]byte, aead.NonceSize())...)
-	nonce := out[len(keysMagic):]
+	out := appendOutside(nil, &j.ring)
+	bound := append(keysBound(j.deployment), out...)
+	nonce := make([]byte, aead.NonceSize())
 	_, _ = rand.Read(nonce)
-	out = aead.Seal(out, bytes.Clone(nonce), plain, keysBound(j.deployment))
+	out = aead.Seal(append(out, nonce...), nonce, plain, bound)
+	out = binary.BigEndian.AppendUint32(out, crc32.Checksum(out, castagnoli))
 	for _, name := range keyFiles() {
 		if err := files.WriteAtomic(j.fs, filepath.Join(j.dir, name), out, 0o600); err != nil {
 			return errFiles(err)

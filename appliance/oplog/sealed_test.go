@@ -4,6 +4,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/waypost/waypost/appliance/files"
 )
 
 // sealedJournal writes segments of three frames each.
@@ -21,6 +23,9 @@ func sealedJournal(t *testing.T, segments uint64) (dir string, sizes []int) {
 			t.Fatal(err)
 		}
 		sizes = append(sizes, len(raw))
+	}
+	if err := (&journal{fs: files.OS(), dir: dir, deployment: deployment}).saveKeys(); err != nil {
+		t.Fatal(err)
 	}
 	return dir, sizes
 }
