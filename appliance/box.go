@@ -38,10 +38,13 @@ type box struct {
 	started    time.Time
 	ctx        context.Context // ends with the process: what an open node runs under
 
+	renewal *renewal // how the process that serves this box is replaced; nil: it is not
+
 	opening sync.Mutex // one opener at a time
 	mu      sync.RWMutex
 	node    *node
 	trial   bool // the open node is practice
+	leaving bool // this process is about to be replaced
 }
 
 // readySteps is how many words a new box's passphrase has: five EFF words, 64 bits.
@@ -105,17 +108,24 @@ func (b *box) Watch() (<-chan struct{}, func()) {
 	return nil, func() {}
 }
 
-// Unlock opens a locked box with any of its passphrases and starts its mesh.
-func (b *box) Unlock(_ context.Context, passphrase []byte) error {
+// Unlock opens a locked box with any of its passphrases, or with what its key file
+// holds, and starts its mesh.
+func (b *box) Unlock(_ context.Context, secret []byte) error {
 	b.opening.Lock()
 	defer b.opening.Unlock()
+	if err := b.stays(); err != nil {
+		return err
+	}
 	switch b.State() {
 	case "new":
+		if identity.Wiped(b.dir) {
+			return fault.New(fault.Gone, "fault.identity.wiped")
+		}
 		return fault.New(fault.NotFound, "fault.node.no_folder", "Folder", b.dir)
 	case "open", "read-only":
 		return nil
 	}
-	n, err := openFolder(b.ctx, b.dir, passphrase, b.logger)
+	n, err := openFolder(b.ctx, b.dir, secret, b.logger)
 	if err != nil {
 		return err
 	}
@@ -163,15 +173,8 @@ func (b *box) meshLater(n *node) {
 func (b *box) Close() {
 	b.opening.Lock()
 	defer b.opening.Unlock()
-	b.mu.Lock()
-	n := b.node
-	b.node = nil
-	b.mu.Unlock()
-	if n == nil {
+	if !b.shut() {
 		return
-	}
-	if err := n.Close(); err != nil {
-		b.logger.Error("closing the folder", "err", err)
 	}
 	if err := removePractice(b.dir); err != nil {
 		b.logger.Error("removing practice", "err", err)
@@ -190,6 +193,9 @@ func (b *box) CheckClaim(code string) error {
 func (b *box) claimed(code string, start func(passphrase []byte) (*node, []string, error), lead string, trial bool) (ui.Started, error) {
 	b.opening.Lock()
 	defer b.opening.Unlock()
+	if err := b.stays(); err != nil {
+		return ui.Started{}, err
+	}
 	if err := b.CheckClaim(code); err != nil {
 		return ui.Started{}, err
 	}

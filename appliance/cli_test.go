@@ -79,6 +79,17 @@ func TestExitCodes(t *testing.T) {
 		{"status", exitRefused, "waypost: No node is running on the folder ./data.\nhint: Start it with `waypost serve --data ./data`"},
 		{"unlock --passphrase-file " + secret, exitRefused, "No node is running"},
 		{"unlock --passphrase-file none", exitRefused, "none cannot be read."},
+		{"unlock", exitUsage, "The flag --passphrase-file is missing"},
+		{"unlock --key-file none", exitRefused, "none cannot be read."},
+		{"unlock --key-file " + secret, exitRefused, "This is not a key file"},
+		{"lock", exitRefused, "No node is running"},
+		{"slots", exitUsage, "waypost slots needs one more word."},
+		{"slots list", exitRefused, "Nothing was started in the folder ./data yet."},
+		{"slots add-stick", exitUsage, "The flag --out is missing"},
+		{"slots remove", exitUsage, "The argument KIND is missing."},
+		{"slots remove stick", exitRefused, "Nothing was started in the folder ./data yet."},
+		{"wipe", exitRefused, "Nothing was started in the folder ./data yet."},
+		{"wipe --yes", exitRefused, "Nothing was started in the folder ./data yet."},
 		{"invite", exitRefused, "No node is running"},
 		{"confirm abc", exitRefused, "No node is running"},
 		{"apikey --role lead", exitRefused, "No node is running"},
@@ -180,7 +191,7 @@ func TestEveryVerbIsExplained(t *testing.T) {
 	}
 	for _, lang := range catalog.All() {
 		for _, verb := range []string{
-			"", "init", "serve", "unlock", "status", "tui", "invite", "join", "confirm", "staff", "staff add", "staff list", "staff disable",
+			"", "init", "serve", "unlock", "lock", "slots", "slots list", "slots add-stick", "slots add-words", "slots recovery", "slots remove", "wipe", "status", "tui", "invite", "join", "confirm", "staff", "staff add", "staff list", "staff disable",
 			"apikey", "import", "token", "token verify", "token expand", "token read", "check", "demo", "completion", "version",
 		} {
 			var out bytes.Buffer

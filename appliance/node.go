@@ -42,7 +42,7 @@ var errNodeClosed = errors.New("the folder is closed")
 // holds the folder's lock (lockFolder). Faults: NotFound when nothing was started
 // here, Denied for a wrong passphrase.
 func openFolder(ctx context.Context, dir string, passphrase []byte, logger *slog.Logger) (*node, error) {
-	if !identity.Exists(dir) {
+	if !identity.Exists(dir) && !identity.Wiped(dir) {
 		return nil, fault.New(fault.NotFound, "fault.node.no_folder", "Folder", dir)
 	}
 	vault, err := identity.Unlock(dir, clock.System(), passphrase)
@@ -55,6 +55,9 @@ func openFolder(ctx context.Context, dir string, passphrase []byte, logger *slog
 // openVault puts the node together on an open vault.
 func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *slog.Logger) (n *node, err error) {
 	n = &node{dir: dir, clock: clock.System(), logger: logger, vault: vault}
+	if !vault.KeysLocked() {
+		logger.Warn("the system does not let the keys be locked in memory: they may reach the swap (ulimit -l)")
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -101,18 +104,19 @@ func (n *node) Mesh() *mesh.Mesh {
 	return n.mesh
 }
 
-// Close stops the mesh, then closes journal and views. Safe on a half-built node.
+// Close ends the sessions, stops the mesh, closes journal and views, and overwrites the
+// keys. Safe on a half-built node.
 func (n *node) Close() error {
 	n.mu.Lock()
 	m := n.mesh
 	n.closed = true
 	n.mu.Unlock()
 	var errs []error
-	if m != nil {
-		errs = append(errs, m.Close())
-	}
 	if n.desks != nil {
 		errs = append(errs, n.desks.Close())
+	}
+	if m != nil {
+		errs = append(errs, m.Close())
 	}
 	if n.journal != nil {
 		errs = append(errs, n.journal.Close())
@@ -120,6 +124,7 @@ func (n *node) Close() error {
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
 	}
+	n.vault.Close()
 	return errors.Join(errs...)
 }
 
@@ -269,6 +274,15 @@ func enrol(ctx context.Context, o joinOptions, logger *slog.Logger) (*node, []st
 // lockFolder makes dir if needed and takes its lock, so that two processes never
 // write one folder. Faults: Conflict fault.oplog.in_use.
 func lockFolder(dir string) (unlock func(), err error) {
+	f, err := lockedFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = f.Close() }, nil
+}
+
+// lockedFolder is lockFolder with the file that holds the lock until it is closed.
+func lockedFolder(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fault.New(fault.Unavailable, "fault.node.cannot_write", "File", dir).Wrap(err)
 	}
@@ -283,5 +297,5 @@ func lockFolder(dir string) (unlock func(), err error) {
 		_ = f.Close()
 		return nil, fault.New(fault.Conflict, "fault.oplog.in_use", "Folder", dir).Wrap(err)
 	}
-	return func() { _ = f.Close() }, nil
+	return f, nil
 }

@@ -23,7 +23,7 @@ import (
 // serveOptions are the flags of `waypost serve`.
 type serveOptions struct {
 	Data, HTTP, HTTPS, Mesh, Advertise string
-	PassphraseFile                     string
+	Opener                             opener // how the folder is opened at once; nothing: it starts locked
 	Log                                string // json or text
 }
 
@@ -35,8 +35,7 @@ type serving struct {
 	box    *box
 	server *ui.Server
 	errs   chan error
-	http   net.Listener
-	https  net.Listener
+	doors
 }
 
 // runServe serves the folder until ctx ends. It prints one line on stdout when
@@ -48,42 +47,71 @@ func runServe(ctx context.Context, o serveOptions, stdout, stderr io.Writer) err
 	if err != nil {
 		return err
 	}
-	unlock, err := lockFolder(o.Data)
+	from, err := inherited()
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	b, err := openBox(ctx, o, logger)
+	if from.lock == nil {
+		if from.lock, err = lockedFolder(o.Data); err != nil {
+			return err
+		}
+	}
+	defer from.lock.Close()
+	b, err := openBox(ctx, o, from.renewed, logger)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	s, err := listenAll(b, catalog, o, logger)
-	if err != nil {
-		return err
+	for {
+		again, err := serveOnce(ctx, b, catalog, o, from, logger, stdout, stderr)
+		if !again {
+			return err
+		}
+		from = b.renewal.inherited() // it could not be replaced, so it goes on as it is
+		b.stay()
 	}
+}
+
+// serveOnce serves until ctx ends, or until the process is to be replaced and could not
+// be; then again is true.
+func serveOnce(ctx context.Context, b *box, catalog *locale.Catalog, o serveOptions, from heritage, logger *slog.Logger, stdout, stderr io.Writer) (again bool, err error) {
+	s, err := listenAll(b, catalog, o, from.doors, logger)
+	if err != nil {
+		return false, err
+	}
+	b.renewal = newRenewal(s.doors, from.lock)
 	greet(stderr, catalog, b, s)
-	fmt.Fprintf(stdout, "ready http=http://%s https=https://%s mesh=%s\n",
-		reachable(s.http.Addr().String()), reachable(s.https.Addr().String()), reachable(b.meshAddr))
+	if !from.renewed { // whoever started it has read this line
+		fmt.Fprintf(stdout, "ready http=http://%s https=https://%s mesh=%s\n",
+			reachable(s.http.Addr().String()), reachable(s.https.Addr().String()), reachable(b.meshAddr))
+	}
 	select {
 	case <-ctx.Done():
-		err = nil
 	case err = <-s.errs:
 		logger.Error("a listener ended", "err", err)
+	case <-b.renewal.due:
+		if err := s.stop(logger); err != nil {
+			return false, err
+		}
+		err := b.renewal.replace()
+		logger.Warn("the process could not be replaced, so parts of what it remembers stay in its memory", "err", err)
+		return true, nil
 	}
-	return errors.Join(err, s.stop(logger))
+	return false, errors.Join(err, s.stop(logger))
 }
 
 // listenAll opens every door: loopback or plain HTTP, HTTPS, the control socket.
-func listenAll(b *box, catalog *locale.Catalog, o serveOptions, logger *slog.Logger) (*serving, error) {
-	s := &serving{box: b, errs: make(chan error, 4)}
+func listenAll(b *box, catalog *locale.Catalog, o serveOptions, open doors, logger *slog.Logger) (*serving, error) {
+	s := &serving{box: b, errs: make(chan error, 4), doors: open}
 	remembered := readPorts(o.Data)
 	var err error
-	if s.http, err = listenTCP(o.HTTP, remembered.HTTP); err != nil {
-		return nil, err
-	}
-	if s.https, err = listenTCP(o.HTTPS, remembered.HTTPS); err != nil {
-		return nil, errors.Join(err, s.http.Close())
+	if s.http == nil {
+		if s.http, err = listenTCP(o.HTTP, remembered.HTTP); err != nil {
+			return nil, err
+		}
+		if s.https, err = listenTCP(o.HTTPS, remembered.HTTPS); err != nil {
+			return nil, errors.Join(err, s.http.Close())
+		}
 	}
 	b.httpPort, b.httpsPort = portOf(s.http.Addr()), portOf(s.https.Addr())
 	b.httpsHost, _, _ = net.SplitHostPort(o.HTTPS) // listenTCP took it, so it splits
@@ -97,14 +125,15 @@ func listenAll(b *box, catalog *locale.Catalog, o serveOptions, logger *slog.Log
 	if err != nil {
 		return nil, err
 	}
-	socket, err := listenControl(o.Data)
-	if err != nil {
-		return nil, err
+	if s.control == nil {
+		if s.control, err = listenControl(o.Data); err != nil {
+			return nil, err
+		}
 	}
 	secure := tls.NewListener(s.https, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: b.leaf, NextProtos: []string{"http/1.1"}})
 	s.serve(ui.Loopback, s.http)
 	s.serve(ui.Network, secure)
-	s.serve(ui.Control, socket)
+	s.serve(ui.Control, s.control)
 	return s, nil
 }
 
@@ -121,7 +150,7 @@ func (s *serving) serve(surface ui.Surface, ln net.Listener) {
 func (s *serving) stop(logger *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()
-	if err := s.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, net.ErrClosed) {
 		logger.Warn("closing a listener", "err", err)
 	}
 	return nil
@@ -144,15 +173,19 @@ func listenControl(dir string) (net.Listener, error) {
 	return ln, os.Chmod(path, 0o600)
 }
 
-// openBox finds out in which state the folder is and opens it when a passphrase
-// file was given.
-func openBox(ctx context.Context, o serveOptions, logger *slog.Logger) (*box, error) {
+// openBox finds out in which state the folder is and opens it when a passphrase or key
+// file was given. A renewed process was locked by somebody, so it stays locked, and
+// nothing keeps it from coming back.
+func openBox(ctx context.Context, o serveOptions, renewed bool, logger *slog.Logger) (*box, error) {
 	c := clock.System()
 	web, err := identity.OpenWeb(filepath.Join(o.Data, "web"), c)
 	if err != nil {
 		return nil, err
 	}
 	meshAddr, err := pickMesh(o.Mesh, readPorts(o.Data).Mesh)
+	if err != nil && renewed {
+		meshAddr, err = o.Mesh, nil // the mesh itself tries again and says so
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -165,14 +198,15 @@ func openBox(ctx context.Context, o serveOptions, logger *slog.Logger) (*box, er
 		b.claim, err = newClaim(c)
 		return b, err
 	}
-	if o.PassphraseFile == "" {
+	if renewed || o.Opener == (opener{}) {
 		return b, nil
 	}
-	passphrase, err := readSecret(o.PassphraseFile)
+	secret, err := o.Opener.secret(&app{})
 	if err != nil {
 		return nil, err
 	}
-	return b, b.Unlock(ctx, passphrase)
+	defer clear(secret)
+	return b, b.Unlock(ctx, secret)
 }
 
 func newLogger(format string, w io.Writer) *slog.Logger {

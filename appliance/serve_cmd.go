@@ -20,7 +20,7 @@ func (a *app) serveVerb() *cobra.Command {
 	v.str(&o.HTTPS, "https", "ADDR", ":8443")
 	v.str(&o.Mesh, "mesh", "ADDR", ":7946")
 	v.str(&o.Advertise, "advertise", "ADDR", "")
-	v.str(&o.PassphraseFile, "passphrase-file", "FILE", "")
+	o.Opener.flags(v)
 	v.str(&o.Log, "log", "json|text", "text")
 	return v.Command
 }

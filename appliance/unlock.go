@@ -8,13 +8,14 @@ import (
 
 // unlockVerb opens a running, locked node.
 func (a *app) unlockVerb() *cobra.Command {
-	var file string
+	var k opener
 	v := a.verb("unlock", "unlock", func(ctx context.Context, _ []string) error {
-		passphrase, err := a.passphrase(file)
+		secret, err := k.secret(a)
 		if err != nil {
 			return err
 		}
-		if err := a.node().Unlock(ctx, passphrase); err != nil {
+		defer clear(secret)
+		if err := a.node().Unlock(ctx, secret); err != nil {
 			return err
 		}
 		if a.json {
@@ -27,7 +28,7 @@ func (a *app) unlockVerb() *cobra.Command {
 		a.println(a.say("cli.unlock.done"))
 		return nil
 	})
-	v.need(&file, "passphrase-file", "FILE")
+	k.flags(v)
 	v.printsData()
 	return v.Command
 }

@@ -83,6 +83,18 @@ func (s *streams) drop(st *stream) {
 	s.seats.leave(st.shares...)
 }
 
+// endAll ends every stream there is; new ones may come.
+func (s *streams) endAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, mine := range s.by {
+		for _, st := range slices.Clone(mine) {
+			close(st.evicted)
+			s.drop(st)
+		}
+	}
+}
+
 // close ends every stream.
 func (s *streams) close() {
 	s.mu.Lock()

@@ -38,6 +38,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "GET", path: v1 + "/tokens/:id/qr.png", policy: need(staff.IssueTokens), where: onAPI, handle: getQRPNG},
 		{method: "POST", path: v1 + "/tokens/verify", policy: need(staff.VerifyTokens), where: onAPI, handle: postVerify},
 		{method: "POST", path: v1 + "/tokens/photo", policy: need(staff.VerifyTokens), where: onAPI, limit: photoLimit, handle: postPhoto},
+		{method: "POST", path: v1 + "/lock", policy: signedIn(), where: onAPI, handle: postLock},
 		{method: "GET", path: v1 + "/mesh", policy: need(staff.SeeMesh), where: onAPI, handle: getMesh},
 		{method: "GET", path: v1 + "/events", policy: signedIn(), where: onAPI, stream: true, handle: getEvents},
 	}

@@ -20,6 +20,8 @@ const (
 // Box is the machine the pages and calls are about, in whatever state it is. The
 // program's main package implements it. All methods are safe for concurrent use.
 type Box interface {
+	Keeper
+
 	// State is new, locked, open or read-only.
 	State() string
 	// Site says which post this is; zero where the state does not let it be known.
@@ -30,9 +32,9 @@ type Box interface {
 	// called. The channel is nil while the box is not open.
 	Watch() (changes <-chan struct{}, stop func())
 
-	// Unlock opens a locked box with any of its passphrases. Faults: Denied for a
-	// wrong one.
-	Unlock(ctx context.Context, passphrase []byte) error
+	// Unlock opens a locked box with any of its passphrases, or with what its key file
+	// holds. Faults: Denied for a wrong one, Invalid for a damaged key file.
+	Unlock(ctx context.Context, secret []byte) error
 	// CheckClaim looks at a claim code without using it up. Faults: Denied for a
 	// wrong one, Gone for one that is used up.
 	CheckClaim(code string) error

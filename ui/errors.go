@@ -125,6 +125,9 @@ func (v *visit) asFault(err error) (*fault.Error, int) {
 	var f *fiber.Error
 	if !errors.As(err, &f) {
 		known := fault.Of(err)
+		if known.Key == "fault.oplog.closed" && v.s.config.Box.State() == stateLocked { // in the middle of a visit
+			known = fault.New(fault.Locked, "fault.identity.closed").Wrap(err)
+		}
 		if known.Key == "fault.api.slow" {
 			return known, fiber.StatusRequestTimeout
 		}

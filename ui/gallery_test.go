@@ -262,6 +262,7 @@ func firstPictures() []picture {
 		}},
 		{name: "unlock", page: "entry/unlock", frame: closed},
 		{name: "unlock-wrong", page: "entry/unlock", frame: closed, form: topOf("fault.identity.wrong_passphrase")},
+		{name: "unlock-key-wrong", page: "entry/unlock", frame: closed, form: topOf("fault.identity.wrong_key_file")},
 		{name: "signin", page: "entry/signin", frame: stranger, data: func(speaker) any { return signInModel{"/"} }},
 		{name: "welcome", page: "entry/welcome", frame: stranger, data: func(speaker) any {
 			return welcomePage{Address: "https://10.42.0.1:8443/", Others: []string{"https://[fe80::1]:8443/"}, QR: svg("https://10.42.0.1:8443/"), Words: wordList{galleryWords, true}}
@@ -383,6 +384,21 @@ func placePictures() []picture {
 			f.top, f.errors["passphrase"] = v.T("form.incomplete"), v.T("form.required")
 			return f
 		}},
+		{name: "lock", page: "box/lock"},
+		{name: "lock-words-waiting", page: "box/lock", form: topOf("fault.ui.words_waiting")},
+		{name: "box", page: "box/box", data: func(s speaker) any {
+			return boxPageOf(s.view, []string{"passphrase", "recovery", "stick", "deputy"})
+		}},
+		{name: "box-last", page: "box/box", data: func(s speaker) any { return boxPageOf(s.view, []string{"passphrase"}) }, form: topOf("fault.identity.last_slot")},
+		{name: "box-made", page: "box/made", data: func(speaker) any { return madePage{"recovery", wordList{Words: append(galleryWords, galleryWords...)}} }},
+		{name: "wipe", page: "box/wipe"},
+		{name: "wipe-wrong-word", page: "box/wipe", form: func(v *view) *form {
+			f := newForm()
+			f.set("word", "North")
+			f.top, f.errors["word"] = v.T("form.incomplete"), v.T("box.wipe.word.wrong")
+			return f
+		}},
+		{name: "wiped", page: "box/wiped", frame: unclaimed},
 		{name: "help", page: "help/index", data: func(s speaker) any {
 			m := helpIndex{Version: "v0.1.0"}
 			for _, name := range helpTopics() {

@@ -121,7 +121,7 @@ func (v *visit) identify() error {
 
 // personal is what a person answers for: a key in a program's settings must not make
 // accounts, keys or nodes, whatever its role.
-var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes}
+var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes, staff.ManageBox}
 
 // recognise takes a bearer key before a page session: a program that shows a key
 // means the key. Pages are for people and know no keys.

@@ -270,7 +270,12 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 	c.try(info, "POST", v1+"/people", v1+"/people", `{}`, 403)
 	c.try(key, "POST", v1+"/people", v1+"/people", `{"sex":"x","age":-1}`, 400)
 	c.try(key, "GET", v1+"/people/:id", v1+"/people/aaaaaaaaaaaaaaaa", "", 404)
-	c.box.set(stateLocked)
+	c.try(key, "POST", v1+"/lock", v1+"/lock", "{}", 403) // a program's key
+	a = c.ask(Control, "POST", v1+"/lock", "{}", "Content-Type", "application/json")
+	if c.seen["POST "+v1+"/lock 200"] = a.status == 200; a.status != 200 {
+		t.Errorf("lock: %d %s", a.status, a.body)
+	}
+	c.fits("lock", doc.at("components", "schemas", "Health"), a.body)
 	c.try(key, "GET", v1+"/mesh", v1+"/mesh", "", 423)
 
 	for name, op := range c.ops {

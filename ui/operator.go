@@ -29,6 +29,10 @@ func (s *Server) operatorRoutes() []route {
 		call("GET", "/check", operatorCheck),
 		call("POST", "/repair", operatorRepair),
 		call("POST", "/verify", operatorVerify),
+		call("GET", "/slots", operatorSlots),
+		call("POST", "/slots", operatorAddSlot),
+		call("POST", "/slots/remove", operatorRemoveSlot),
+		call("POST", "/wipe", operatorWipe),
 	}
 }
 

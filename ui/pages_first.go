@@ -171,15 +171,36 @@ func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Start
 func (v *visit) unlockPage() error { return v.render("entry/unlock", nil) }
 
 // open opens a locked box. Words are taken however they were typed: numbered, with
-// commas, on several lines, with capitals. What was typed is not shown again.
+// commas, on several lines, with capitals. What was typed is not shown again. The file of
+// a key stick is taken instead of words, or pasted where the words go.
 func (v *visit) open() error {
+	file, err := v.file("key")
+	switch {
+	case err == nil:
+		return v.openByFile(file)
+	case v.has("key"): // no file was chosen
+		return v.reshow("entry/unlock", nil, newForm(), err, nil)
+	}
 	secret := v.secret("words")
 	defer clear(secret)
-	err := v.s.config.Box.Unlock(v.s.ctx, secret)
+	err = v.s.config.Box.Unlock(v.s.ctx, secret)
 	if err != nil && fault.ClassOf(err) == fault.Denied {
 		if plain := plainWords(string(secret)); plain != string(secret) {
 			err = v.s.config.Box.Unlock(v.s.ctx, []byte(plain))
 		}
+	}
+	if err != nil {
+		return v.reshow("entry/unlock", nil, newForm(), err, nil)
+	}
+	return v.redirect("/")
+}
+
+// openByFile does not try another file as if it held words.
+func (v *visit) openByFile(file []byte) error {
+	defer clear(file)
+	_, err := identity.ParseKeyFile(file)
+	if err == nil {
+		err = v.s.config.Box.Unlock(v.s.ctx, file)
 	}
 	if err != nil {
 		return v.reshow("entry/unlock", nil, newForm(), err, nil)

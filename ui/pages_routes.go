@@ -56,6 +56,14 @@ func (s *Server) pageRoutes() []route {
 		{method: "POST", path: "/staff", policy: need(staff.ManageStaff), handle: (*visit).addStaff},
 		{method: "POST", path: "/staff/disable", policy: need(staff.ManageStaff), handle: (*visit).disableStaff},
 
+		{method: "GET", path: "/lock", policy: signedIn(), handle: (*visit).lockPage},
+		{method: "POST", path: "/lock", policy: signedIn(), handle: (*visit).lockNow},
+		{method: "GET", path: "/box", policy: need(staff.ManageBox), handle: (*visit).boxPage},
+		{method: "POST", path: "/box/add", policy: need(staff.ManageBox), handle: (*visit).addWay},
+		{method: "POST", path: "/box/remove", policy: need(staff.ManageBox), handle: (*visit).removeWay},
+		{method: "GET", path: "/wipe", policy: need(staff.ManageBox), handle: (*visit).wipePage},
+		{method: "POST", path: "/wipe", policy: need(staff.ManageBox), guess: bySignIn, handle: (*visit).wipe},
+
 		{method: "GET", path: "/help", policy: public(), where: onPublic, handle: (*visit).help},
 		{method: "GET", path: "/help/:topic", policy: public(), where: onPublic, handle: (*visit).helpTopic},
 	}
@@ -73,6 +81,7 @@ var places = []struct {
 	{"/verify", "nav.check", "check", "s", staff.VerifyTokens, true},
 	{"/mesh", "nav.posts", "posts", "", staff.SeeMesh, true},
 	{"/staff", "nav.staff", "staff", "", staff.ManageStaff, false},
+	{"/box", "nav.box", "lock", "", staff.ManageBox, false},
 }
 
 // navFor is the bar on top: only what this person may use.

@@ -45,6 +45,7 @@ func pageNames() []string {
 		"verify/verify", "verify/result",
 		"mesh/mesh", "mesh/invite",
 		"staff/staff",
+		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped",
 		"help/index", "help/topic",
 	}
 }

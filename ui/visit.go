@@ -23,9 +23,10 @@ import (
 type visit struct {
 	c       *fiber.Ctx
 	s       *Server
-	actor   staff.Actor    // nobody, unless the policy asked for somebody
-	session *staff.Session // nil without a page session
-	refused *fault.Error   // why a form was shown again; nil when none was
+	actor   staff.Actor      // nobody, unless the policy asked for somebody
+	session *staff.Session   // nil without a page session
+	refused *fault.Error     // why a form was shown again; nil when none was
+	found   *station.Station // see desks
 	lang    locale.Language
 	surface Surface
 	route   *route // nil when there is none
@@ -97,8 +98,14 @@ func (v *visit) languages() []string {
 }
 
 // desks are the desks of the open box; nil in other states, which a policy that
-// asks for somebody signed in rules out.
-func (v *visit) desks() *station.Station { return v.s.config.Box.Desks() }
+// asks for somebody signed in rules out. Once found they stay for the visit: the box may
+// be locked in the middle of it, and then they refuse.
+func (v *visit) desks() *station.Station {
+	if v.found == nil {
+		v.found = v.s.config.Box.Desks()
+	}
+	return v.found
+}
 
 // signedIn tells whether somebody is known to ask.
 func (v *visit) signedIn() bool { return v.actor.ID != staff.ID{} }

@@ -80,3 +80,36 @@ func (c *Client) Verify(ctx context.Context, text string) (Verdict, error) {
 	err := c.Post(ctx, "/operator/verify", map[string]string{"text": text}, &v)
 	return v, err
 }
+
+// Lock closes the open node at once: sessions end, keys are overwritten. Unlock opens it
+// again. Locking a locked node is fine.
+func (c *Client) Lock(ctx context.Context) error {
+	return c.Post(ctx, "/api/v1/lock", map[string]string{}, nil)
+}
+
+// Slots lists the kinds of ways to open the node: passphrase, words, recovery, stick.
+func (c *Client) Slots(ctx context.Context) ([]string, error) {
+	var l struct {
+		Items []string `json:"items"`
+	}
+	err := c.Get(ctx, "/operator/slots", &l)
+	return l.Items, err
+}
+
+// AddSlot makes one more way to open the node: words, recovery or stick. An earlier one
+// of the kind stops working.
+func (c *Client) AddSlot(ctx context.Context, kind string) (Slot, error) {
+	var s Slot
+	err := c.Post(ctx, "/operator/slots", map[string]string{"kind": kind}, &s)
+	return s, err
+}
+
+// RemoveSlot takes one away, never the last.
+func (c *Client) RemoveSlot(ctx context.Context, kind string) error {
+	return c.Post(ctx, "/operator/slots/remove", map[string]string{"kind": kind}, nil)
+}
+
+// Wipe destroys the keys of the node's folder and what it holds in memory.
+func (c *Client) Wipe(ctx context.Context) error {
+	return c.Post(ctx, "/operator/wipe", map[string]string{}, nil)
+}

@@ -108,6 +108,14 @@ type Key struct {
 	Secret  string    `json:"secret,omitempty"`
 }
 
+// Slot is a way to open the box that was just made. Secret is shown this once: words on
+// one line, or the content of the file on a key stick, which is called File.
+type Slot struct {
+	Kind   string `json:"kind"`
+	Secret string `json:"secret"`
+	File   string `json:"file,omitempty"`
+}
+
 // Verdict is what a token check says.
 type Verdict struct {
 	Verdict    string `json:"verdict"`

@@ -62,8 +62,8 @@ func (v *Vault) CompartmentKey(c oplog.Compartment, area uint16, epoch uint32) (
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, k := range v.s.Registers {
-		if k.Area == area && k.Epoch == epoch {
-			return k.Key, true
+		if k.Area == area && k.Epoch == epoch && !v.ended {
+			return [32]byte(k.Key), true
 		}
 	}
 	return key, false
@@ -86,4 +86,4 @@ func (v *Vault) CurrentEpoch(c oplog.Compartment) (area uint16, epoch uint32) {
 }
 
 // SignHead is Ed25519 by the node key.
-func (v *Vault) SignHead(msg []byte) []byte { return ed25519.Sign(v.node, msg) }
+func (v *Vault) SignHead(msg []byte) []byte { return v.sign(msg) }

@@ -130,6 +130,9 @@ func (v *Vault) Admit(raw []byte) (answer []byte, cert NodeCert, err error) {
 	v.lookUp(r.ID)
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.ended {
+		return nil, NodeCert{}, errEnded()
+	}
 	now := v.clock.Now()
 	i := slices.IndexFunc(v.s.Invitations, func(o outstanding) bool { return o.ID == r.ID })
 	if i < 0 {
@@ -185,7 +188,7 @@ func (v *Vault) welcome(cert NodeCert) []byte {
 		Version: enrolVersion, Cert: cert.Marshal(), Root: [32]byte(v.root), Name: v.s.Name,
 		Gossip: v.s.Gossip, Registers: v.s.Registers, Inviter: v.cert.Marshal(),
 	}
-	r.Sig = [64]byte(ed25519.Sign(v.node, r.signed()))
+	r.Sig = [64]byte(v.sign(r.signed()))
 	return encode(r)
 }
 

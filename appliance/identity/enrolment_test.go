@@ -111,7 +111,7 @@ func TestNothingIsGivenThatIsNotOnTheCard(t *testing.T) {
 	v, _ := founder(t, c)
 	a := applicant(t, v)
 	good := v.sealed
-	v.sealed = NewSealedFile(t.TempDir()+"/nowhere", "secrets", v.storage)
+	v.sealed = NewSealedFile(t.TempDir()+"/nowhere", "secrets", *v.storage)
 	reply, _, err := v.Admit(a.Request())
 	wantFault(t, err, fault.Unavailable, "fault.identity.cannot_write")
 	if reply != nil {

@@ -39,7 +39,7 @@ type registerKey struct {
 	_     struct{} `cbor:",toarray"`
 	Area  uint16
 	Epoch uint32
-	Key   [32]byte
+	Key   []byte // 32
 }
 
 // outstanding is an invitation we gave out: never its secret, only what the
@@ -64,7 +64,8 @@ func parseSecrets(b []byte) (*secrets, error) {
 	seed := func(b []byte) bool { return len(b) == ed25519.SeedSize }
 	optional := func(b []byte) bool { return len(b) == 0 || seed(b) }
 	if s.Version != secretsVersion || !seed(s.Root) || !optional(s.RootSeed) || !optional(s.IssuerSeed) || !seed(s.NodeSeed) ||
-		!seed(s.SealKey) || len(s.Gossip) == 0 || slices.ContainsFunc(s.Gossip, func(k []byte) bool { return !seed(k) }) || len(s.Registers) == 0 {
+		!seed(s.SealKey) || len(s.Gossip) == 0 || slices.ContainsFunc(s.Gossip, func(k []byte) bool { return !seed(k) }) || len(s.Registers) == 0 ||
+		slices.ContainsFunc(s.Registers, func(k registerKey) bool { return !seed(k.Key) }) {
 		return nil, errSecrets
 	}
 	cert, err := ParseNodeCert(s.Cert)
@@ -82,6 +83,21 @@ func parseSecrets(b []byte) (*secrets, error) {
 	return s, nil
 }
 
+// keep moves every key into the arena.
+func (s *secrets) keep(a *arena) {
+	for _, key := range []*[]byte{&s.RootSeed, &s.IssuerSeed, &s.NodeSeed, &s.SealKey} {
+		*key = a.hold(*key)
+	}
+	s.Gossip, s.Registers = slices.Clone(s.Gossip), slices.Clone(s.Registers)
+	for i := range s.Gossip {
+		s.Gossip[i] = a.hold(s.Gossip[i])
+	}
+	for i := range s.Registers {
+		s.Registers[i].Key = a.hold(s.Registers[i].Key)
+	}
+}
+
+// clone shares the keys, which lie in the arena.
 func (s *secrets) clone() *secrets {
 	c := *s
 	c.Invitations = slices.Clone(s.Invitations)
@@ -89,7 +105,7 @@ func (s *secrets) clone() *secrets {
 }
 
 // subkey derives a key of the storage key (RFC 5869); labels keep them apart.
-func subkey(storage [32]byte, label string) [32]byte {
+func subkey(storage *[32]byte, label string) [32]byte {
 	b, err := hkdf.Key(sha256.New, storage[:], nil, "waypost/subkey/1/"+label, 32)
 	if err != nil {
 		panic("identity: " + err.Error()) // only for lengths beyond 255 hashes

@@ -19,13 +19,16 @@ const (
 	maxSlotKind = 32
 )
 
-// The kinds of slots this version makes.
+// The kinds of slots this version makes; each is there at most once.
 const (
-	slotLead     = "passphrase" // given to init or join: five words
-	slotRecovery = "recovery"   // the recovery kit: ten words
+	SlotLead     = "passphrase" // given to init or join: five words
+	SlotWords    = "words"      // five more words, for somebody else
+	SlotRecovery = "recovery"   // the recovery kit: ten words
+	SlotStick    = "stick"      // the file on a key stick
 )
 
-// slot is one way to open the box: the storage key, wrapped under a passphrase.
+// slot is one way to open the box: the storage key, wrapped under a passphrase, or for
+// a stick under the key of its file; then Passes and KiB are zero.
 type slot struct {
 	_       struct{} `cbor:",toarray"`
 	Kind    string
@@ -60,51 +63,68 @@ func parseSlots(b []byte) ([]slot, error) {
 		return nil, errUnlockFile
 	}
 	for _, s := range f.Slots {
-		if s.Kind == "" || len(s.Kind) > maxSlotKind || !s.cost().bounded() {
+		if s.Kind == "" || len(s.Kind) > maxSlotKind || !s.stretchedRight() {
 			return nil, errUnlockFile
 		}
 	}
 	return f.Slots, nil
 }
 
+// stretchedRight: a stick is not stretched, and everything else is.
+func (s slot) stretchedRight() bool {
+	if s.Kind == SlotStick {
+		return s.cost() == Cost{}
+	}
+	return s.cost().bounded()
+}
+
 func (s slot) cost() Cost { return Cost{Passes: s.Passes, MemoryKiB: s.KiB} }
 
-// newSlot wraps key under a passphrase.
-func newSlot(kind string, passphrase []byte, cost Cost, key [32]byte) (slot, error) {
+// newSlot wraps the storage key under a passphrase.
+func newSlot(kind string, passphrase []byte, cost Cost, storage *[32]byte) (slot, error) {
 	cost = cost.or()
 	s := slot{Kind: kind, Passes: cost.Passes, KiB: cost.MemoryKiB}
 	copy(s.Salt[:], random(len(s.Salt)))
-	copy(s.Nonce[:], random(len(s.Nonce)))
 	wrapping, err := Stretch(context.Background(), passphrase, s.Salt[:], cost)
 	if err != nil {
 		return slot{}, err
 	}
-	defer clear(wrapping[:])
-	aead, err := chacha20poly1305.NewX(wrapping[:])
-	if err != nil {
-		return slot{}, err
-	}
-	aead.Seal(s.Wrapped[:0], s.Nonce[:], key[:], s.bound())
-	return s, nil
+	return s, s.wrap(&wrapping, storage)
 }
 
-func (s slot) bound() []byte { return []byte(slotPurpose + s.Kind) }
+// newStick wraps the storage key under the key of a new key file.
+func newStick(key [32]byte, storage *[32]byte) (slot, error) {
+	s := slot{Kind: SlotStick}
+	copy(s.Salt[:], random(len(s.Salt)))
+	wrapping := stickKey(key, s.Salt[:])
+	return s, s.wrap(&wrapping, storage)
+}
 
-// open unwraps the storage key; ok is false for another passphrase.
-func (s slot) open(passphrase []byte) (key [32]byte, ok bool, err error) {
-	wrapping, err := Stretch(context.Background(), passphrase, s.Salt[:], s.cost())
+// wrap seals the storage key and overwrites wrapping.
+func (s *slot) wrap(wrapping, storage *[32]byte) error {
+	defer clear(wrapping[:])
+	copy(s.Nonce[:], random(len(s.Nonce)))
+	aead, err := chacha20poly1305.NewX(wrapping[:])
 	if err != nil {
-		return key, false, err
+		return err
 	}
+	aead.Seal(s.Wrapped[:0], s.Nonce[:], storage[:], s.bound())
+	return nil
+}
+
+func (s *slot) bound() []byte { return []byte(slotPurpose + s.Kind) }
+
+// unwrap opens the storage key and overwrites wrapping; false for another key.
+func (s *slot) unwrap(wrapping *[32]byte) (key [32]byte, ok bool) {
 	defer clear(wrapping[:])
 	aead, err := chacha20poly1305.NewX(wrapping[:])
 	if err != nil {
-		return key, false, err
+		return key, false
 	}
 	if _, err := aead.Open(key[:0], s.Nonce[:], s.Wrapped[:], s.bound()); err != nil {
-		return [32]byte{}, false, nil
+		return [32]byte{}, false
 	}
-	return key, true, nil
+	return key, true
 }
 
 func readSlots(dir string) ([]slot, error) {
@@ -118,17 +138,37 @@ func readSlots(dir string) ([]slot, error) {
 	return parseSlots(raw)
 }
 
-// openSlots tries every slot in turn.
-func openSlots(dir string, passphrase []byte) (key [32]byte, used slot, err error) {
+// openSlots tries every slot in turn: with a key file the stick's, with a passphrase
+// the others.
+func openSlots(dir string, secret []byte) (key [32]byte, used slot, err error) {
+	var stick KeyFile
+	withStick := IsKeyFile(secret)
+	if withStick {
+		if stick, err = ParseKeyFile(secret); err != nil {
+			return key, slot{}, err
+		}
+		defer clear(stick.Key[:])
+	}
 	slots, err := readSlots(dir)
 	if err != nil {
 		return key, slot{}, err
 	}
 	for _, s := range slots {
-		key, ok, err := s.open(passphrase)
-		if err != nil || ok {
-			return key, s, err
+		if withStick != (s.Kind == SlotStick) {
+			continue
 		}
+		wrapping := stickKey(stick.Key, s.Salt[:])
+		if !withStick {
+			if wrapping, err = Stretch(context.Background(), secret, s.Salt[:], s.cost()); err != nil {
+				return key, slot{}, err
+			}
+		}
+		if key, ok := s.unwrap(&wrapping); ok {
+			return key, s, nil
+		}
+	}
+	if withStick {
+		return key, slot{}, fault.New(fault.Denied, "fault.identity.wrong_key_file")
 	}
 	return key, slot{}, fault.New(fault.Denied, "fault.identity.wrong_passphrase")
 }

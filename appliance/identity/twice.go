@@ -115,6 +115,7 @@ func readSmall(path string) ([]byte, error) {
 type SealedFile struct {
 	dir, name string
 	key       [32]byte
+	over      bool // forgotten
 }
 
 const sealedMagic = "waypost/sealed/1"
@@ -128,9 +129,18 @@ func NewSealedFile(dir, name string, key [32]byte) *SealedFile {
 	return &SealedFile{dir: dir, name: name, key: key}
 }
 
+// Forget overwrites the key: the file can be neither read nor written by it any more.
+func (s *SealedFile) Forget() {
+	clear(s.key[:])
+	s.over = true
+}
+
 // Write seals content and replaces both copies, flushed. Fault: Unavailable
 // "fault.identity.cannot_write".
 func (s *SealedFile) Write(content []byte) error {
+	if s.over {
+		return errEnded()
+	}
 	aead, err := chacha20poly1305.NewX(s.key[:])
 	if err != nil {
 		return err

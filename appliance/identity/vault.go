@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,8 +20,9 @@ import (
 type Vault struct {
 	dir     string
 	clock   clock.Clock
-	cost    Cost     // of the slot that was made or used
-	storage [32]byte // the storage key
+	cost    Cost      // of the slot that was made or used
+	keys    *arena    // where every key lies that can
+	storage *[32]byte // the storage key
 	sealed  *SealedFile
 
 	// What never changes while the vault is open.
@@ -31,6 +31,9 @@ type Vault struct {
 	node       ed25519.PrivateKey
 	cert       NodeCert
 	inviter    *NodeCert
+
+	using sync.RWMutex // held by whoever signs; closing waits for it. After mu
+	ended bool         // Close was called; written under mu and using
 
 	mu        sync.Mutex // guards what follows, and writing the files
 	s         *secrets
@@ -71,9 +74,9 @@ func Start(dir string, c clock.Clock, o StartOptions) (*Vault, RootSheet, error)
 	s.Name, _ = cleanName(o.Deployment)
 	s.Site, _ = cleanName(o.Site)
 	s.Gossip = [][]byte{random(32)}
-	s.Registers = []registerKey{{Area: 0, Epoch: 1, Key: [32]byte(random(32))}}
+	s.Registers = []registerKey{{Area: 0, Epoch: 1, Key: random(32)}}
 	if o.KeepRoot {
-		s.RootSeed = rootSeed
+		s.RootSeed = bytes.Clone(rootSeed) // the sheet keeps its own
 	}
 	private, seal, err := newSealPair()
 	if err != nil {
@@ -113,7 +116,8 @@ func create(dir string, c clock.Clock, s *secrets, passphrase []byte, cost Cost)
 		return nil, fault.New(fault.Invalid, "fault.identity.empty_passphrase").With("passphrase", "fault.identity.empty_passphrase")
 	}
 	storage := [32]byte(random(32))
-	first, err := newSlot(slotLead, passphrase, cost, storage)
+	defer clear(storage[:])
+	first, err := newSlot(SlotLead, passphrase, cost, &storage)
 	if err != nil {
 		return nil, err
 	}
@@ -123,11 +127,11 @@ func create(dir string, c clock.Clock, s *secrets, passphrase []byte, cost Cost)
 	if err := writeTwice(dir, unlockName, encodeSlots([]slot{first})); err != nil {
 		return nil, err
 	}
-	v, err := open(dir, c, storage, cost.or(), s)
+	v, err := open(dir, c, &storage, cost.or(), s)
 	if err != nil {
 		return nil, err
 	}
-	return v, v.sealed.Write(encode(s))
+	return v, errors.Join(v.write(s), unmarkWiped(dir))
 }
 
 // ownFolder makes dir ours alone.
@@ -142,20 +146,25 @@ func ownFolder(dir string) error {
 	return nil
 }
 
-// Unlock opens the node in dir with any of its passphrases. It takes a second or
-// more for every slot it has to try. Faults: Denied
-// "fault.identity.wrong_passphrase", NotFound "fault.identity.nothing_here",
-// Internal "fault.identity.damaged" when both copies of a file are, Busy
-// "fault.identity.busy".
-func Unlock(dir string, c clock.Clock, passphrase []byte) (*Vault, error) {
-	if !Exists(dir) {
+// Unlock opens the node in dir with any of its passphrases, or with what its key file
+// holds. It takes a second or more for every passphrase it has to try. Faults: Denied
+// "fault.identity.wrong_passphrase" and "fault.identity.wrong_key_file", Invalid
+// "fault.identity.bad_key_file", NotFound "fault.identity.nothing_here", Gone
+// "fault.identity.wiped", Internal "fault.identity.damaged" when both copies of a file
+// are, Busy "fault.identity.busy".
+func Unlock(dir string, c clock.Clock, secret []byte) (*Vault, error) {
+	switch {
+	case Wiped(dir):
+		return nil, fault.New(fault.Gone, "fault.identity.wiped")
+	case !Exists(dir):
 		return nil, fault.New(fault.NotFound, "fault.identity.nothing_here")
 	}
-	storage, used, err := openSlots(dir, passphrase)
+	storage, used, err := openSlots(dir, secret)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := NewSealedFile(dir, secretsName, subkey(storage, secretsName)).Read()
+	defer clear(storage[:])
+	raw, err := NewSealedFile(dir, secretsName, subkey(&storage, secretsName)).Read()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
 	}
@@ -167,16 +176,18 @@ func Unlock(dir string, c clock.Clock, passphrase []byte) (*Vault, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
 	}
-	return open(dir, c, storage, used.cost(), s)
+	return open(dir, c, &storage, used.cost(), s)
 }
 
-// open puts a vault together.
-func open(dir string, c clock.Clock, storage [32]byte, cost Cost, s *secrets) (*Vault, error) {
+// open puts a vault together: it takes the keys out of storage and s.
+func open(dir string, c clock.Clock, storage *[32]byte, cost Cost, s *secrets) (*Vault, error) {
 	v := &Vault{
-		dir: dir, clock: c, cost: cost, storage: storage, s: s, deadlines: map[[8]byte]time.Time{},
-		sealed: NewSealedFile(dir, secretsName, subkey(storage, secretsName)),
-		root:   bytes.Clone(s.Root), node: ed25519.NewKeyFromSeed(s.NodeSeed),
+		dir: dir, clock: c, cost: cost, s: s, deadlines: map[[8]byte]time.Time{}, keys: newArena(),
+		root: bytes.Clone(s.Root), node: ed25519.NewKeyFromSeed(s.NodeSeed),
 	}
+	v.storage = (*[32]byte)(v.keys.hold(storage[:]))
+	s.keep(v.keys)
+	v.sealed = NewSealedFile(dir, secretsName, subkey(v.storage, secretsName))
 	v.deployment = DeploymentOf(v.root)
 	var err error
 	if v.cert, err = ParseNodeCert(s.Cert); err != nil {
@@ -202,67 +213,38 @@ func (v *Vault) update(change func(*secrets) error) error {
 }
 
 func (v *Vault) updateLocked(change func(*secrets) error) error {
+	if v.ended {
+		return errEnded()
+	}
 	next := v.s.clone()
 	if err := change(next); err != nil {
 		return err
 	}
-	if err := v.sealed.Write(encode(next)); err != nil {
+	if err := v.write(next); err != nil {
 		return err
 	}
 	v.s = next
 	return nil
 }
 
-// AddSlot adds one more way to open the box; a slot of the same kind is
-// replaced. Faults: Invalid "fault.identity.empty_passphrase" and
-// "fault.identity.slot_kind" (1-32 bytes), Conflict "fault.identity.slots_full"
-// after eight, Unavailable "fault.identity.cannot_write".
-func (v *Vault) AddSlot(kind string, passphrase []byte) error {
-	if len(CanonicalPassphrase(passphrase)) == 0 {
-		return fault.New(fault.Invalid, "fault.identity.empty_passphrase")
-	}
-	if kind == "" || len(kind) > maxSlotKind {
-		return fault.New(fault.Invalid, "fault.identity.slot_kind")
-	}
-	added, err := newSlot(kind, passphrase, v.cost, v.storage)
-	if err != nil {
-		return err
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	slots, err := readSlots(v.dir)
-	if err != nil {
-		return err
-	}
-	kept := slots[:0]
-	for _, s := range slots {
-		if s.Kind != kind {
-			kept = append(kept, s)
-		}
-	}
-	if len(kept) >= maxSlots {
-		return fault.New(fault.Conflict, "fault.identity.slots_full")
-	}
-	return writeTwice(v.dir, unlockName, encodeSlots(append(kept, added)))
-}
-
-// recoveryLength words are 129 bits: the kit lies in a drawer for years.
-const recoveryLength = 10
-
-// Recovery makes the recovery kit of this one site: ten words on one line that
-// open it like a passphrase. An earlier kit stops working. Faults as AddSlot.
-func (v *Vault) Recovery() (code string, err error) {
-	words, err := GenerateWords(recoveryLength)
-	if err != nil {
-		return "", fault.Of(err)
-	}
-	code = strings.Join(words, " ")
-	return code, v.AddSlot(slotRecovery, []byte(code))
+// write seals s, and overwrites what was sealed.
+func (v *Vault) write(s *secrets) error {
+	plain := encode(s)
+	defer clear(plain)
+	return v.sealed.Write(plain)
 }
 
 // Subkey is a key of the storage key for one purpose: "journal", "views",
-// "accounts". The same label gives the same key for ever.
-func (v *Vault) Subkey(label string) [32]byte { return subkey(v.storage, label) }
+// "accounts". The same label gives the same key for ever. A closed vault gives a key
+// that nothing is sealed under.
+func (v *Vault) Subkey(label string) [32]byte {
+	v.using.RLock()
+	defer v.using.RUnlock()
+	if v.ended {
+		return [32]byte(random(32))
+	}
+	return subkey(v.storage, label)
+}
 
 // Cert is this node's certificate.
 func (v *Vault) Cert() NodeCert { return v.cert }
@@ -313,17 +295,23 @@ func (v *Vault) RootOnBox() bool {
 // ForgetRoot removes the root seed from this node, after the root sheet is
 // safe. Flash memory may keep old cells; they are sealed under the storage key.
 func (v *Vault) ForgetRoot() error {
-	return v.update(func(s *secrets) error {
-		s.RootSeed = nil
+	var seed []byte
+	err := v.update(func(s *secrets) error {
+		seed, s.RootSeed = s.RootSeed, nil
 		return nil
 	})
+	if err == nil {
+		clear(seed)
+	}
+	return err
 }
 
-// SignToken is Ed25519 by the node key over a token's message.
-func (v *Vault) SignToken(msg []byte) []byte { return ed25519.Sign(v.node, msg) }
+// SignToken is Ed25519 by the node key over a token's message; nil when the vault is
+// closed.
+func (v *Vault) SignToken(msg []byte) []byte { return v.sign(msg) }
 
 // Signer is the node key, for TLS.
-func (v *Vault) Signer() crypto.Signer { return v.node }
+func (v *Vault) Signer() crypto.Signer { return signer{v} }
 
 // CompareWords are the five words this node and the one that let it in show;
 // nil on the node that founded the deployment.

@@ -228,7 +228,7 @@ func TestUnwritableFolderIsAFault(t *testing.T) {
 	if os.Getuid() == 0 {
 		dir := t.TempDir()
 		v, _ := founder(t, clock.NewFake(noon()))
-		v.sealed = NewSealedFile(filepath.Join(dir, "nowhere"), "secrets", v.storage)
+		v.sealed = NewSealedFile(filepath.Join(dir, "nowhere"), "secrets", *v.storage)
 		err := v.ForgetRoot()
 		wantFault(t, err, fault.Unavailable, "fault.identity.cannot_write")
 		if !v.RootOnBox() {
@@ -299,11 +299,16 @@ func TestRegisterKeys(t *testing.T) {
 }
 
 func FuzzParseSlots(f *testing.F) {
-	s, err := newSlot("passphrase", words("x"), TestCost(), [32]byte{1})
+	s, err := newSlot("passphrase", words("x"), TestCost(), &[32]byte{1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	stick, err := newStick([32]byte{2}, &[32]byte{1})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(encodeSlots([]slot{s}))
+	f.Add(encodeSlots([]slot{stick, s}))
 	f.Add([]byte{0x83})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		slots, err := parseSlots(in)
@@ -314,7 +319,7 @@ func FuzzParseSlots(f *testing.F) {
 			t.Fatal("two spellings")
 		}
 		for _, s := range slots {
-			if !s.cost().bounded() {
+			if !s.stretchedRight() {
 				t.Fatalf("a file asks for %+v", s.cost())
 			}
 		}
@@ -332,10 +337,11 @@ func FuzzParseSecrets(f *testing.F) {
 		}
 		// Whatever was accepted can be opened and used without a panic.
 		dir := t.TempDir()
-		v, err := open(dir, clock.NewFake(noon()), [32]byte{}, TestCost(), s)
+		v, err := open(dir, clock.NewFake(noon()), &[32]byte{}, TestCost(), s)
 		if err != nil {
 			return
 		}
+		defer v.Close()
 		v.GossipKey()
 		v.CurrentEpoch(oplog.Register)
 		v.CanEnrol()

@@ -46,13 +46,14 @@ const (
 	ManageKeys     Action = "manage-keys"     // issue, list and revoke bearer keys
 	SeeStatus      Action = "see-status"      // counts and states of this node
 	Check          Action = "check"           // verify journal and views
+	ManageBox      Action = "manage-box"      // ways to open the box, and destroying its keys
 )
 
 // Actions lists every action, in the order of the constants.
 func Actions() []Action {
 	return []Action{
 		ReadPeople, RegisterPeople, CorrectPeople, ImportPeople, IssueTokens, VerifyTokens, SeeMesh,
-		InviteNodes, ConfirmNodes, ManageStaff, ManageKeys, SeeStatus, Check,
+		InviteNodes, ConfirmNodes, ManageStaff, ManageKeys, SeeStatus, Check, ManageBox,
 	}
 }
 

@@ -30,6 +30,7 @@ type Desk struct {
 	changing sync.Mutex // one change of the accounts at a time
 
 	mu       sync.Mutex // guards the rest
+	closed   bool
 	accounts []account
 	tries    map[string][]time.Time // wrong tries by folded user name
 	sessions map[[32]byte]*session  // by SHA-256 of the token
@@ -94,9 +95,14 @@ func derived(key [32]byte, label string) [32]byte {
 }
 
 // Close ends every session and wipes their keys.
+// Nobody signs in after it.
 func (d *Desk) Close() {
+	d.changing.Lock() // before mu, as everywhere
+	defer d.changing.Unlock()
+	d.file.Forget()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.closed = true
 	for h := range d.sessions {
 		d.endLocked(h)
 	}

@@ -116,7 +116,7 @@ func (d *Desk) SignIn(ctx context.Context, user string, passphrase []byte) (Sess
 	case !s.known:
 		return Session{}, fault.New(fault.Denied, "fault.staff.unfinished")
 	}
-	return d.begin(a, private), nil
+	return d.begin(a, private)
 }
 
 // compare waits and then gives the account and its private keys; without keys the
@@ -200,7 +200,7 @@ func (d *Desk) forgetTries(key string) {
 }
 
 // begin makes the session.
-func (d *Desk) begin(a account, private []byte) Session {
+func (d *Desk) begin(a account, private []byte) (Session, error) {
 	token, csrf := randomText(), randomText()
 	now := d.clock.Now()
 	k := &keys{sign: ed25519.NewKeyFromSeed(private[:ed25519.SeedSize]), seal: slices.Clone(private[ed25519.SeedSize:])}
@@ -210,12 +210,16 @@ func (d *Desk) begin(a account, private []byte) Session {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.closed { // closed while the passphrase was compared
+		k.wipe()
+		return Session{}, fault.New(fault.Unavailable, "fault.oplog.closed")
+	}
 	d.sweepLocked(now)
 	for len(d.sessions) >= maxSessions {
 		d.endLocked(d.idlestLocked())
 	}
 	d.sessions[sha256.Sum256([]byte(token))] = s
-	return Session{Token: token, CSRF: csrf, Actor: s.actor, keys: k}
+	return Session{Token: token, CSRF: csrf, Actor: s.actor, keys: k}, nil
 }
 
 func randomText() string {

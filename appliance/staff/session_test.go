@@ -183,13 +183,42 @@ func TestSessionsAreNotWithoutEnd(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(err)
 	}
-	first := p.begin(a, private)
+	begin := func() Session {
+		t.Helper()
+		s, err := p.begin(a, private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	first := begin()
 	for range maxSessions {
 		p.clock.Advance(time.Second / 10)
-		p.begin(a, private)
+		begin()
 	}
 	if _, ok := p.Session(first.Token); ok || len(p.sessions) != maxSessions {
 		t.Fatalf("%d sessions", len(p.sessions))
+	}
+}
+
+// Somebody whose passphrase was being compared when the box was locked stays outside, and
+// nothing is written under a key that was forgotten.
+func TestNobodySignsInAfterTheEnd(t *testing.T) {
+	p := openPlace(t)
+	p.add(t, "mina", Lead)
+	s := p.signIn(t, "mina")
+	p.Close()
+	if _, ok := p.Session(s.Token); ok {
+		t.Fatal("a session goes on")
+	}
+	if _, ok := s.Sign([]byte("x")); ok {
+		t.Fatal("a key is still there")
+	}
+	if _, err := p.SignIn(ctx, "mina", secret); fault.Of(err).Key != "fault.oplog.closed" {
+		t.Fatal(err)
+	}
+	if _, err := p.Add(ctx, Operator(), NewAccount{User: "omar", Role: Registrar, Passphrase: secret}); fault.Of(err).Key != "fault.identity.closed" {
+		t.Fatal(err)
 	}
 }
 

@@ -60,6 +60,8 @@ if (live) {
     ask.responseType = 'document';
     ask.addEventListener('load', () => {
       const next = ask.status === 200 && ask.response?.querySelector('[data-live]');
+      // Another page stands here now: the box was locked, or the session is over.
+      if (ask.status === 200 && !next) return location.reload();
       if (next && next.innerHTML !== live.innerHTML) live.replaceChildren(...next.childNodes);
     });
     ask.send(); // an error leaves what is shown: the box is off or the session over

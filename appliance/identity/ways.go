@@ -1,0 +1,128 @@
+package identity
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/waypost/waypost/appliance/fault"
+)
+
+// Ways lists the kinds of ways to open the box in dir, in the order they were made. It
+// needs no passphrase: the unlock file says so to everybody who can read it. Faults:
+// Internal "fault.identity.damaged".
+func Ways(dir string) ([]string, error) {
+	slots, err := readSlots(dir)
+	if err != nil {
+		return nil, err
+	}
+	var kinds []string
+	for _, s := range slots {
+		kinds = append(kinds, s.Kind)
+	}
+	return kinds, nil
+}
+
+// AddSlot adds one more way to open the box; a slot of the same kind is
+// replaced. Faults: Invalid "fault.identity.empty_passphrase" and
+// "fault.identity.slot_kind" (1-32 bytes, not that of a stick), Conflict
+// "fault.identity.slots_full" after eight, Unavailable "fault.identity.cannot_write".
+func (v *Vault) AddSlot(kind string, passphrase []byte) error {
+	if len(CanonicalPassphrase(passphrase)) == 0 {
+		return fault.New(fault.Invalid, "fault.identity.empty_passphrase")
+	}
+	if kind == "" || len(kind) > maxSlotKind || kind == SlotStick {
+		return fault.New(fault.Invalid, "fault.identity.slot_kind")
+	}
+	storage := v.storageCopy()
+	defer clear(storage[:])
+	added, err := newSlot(kind, passphrase, v.cost, &storage) // takes a second: not under the lock
+	if err != nil {
+		return err
+	}
+	return v.setSlot(added)
+}
+
+// storageCopy is for the time of wrapping it; the caller overwrites it.
+func (v *Vault) storageCopy() (storage [32]byte) {
+	v.using.RLock()
+	defer v.using.RUnlock()
+	return *v.storage
+}
+
+func (v *Vault) setSlot(added slot) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended {
+		return errEnded()
+	}
+	slots, err := readSlots(v.dir)
+	if err != nil {
+		return err
+	}
+	slots = slices.DeleteFunc(slots, func(s slot) bool { return s.Kind == added.Kind })
+	if len(slots) >= maxSlots {
+		return fault.New(fault.Conflict, "fault.identity.slots_full")
+	}
+	return writeTwice(v.dir, unlockName, encodeSlots(append(slots, added)))
+}
+
+// RemoveSlot takes one way to open the box away, never the last. Flash memory may keep
+// old cells: whoever lost words or a stick should also make new ones. Faults: NotFound
+// "fault.identity.no_such_slot", Conflict "fault.identity.last_slot", Unavailable
+// "fault.identity.cannot_write".
+func (v *Vault) RemoveSlot(kind string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended {
+		return errEnded()
+	}
+	slots, err := readSlots(v.dir)
+	if err != nil {
+		return err
+	}
+	left := slices.DeleteFunc(slices.Clone(slots), func(s slot) bool { return s.Kind == kind })
+	switch len(left) {
+	case len(slots):
+		return fault.New(fault.NotFound, "fault.identity.no_such_slot")
+	case 0:
+		return fault.New(fault.Conflict, "fault.identity.last_slot")
+	}
+	return writeTwice(v.dir, unlockName, encodeSlots(left))
+}
+
+// How many words each has. Five are 64 bits; the kit's 129 are for a paper that lies
+// in a drawer for years.
+const (
+	wordsLength    = 5
+	recoveryLength = 10
+)
+
+// Recovery makes the recovery kit of this one site: ten words on one line that
+// open it like a passphrase. An earlier kit stops working. Faults as AddSlot.
+func (v *Vault) Recovery() (code string, err error) { return v.newWords(SlotRecovery, recoveryLength) }
+
+// MoreWords makes five more words that open the box, for somebody else than who has the
+// first; earlier ones stop working. Faults as AddSlot.
+func (v *Vault) MoreWords() (words string, err error) { return v.newWords(SlotWords, wordsLength) }
+
+func (v *Vault) newWords(kind string, n int) (string, error) {
+	words, err := GenerateWords(n)
+	if err != nil {
+		return "", fault.Of(err)
+	}
+	text := strings.Join(words, " ")
+	return text, v.AddSlot(kind, []byte(text))
+}
+
+// KeyStick makes the file of a key stick; an earlier one stops working. Faults as
+// AddSlot.
+func (v *Vault) KeyStick() (KeyFile, error) {
+	k := KeyFile{Node: v.NodeID(), Key: [32]byte(random(32))}
+	storage := v.storageCopy()
+	defer clear(storage[:])
+	added, err := newStick(k.Key, &storage)
+	if err != nil {
+		return KeyFile{}, err
+	}
+	return k, v.setSlot(added)
+}

@@ -1,0 +1,240 @@
+package ui
+
+import (
+	"mime"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// lockPage asks once, in plain words. Everybody who is signed in may lock the box: in an
+// emergency there is no time to look for the lead, and what it costs is typing five words.
+func (v *visit) lockPage() error { return v.render("box/lock", nil) }
+
+func (v *visit) lockNow() error {
+	if err := v.lock(); err != nil {
+		return v.reshow("box/lock", nil, newForm(), err, nil)
+	}
+	v.dropCookie(v.sessionCookie())
+	return v.redirect("/")
+}
+
+// lock locks the box, and ends what shows anything of it. A program's key may not do it:
+// whoever found one could keep a site from working. While nobody has written down the
+// words of a new box it is refused, because nobody could open it again.
+func (v *visit) lock() error {
+	if v.actor.Key {
+		return fault.New(fault.Denied, "fault.api.key_person")
+	}
+	if v.s.words.waiting() {
+		return fault.New(fault.Conflict, "fault.ui.words_waiting")
+	}
+	err := v.s.config.Box.Lock(v.s.ctx)
+	if err == nil {
+		v.over()
+	}
+	return err
+}
+
+// over ends every event stream, and the connection: the process may be about to be
+// replaced.
+func (v *visit) over() {
+	v.s.streams.endAll()
+	v.c.Response().SetConnectionClose()
+}
+
+// postLock is the call of programs on this machine and of page sessions.
+func postLock(v *visit) error {
+	if err := v.lock(); err != nil {
+		return err
+	}
+	return v.json(fiber.StatusOK, map[string]string{"state": v.s.config.Box.State()})
+}
+
+// boxPage lists the ways to open the box.
+type boxPage struct {
+	Ways  []wayLine
+	Makes []wayLine // what can be made, or made anew
+}
+
+// wayLine is one way. Again: there is one already, and it stops working.
+type wayLine struct {
+	Kind, Name, Why string
+	Removable       bool
+	Again           bool
+}
+
+// madePage shows a new way once.
+type madePage struct {
+	Kind  string
+	Words wordList
+}
+
+// makeable are the kinds a page makes, the most useful first.
+func makeable() []string {
+	return []string{identity.SlotRecovery, identity.SlotStick, identity.SlotWords}
+}
+
+func wayOf(w *view, kind string) wayLine {
+	return wayLine{Kind: kind, Name: w.Label("box.way", kind), Why: w.T("box.way." + kind + ".why")}
+}
+
+func (v *visit) boxModel() (boxPage, error) {
+	kinds, err := v.s.config.Box.Slots(v.s.ctx, v.actor)
+	return boxPageOf(&view{Lang: v.lang}, kinds), err
+}
+
+func boxPageOf(w *view, kinds []string) (m boxPage) {
+	there := map[string]bool{}
+	for _, kind := range kinds {
+		there[kind] = true
+		way := wayLine{Kind: kind, Name: kind}
+		if w.Lang.Has("box.way." + kind) {
+			way = wayOf(w, kind)
+		}
+		way.Removable = len(kinds) > 1
+		m.Ways = append(m.Ways, way)
+	}
+	for _, kind := range makeable() {
+		way := wayOf(w, kind)
+		way.Again = there[kind]
+		m.Makes = append(m.Makes, way)
+	}
+	return m
+}
+
+func (v *visit) boxPage() error {
+	m, err := v.boxModel()
+	if err != nil {
+		return err
+	}
+	return v.render("box/box", m)
+}
+
+// addWay makes a way to open the box. It is the answer itself: words are shown once, and
+// a key file is handed to the browser once.
+func (v *visit) addWay() error {
+	made, err := v.s.config.Box.AddSlot(v.s.ctx, v.actor, v.form("kind"))
+	if err != nil {
+		return v.boxRefused(err)
+	}
+	if made.File != "" {
+		v.c.Set(fiber.HeaderContentType, "application/octet-stream")
+		v.c.Set(fiber.HeaderContentDisposition, mime.FormatMediaType("attachment", map[string]string{"filename": made.File}))
+		return v.c.SendString(made.Secret)
+	}
+	return v.render("box/made", madePage{made.Kind, wordList{Words: strings.Fields(made.Secret)}})
+}
+
+func (v *visit) removeWay() error {
+	if err := v.s.config.Box.RemoveSlot(v.s.ctx, v.actor, v.form("kind")); err != nil {
+		return v.boxRefused(err)
+	}
+	return v.redirect("/box")
+}
+
+func (v *visit) boxRefused(err error) error {
+	m, modelErr := v.boxModel()
+	if modelErr != nil {
+		return modelErr
+	}
+	return v.reshow("box/box", m, newForm(), err, nil)
+}
+
+// wipeWord may be typed instead of the site's name, in every language.
+const wipeWord = "wipe"
+
+func (v *visit) wipePage() error { return v.render("box/wipe", nil) }
+
+// wipe asks for the lead's own passphrase, so that a phone left signed in is not enough,
+// and for a word, so that nobody does it by a slip.
+func (v *visit) wipe() error {
+	f := v.sent()
+	delete(f.values, "passphrase")
+	secret := v.secret("passphrase")
+	defer clear(secret)
+	if typed := f.Value("word"); typed != wipeWord && typed != v.s.config.Box.Site().Site {
+		f.errors["word"], f.top = v.lang.Text("box.wipe.word.wrong", nil), v.lang.Text("form.incomplete", nil)
+		v.c.Status(fault.Invalid.Status())
+		return v.renderForm("box/wipe", nil, f)
+	}
+	if err := v.sameSomebody(secret); err != nil {
+		return v.reshow("box/wipe", nil, f, err, nil)
+	}
+	if err := v.s.config.Box.Wipe(v.s.ctx, v.actor); err != nil {
+		return err
+	}
+	v.over()
+	v.session, v.actor = nil, staff.Actor{}
+	v.dropCookie(v.sessionCookie())
+	return v.render("box/wiped", nil)
+}
+
+// sameSomebody compares a passphrase with that of whoever is signed in. Words may be
+// typed as untidily as when signing in. Faults: as of signing in.
+func (v *visit) sameSomebody(secret []byte) error {
+	desk := v.desks().Staff
+	ctx := identity.From(v.s.ctx, v.client())
+	session, err := desk.SignIn(ctx, v.actor.Name, secret)
+	if err != nil && fault.ClassOf(err) != fault.Busy {
+		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {
+			session, err = desk.SignIn(ctx, v.actor.Name, []byte(plain))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	desk.SignOut(session.Token)
+	return nil
+}
+
+func operatorSlots(v *visit) error {
+	kinds, err := v.s.config.Box.Slots(v.s.ctx, v.actor)
+	if err != nil {
+		return err
+	}
+	return v.json(fiber.StatusOK, list[string]{Items: append([]string{}, kinds...)})
+}
+
+func operatorAddSlot(v *visit) error {
+	kind, err := v.kind()
+	if err != nil {
+		return err
+	}
+	made, err := v.s.config.Box.AddSlot(v.s.ctx, v.actor, kind)
+	if err != nil {
+		return err
+	}
+	return v.json(fiber.StatusCreated, made)
+}
+
+func operatorRemoveSlot(v *visit) error {
+	kind, err := v.kind()
+	if err != nil {
+		return err
+	}
+	if err := v.s.config.Box.RemoveSlot(v.s.ctx, v.actor, kind); err != nil {
+		return err
+	}
+	return v.json(fiber.StatusOK, map[string]string{"kind": kind})
+}
+
+func (v *visit) kind() (string, error) {
+	var in struct {
+		Kind string `json:"kind"`
+	}
+	err := v.decode(&in)
+	return in.Kind, err
+}
+
+func operatorWipe(v *visit) error {
+	if err := v.s.config.Box.Wipe(v.s.ctx, v.actor); err != nil {
+		return err
+	}
+	v.over()
+	return v.json(fiber.StatusOK, map[string]string{"state": v.s.config.Box.State()})
+}
