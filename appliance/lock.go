@@ -65,7 +65,10 @@ func (b *box) shut() (was bool) {
 // renew asks for fresh memory: serve replaces the process, where it can and where this
 // box is served by one. Otherwise what is free goes back to the system, which clears it.
 func (b *box) renew() {
-	if b.renewal != nil && b.renewal.begin(b.logger) {
+	b.mu.RLock()
+	r := b.renewal
+	b.mu.RUnlock()
+	if r != nil && r.begin(b.logger) {
 		b.mu.Lock()
 		b.leaving = true
 		b.mu.Unlock()

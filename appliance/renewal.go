@@ -14,8 +14,14 @@ import (
 // memory (execve(2)). Overwriting keys is not enough. Names people typed lie in the heap
 // as pieces of pages, of search terms, of cached table blocks, none of which anybody can
 // find again to overwrite; Go gives memory back without clearing it, and only in whole
-// pages. The kernel clears every page of an address space it drops. Measured with 50
-// planted names, passphrases and keys: canary_test.go.
+// pages. The kernel clears every page of an address space it drops before anybody gets
+// it. Measured with 65 planted names, passphrases, words and keys (canary_test.go): 63
+// are found in the memory of an open node, 59 after locking in place with a collection
+// and everything free given back, and none after locking like this.
+//
+// What this does not do: freed pages are cleared when the kernel hands them out again,
+// not at once (a kernel with init_on_free=1 does), and what of the heap was swapped out
+// before may lie in the swap. Only keys are kept out of that (identity, arena.go).
 //
 // The doors and the folder's lock are handed over open, so nobody else can take them in
 // between and whoever connects meanwhile only waits. Where a system cannot do this the

@@ -96,6 +96,8 @@ func (b *box) Wipe(_ context.Context, actor staff.Actor) error {
 	return b.ended(func() error {
 		err := removeRecords(b.dir)
 		claim, claimErr := newClaim(b.clock)
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.claim = claim
 		return errors.Join(err, claimErr)
 	})

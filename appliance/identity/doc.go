@@ -14,6 +14,7 @@
 //	unlock   unlock.2    who can open the box: slots that wrap the storage key
 //	secrets  secrets.2   everything secret, sealed under the storage key
 //	web/                 the node's own web CA and leaf; readable while locked
+//	wiped                only when the keys were destroyed: says so
 //
 // Both of a pair hold the same bytes. They are replaced one after the other,
 // each by writing a new file, flushing it, renaming it and flushing the folder;
@@ -23,9 +24,30 @@
 //
 // unlock is deterministic CBOR (RFC 8949 section 4.2.1): the array
 // ["waypost/unlock/1", [slot…], SHA-256 of the encoded slots], a slot being
-// [kind, salt (16), passes, KiB, nonce (24), wrapped key (48)]. The wrapping key
-// is Argon2id (RFC 9106) of the canonical passphrase, one lane; the cipher is
-// XChaCha20-Poly1305 with "waypost/slot/1" ‖ kind as associated data.
+// [kind, salt (16), passes, KiB, nonce (24), wrapped key (48)], one to eight of them.
+// Kinds made here are passphrase, words, recovery and stick, each at most once. The
+// wrapping key is Argon2id (RFC 9106) of the canonical passphrase, one lane. For the kind
+// stick passes and KiB are zero, and only for it, and the wrapping key is HKDF-SHA256 of
+// the key in the stick's file with that salt and "waypost/slot/1stick" as info: 256 random
+// bits need no stretching. The cipher is XChaCha20-Poly1305 with "waypost/slot/1" ‖ kind
+// as associated data.
+//
+// The file of a key stick, waypost-key-<node id>.wpkey, is text: a line for whoever finds
+// it, and a line of four words: "waypost-key/1", the node's id, 32 bytes in hexadecimal,
+// and the first four bytes, in hexadecimal, of SHA-256("waypost/key-stick/1" ‖ node id ‖
+// those bytes). Other lines count for nothing.
+//
+// DestroyKeys overwrites and removes unlock and unlock.2 first, and then everything else
+// that holds a key. Without the slots nothing opens the storage key, and without that
+// nothing opens anything. A card may keep old cells of what is overwritten; somebody who
+// reads those still needs the words, the kit or the stick.
+//
+// # In memory
+//
+// While the vault is open its keys lie in one page that is not swapped or dumped (arena);
+// Close overwrites them. Copies that cannot be avoided: keys that go by value to a cipher,
+// what crypto/ed25519 keeps of the signing key, and buffers of the CBOR library. They go
+// with the memory of the process, which the program replaces when a box is locked.
 //
 // secrets is "waypost/sealed/1" ‖ nonce (24) ‖ XChaCha20-Poly1305 ciphertext,
 // keyed by HKDF-SHA256 of the storage key, with "waypost/sealed/1" ‖ file name as
