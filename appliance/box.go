@@ -34,17 +34,16 @@ type box struct {
 	clock      clock.Clock
 	logger     *slog.Logger
 	web        *identity.Web
-	claim      *claim // nil once the folder was claimed before this start
 	started    time.Time
 	ctx        context.Context // ends with the process: what an open node runs under
-
-	renewal *renewal // how the process that serves this box is replaced; nil: it is not
 
 	opening sync.Mutex // one opener at a time
 	mu      sync.RWMutex
 	node    *node
-	trial   bool // the open node is practice
-	leaving bool // this process is about to be replaced
+	claim   *claim   // nil when the folder was claimed before this start
+	renewal *renewal // how the process that serves this box is replaced; nil: it is not
+	trial   bool     // the open node is practice
+	leaving bool     // this process is about to be replaced
 }
 
 // readySteps is how many words a new box's passphrase has: five EFF words, 64 bits.
@@ -183,10 +182,18 @@ func (b *box) Close() {
 
 // CheckClaim looks at a claim code without using it up.
 func (b *box) CheckClaim(code string) error {
-	if b.claim == nil || b.State() != "new" {
+	c := b.claimCode()
+	if c == nil || b.State() != "new" {
 		return fault.New(fault.Gone, "fault.node.claim_over")
 	}
-	return b.claim.check(code)
+	return c.check(code)
+}
+
+// claimCode is the present one; wiping makes a new one.
+func (b *box) claimCode() *claim {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.claim
 }
 
 // claimed runs start with the claim checked and, when it worked, used up.
@@ -209,7 +216,7 @@ func (b *box) claimed(code string, start func(passphrase []byte) (*node, []strin
 		return ui.Started{}, err
 	}
 	b.begin(n, trial)
-	b.claim.use()
+	b.claimCode().use()
 	session, err := n.desks.Staff.SignIn(b.ctx, lead, passphrase)
 	switch {
 	case err != nil && trial: // there are no words to fall back on

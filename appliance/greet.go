@@ -22,7 +22,7 @@ func greet(w io.Writer, catalog *locale.Catalog, b *box, s *serving) {
 	query := ""
 	switch b.State() {
 	case "new":
-		query = "?claim=" + url.QueryEscape(b.claim.Code())
+		query = "?claim=" + url.QueryEscape(b.claimCode().Code())
 		fmt.Fprintf(w, "\n%s\n\n", say("serve.new"))
 	case "locked":
 		fmt.Fprintf(w, "\n%s\n\n", say("serve.locked"))
@@ -37,7 +37,7 @@ func greet(w io.Writer, catalog *locale.Catalog, b *box, s *serving) {
 		fmt.Fprintf(w, "\n%s\n%s\n", indent(terminalQR(network[0]+query)), say("serve.warning"))
 	}
 	if query != "" {
-		fmt.Fprintf(w, "%s: %s\n", say("serve.claim"), b.claim.Code())
+		fmt.Fprintf(w, "%s: %s\n", say("serve.claim"), b.claimCode().Code())
 	}
 	fmt.Fprintln(w)
 }

@@ -134,9 +134,17 @@ func inherit(fds []int) (heritage, error) {
 	return h, nil
 }
 
-// stay takes back that this process is about to be replaced.
-func (b *box) stay() {
+// renewable says how the process that serves this box is replaced.
+func (b *box) renewable(r *renewal) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.renewal = r
+}
+
+// stay takes back that this process is about to be replaced, and gives the doors.
+func (b *box) stay() heritage {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.leaving = false
+	return b.renewal.inherited()
 }

@@ -36,6 +36,7 @@ type serving struct {
 	server *ui.Server
 	errs   chan error
 	doors
+	renewal *renewal
 }
 
 // runServe serves the folder until ctx ends. It prints one line on stdout when
@@ -67,19 +68,17 @@ func runServe(ctx context.Context, o serveOptions, stdout, stderr io.Writer) err
 		if !again {
 			return err
 		}
-		from = b.renewal.inherited() // it could not be replaced, so it goes on as it is
-		b.stay()
+		from = b.stay() // it could not be replaced, so it goes on as it is
 	}
 }
 
 // serveOnce serves until ctx ends, or until the process is to be replaced and could not
 // be; then again is true.
 func serveOnce(ctx context.Context, b *box, catalog *locale.Catalog, o serveOptions, from heritage, logger *slog.Logger, stdout, stderr io.Writer) (again bool, err error) {
-	s, err := listenAll(b, catalog, o, from.doors, logger)
+	s, err := listenAll(b, catalog, o, from, logger)
 	if err != nil {
 		return false, err
 	}
-	b.renewal = newRenewal(s.doors, from.lock)
 	greet(stderr, catalog, b, s)
 	if !from.renewed { // whoever started it has read this line
 		fmt.Fprintf(stdout, "ready http=http://%s https=https://%s mesh=%s\n",
@@ -89,11 +88,11 @@ func serveOnce(ctx context.Context, b *box, catalog *locale.Catalog, o serveOpti
 	case <-ctx.Done():
 	case err = <-s.errs:
 		logger.Error("a listener ended", "err", err)
-	case <-b.renewal.due:
+	case <-s.renewal.due:
 		if err := s.stop(logger); err != nil {
 			return false, err
 		}
-		err := b.renewal.replace()
+		err := s.renewal.replace()
 		logger.Warn("the process could not be replaced, so parts of what it remembers stay in its memory", "err", err)
 		return true, nil
 	}
@@ -101,8 +100,8 @@ func serveOnce(ctx context.Context, b *box, catalog *locale.Catalog, o serveOpti
 }
 
 // listenAll opens every door: loopback or plain HTTP, HTTPS, the control socket.
-func listenAll(b *box, catalog *locale.Catalog, o serveOptions, open doors, logger *slog.Logger) (*serving, error) {
-	s := &serving{box: b, errs: make(chan error, 4), doors: open}
+func listenAll(b *box, catalog *locale.Catalog, o serveOptions, from heritage, logger *slog.Logger) (*serving, error) {
+	s := &serving{box: b, errs: make(chan error, 4), doors: from.doors}
 	remembered := readPorts(o.Data)
 	var err error
 	if s.http == nil {
@@ -130,6 +129,8 @@ func listenAll(b *box, catalog *locale.Catalog, o serveOptions, open doors, logg
 			return nil, err
 		}
 	}
+	s.renewal = newRenewal(s.doors, from.lock)
+	b.renewable(s.renewal)
 	secure := tls.NewListener(s.https, &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: b.leaf, NextProtos: []string{"http/1.1"}})
 	s.serve(ui.Loopback, s.http)
 	s.serve(ui.Network, secure)
