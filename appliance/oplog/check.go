@@ -15,11 +15,18 @@ import (
 // chains, births, signatures and clocks, then compares the views with it: op
 // count, heads, and every subject folded anew. It runs beside commands.
 func (l *Log) Check(ctx context.Context) (Report, error) {
+	// Damage that a look finds is set aside at once, and the look begins anew. It was
+	// found all the same: this check says so, the next one is content.
+	keys := l.journal.checkKeys()
+	l.mu.RLock()
+	noted := l.noted
+	l.mu.RUnlock()
 	for range 5 {
 		epoch, moving := l.frameEpoch()
 		if !moving {
 			r, err := l.check(ctx)
 			if now, _ := l.frameEpoch(); now == epoch || err != nil {
+				r.settle(append(keys, l.notesSince(noted)...))
 				return r, err
 			}
 		}
@@ -36,7 +43,6 @@ func (l *Log) check(ctx context.Context) (Report, error) {
 	r := Report{Problems: l.standing(), Notes: slices.Clone(l.notes)}
 	_, r.Lost = l.lossLines()
 	l.mu.RUnlock()
-	r.Problems = append(r.Problems, l.journal.checkKeys()...)
 	r.Notes = append(r.Notes, strays(l.journal.fs, l.journal.dir)...)
 	err := l.snapshot(func(s StoreReader) error {
 		st, found, err := readState(s)
@@ -71,10 +77,15 @@ func (l *Log) check(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	return r, nil
+}
+
+// settle adds what was found and puts problems in order.
+func (r *Report) settle(found []string) {
+	r.Problems = append(r.Problems, found...)
 	slices.Sort(r.Problems)
 	r.Problems = slices.Compact(r.Problems)
 	r.Sound = len(r.Problems) == 0
-	return r, nil
 }
 
 // checker follows every chain from its birth, trusting nothing of the index.

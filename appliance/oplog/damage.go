@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -240,19 +241,24 @@ func (l *Log) exclusive(fn func() error) error {
 	return l.submit(context.Background(), &job{answer: make(chan error, 1), exclusive: fn})
 }
 
-// note remembers something that was mended, once, for reports.
+// note remembers something that was mended, for reports; the oldest is forgotten.
 func (l *Log) note(what string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, n := range l.notes {
-		if n == what {
-			return
-		}
-	}
-	if len(l.notes) < maxProblems {
-		l.notes = append(l.notes, what)
+	l.notes = append(l.notes, what)
+	l.noted++
+	if n := len(l.notes) - maxProblems; n > 0 {
+		l.notes = l.notes[n:]
 	}
 	l.logger.Warn("journal mended", "what", what)
+}
+
+// notesSince are the notes after the first n of this run, as far as they are kept.
+func (l *Log) notesSince(n uint64) []string {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	fresh := min(l.noted-n, uint64(len(l.notes)))
+	return slices.Clone(l.notes[uint64(len(l.notes))-fresh:])
 }
 
 // problemGone takes a problem back.

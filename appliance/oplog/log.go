@@ -86,6 +86,7 @@ type Log struct {
 	scrubs     uint64
 	readOnly   error
 	problems   []string
+	noted      uint64 // notes ever made
 	notes      []string
 	forks      []Fork
 
