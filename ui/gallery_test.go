@@ -364,6 +364,9 @@ func placePictures() []picture {
 		{name: "home-read-only", page: "home/home", frame: func(v *view) { v.State = stateReadOnly }, data: func(s speaker) any {
 			return homeOf(s, many, nil, alertLine{"bad", s.T("alert.read_only"), "/help/trouble"})
 		}},
+		{name: "home-damaged", page: "home/home", data: func(s speaker) any {
+			return homeOf(s, many, lines(s, galleryFamily()), alertLine{"bad", s.T("alert.lost_alone", "Count", 3), "/help/trouble"}, alertLine{"warn", s.T("alert.lost", "Count", 41), "/help/trouble"})
+		}},
 		{name: "error", page: "home/error", data: func(s speaker) any {
 			return errorPage{Status: 404, Text: s.T("fault.registration.no_person"), Hint: s.T("fault.registration.no_person.hint")}
 		}},

@@ -64,11 +64,55 @@
 // data "waypost/frame/1" ‖ deployment ‖ number (8) ‖ index (4). Inside, the first
 // byte says what it is: 1 batches, each behind its length as uvarint; 2 a clean
 // stop: log ‖ sequence (8) ‖ hash (32) of every head; 3 evidence of a fork: our hash
-// (32) ‖ the other batch.
+// (32) ‖ the other batch; 4 how far every log was held when the segment began, as in 2,
+// the first frame of a segment; 5 ops that the journal lost, as the views had them, each
+// subject ‖ uvarint length ‖ as in the view store: applied where the op is not held,
+// never sent, gone with the next rewrite after it is held again.
 //
-// keys and keys.2 are "WPK" 01 ‖ nonce (24) ‖ XChaCha20-Poly1305 under the storage
-// key, associated data "waypost/journal-keys/1" ‖ deployment, of the CBOR array
-// [generation, own log, [[segment, key, size]…]].
+// keys, keys.2 and keys.3 are alike: a head, "WPK" 02 ‖ generation (8) ‖ uvarint count ‖
+// count × (uvarint segment ‖ uvarint size, 0 while it is not finished) ‖ nonce (24) ‖
+// XChaCha20-Poly1305 under the storage key, associated data "waypost/journal-keys/1" ‖
+// deployment ‖ the head up to the nonce, of the CBOR array [generation, own log, next
+// segment, [[segment, key, size, rewritten]…], [[segment, new file, file aside]…],
+// [[file, segment, key, what was wrong, Unix seconds]…]] ‖ CRC-32C (4) of all before.
+// They are written in this order, each flushed before the next; the newest that opens
+// is right. Form 01 has no head but the magic, no checksum, and three items.
+//
+// NNNNNNNN-G.new is a segment being rewritten and takes the place of its number when
+// the keys say so; damaged/ holds the newest 64 MB of files that were set aside.
+//
+// # Damage
+//
+// What cannot be read is found at open, which reads everything, by a scrub that takes a
+// day for a pass, by a check, a rebuild, and whoever wants to read it. The segment is
+// then rewritten with what is sound of it under a fresh key, and the old file set aside.
+// Chains go back to what is contiguous, so that the exchange asks for the rest. What is
+// below the head a log is known to have had (frames 2 and 4, head rows of the views) and
+// is not held is lost and reported (Losses) until it is back. Ops that only the views
+// have are written down first (frame 5). Where the own log was hit a new one is opened.
+// Keys of files aside are kept so that somebody can look at them; an erasure destroys
+// both.
+//
+// # Promises
+//
+// Each with the test that holds it, here unless a package is named.
+//
+//   - What was answered is on the disk: TestNothingAcknowledgedIsLostInAKill,
+//     TestWhatWasAnsweredIsThereAfterAReopenWithoutItsViews.
+//   - A torn end costs only what was not answered: TestEveryTornLengthOfTheLastFrameCostsOnlyThatFrame.
+//   - After a failed flush nothing more is written: TestAFailedFlushMakesTheNodeReadOnly.
+//   - A changed byte anywhere is found and never served: TestAFlippedByteAnywhereIsReportedAndTheRestServed,
+//     TestRotInARunningJournalIsFoundSetAsideAndFetchedBack.
+//   - What is damaged comes back from one healthy node, without a restart and by itself:
+//     TestAClosedFolderIsMendedAndRefilled, mesh TestARunningBoxGetsBackWhatRotted, script rot.
+//   - The loss of the end of a log is known, also without views: TestAClosedFolderIsMendedAndRefilled.
+//   - The views are never thrown away while they hold the last copy: TestWhatOnlyTheViewsHoldIsKept.
+//   - An old file put back is noticed: TestAnOldCopyPutBackIsNoticed.
+//   - No number of an own log is given out twice: TestDamageIsFetchedBackFromAPeer, TestViewsAheadOfTheJournal.
+//   - Any two of three key files may go: TestAClosedFolderIsMendedAndRefilled.
+//   - A rewrite may be cut anywhere, and its old keys are nowhere: TestARewriteMayBeCutAtEveryFileOperation,
+//     TestARewriteDestroysTheOldKeys.
+//   - The same ops give the same views in any order: TestThreeNodesAgreeInAnyOrder.
 //
 // # The view store
 //

@@ -163,9 +163,13 @@ func (f crashingFile) Sync() error {
 }
 
 func TestARewriteMayBeCutAtEveryFileOperation(t *testing.T) {
-	o, v, _ := manySegments(t, 6)
+	o, v, _ := manySegments(t, 4)
+	step := 1
+	if testing.Short() {
+		step = 3
+	}
 	for _, aside := range []bool{true, false} {
-		for k := 0; ; k++ {
+		for k := 0; ; k += step {
 			c := o
 			c.Dir = cloneDir(t, o.Dir)
 			left := 1 << 30
@@ -176,7 +180,7 @@ func TestARewriteMayBeCutAtEveryFileOperation(t *testing.T) {
 			l.Kill()
 			c.Files = nil
 			again := reopen(t, c, oplogtest.MemStore())
-			if got := strings.Join(keysOf(t, again, v, ""), " "); got != names(6) {
+			if got := strings.Join(keysOf(t, again, v, ""), " "); got != names(4) {
 				t.Fatalf("cut at operation %d: %s, %+v", k, got, again.Stats())
 			}
 			if r, cerr := again.Check(context.Background()); cerr != nil || !r.Sound {
@@ -202,7 +206,7 @@ func TestARewriteMayBeCutAtEveryFileOperation(t *testing.T) {
 // After a rewrite that failed the node goes on, with the same folder.
 func TestAfterAFailedRewriteTheNodeGoesOn(t *testing.T) {
 	o, v, _ := manySegments(t, 6)
-	for k := 0; k < 60; k += 3 {
+	for k := 0; k < 60; k += 7 {
 		c := o
 		c.Dir = cloneDir(t, o.Dir)
 		left := 1 << 30
