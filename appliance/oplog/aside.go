@@ -36,7 +36,7 @@ func (j *journal) remember(a aside) []aside {
 	return list
 }
 
-// boundAside keeps the newest files aside up to maxAsideByte, and of older ones and
+// boundAside keeps the newest files aside up to maxAsideByte, one at least, and of older ones and
 // of files nobody knows nothing. What cannot be removed is tried again later.
 func (j *journal) boundAside() {
 	dir := filepath.Join(j.dir, damagedDir)
@@ -56,7 +56,7 @@ func (j *journal) boundAside() {
 		if err == nil {
 			left -= st.Size()
 		}
-		if err != nil || left < 0 {
+		if err != nil || (left < 0 && len(keep) > 0) { // the newest stays, whatever its size
 			a.File, a.Key = "", nil // saved with the next change of the keys
 			continue
 		}

@@ -174,14 +174,13 @@ func (l *Log) mend(segments []uint64) (changed bool, err error) {
 	if changed = now != epoch; !changed {
 		return false, nil
 	}
+	// Its newest ops may be known to others: no number is given out twice.
+	l.ownHurt = l.ownHurt || l.headOf(own).Seq < before
 	if err := l.writable(); err != nil {
-		return true, err
+		return true, err // the views keep what they have
 	}
-	if l.headOf(own).Seq < before {
-		// Its newest ops may be known to others: no number is given out twice.
-		if err := l.bear(); err != nil {
-			return true, err
-		}
+	if err := l.goOn(); err != nil {
+		return true, err
 	}
 	if err := l.salvage(); err != nil {
 		return true, err
@@ -189,6 +188,15 @@ func (l *Log) mend(segments []uint64) (changed bool, err error) {
 	err = l.settleViews()
 	l.wake()
 	return true, err
+}
+
+// goOn opens a new own log when the old one was hit and the disk had no room for a new
+// one then. Nothing own is written before it has.
+func (l *Log) goOn() error {
+	if !l.ownHurt {
+		return nil
+	}
+	return l.bear()
 }
 
 // tend looks after the journal beside the writer until the log is closed: suspects

@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 )
@@ -279,6 +281,29 @@ func TestWhatOnlyTheViewsHoldIsKept(t *testing.T) {
 	}
 	healed(t, l, peer, v, names(4))
 	must(t, l.Close())
+}
+
+// A full disk has no room for a new own log; none of its numbers is given out twice for
+// that.
+func TestADamagedOwnLogIsNotWrittenToOnAFullDisk(t *testing.T) {
+	o, v, peer := manySegments(t, 4)
+	var free atomic.Uint64
+	free.Store(1 << 40)
+	o.FreeSpace = func() (uint64, error) { return free.Load(), nil }
+	l := reopen(t, o, oplogtest.MemStore())
+	must(t, note(l, oplog.NewID(), "n004"))
+	oplogtest.Exchange(t, l, peer)
+	old := l.Own()
+	flip(t, lastSegment(t, o.Dir), 1)
+	free.Store(0)
+	is(t, l.Scrub(context.Background()), fault.Full, "fault.oplog.disk_full")
+	is(t, note(l, oplog.NewID(), "n005"), fault.Full, "fault.oplog.disk_full")
+	free.Store(1 << 40)
+	must(t, note(l, oplog.NewID(), "n005"))
+	if l.Own() == old {
+		t.Error("the damaged log is still written to")
+	}
+	healed(t, l, peer, v, names(6))
 }
 
 func TestTheScrubReadsEverythingOnceADay(t *testing.T) {

@@ -211,6 +211,7 @@ func (l *Log) bear() error {
 	if err != nil {
 		return err
 	}
+	l.ownHurt = false
 	if !before.IsZero() {
 		l.logger.Warn("opened a new own log", "log", log, "before", before)
 	}

@@ -138,6 +138,9 @@ func (l *Log) beginGroup() (*group, error) {
 	if err := l.writable(); err != nil {
 		return nil, err
 	}
+	if err := l.goOn(); err != nil {
+		return nil, err
+	}
 	return l.begin()
 }
 
