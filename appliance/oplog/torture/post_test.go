@@ -203,3 +203,5 @@ func copyFolder(t testing.TB, to, from string) {
 	t.Helper()
 	must(t, os.CopyFS(to, os.DirFS(from)))
 }
+
+var systemClock = clock.System()
