@@ -30,6 +30,9 @@ import (
 
 // program is the real one, built once for all rows.
 var program = sync.OnceValues(func() (string, error) {
+	if bin := os.Getenv("WAYPOST_TORTURE_PROGRAM"); bin != "" {
+		return bin, nil // another build, to compare
+	}
 	dir, err := os.MkdirTemp("", "wpbin")
 	if err != nil {
 		return "", err
