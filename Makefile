@@ -5,7 +5,7 @@ DATA ?= ./data
 BIN := waypost
 PKGS := ./...
 
-.PHONY: build run demo test vet unit race scripts browser tools arm64 bench clean
+.PHONY: build run demo test vet unit race scripts browser tools arm64 torture torture-short bench clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./appliance
@@ -20,7 +20,7 @@ demo: build
 arm64:
 	GOARCH=arm64 $(GO) build -trimpath -o $(BIN)-arm64 ./appliance
 
-test: tools vet unit race scripts browser
+test: tools vet unit race scripts browser torture-short
 
 vet:
 	$(GO) vet $(PKGS)
@@ -40,6 +40,18 @@ scripts: tools
 # Journeys in real Chromium against the real binary, at phone size; as root also from another host.
 browser: tools
 	WAYPOST_BROWSER=1 $(GO) test -timeout 10m -count=1 ./ui/browser
+
+# What the journal promises, proven by harming it: the table is in appliance/oplog/torture/doc.go.
+# The short form draws from the commit, so that every commit tries something else; a failure
+# prints the line that repeats it. The full one takes hours: SEED=n begins elsewhere.
+TORTURE := $(GO) test -count=1 -v ./appliance/oplog/torture
+torture-short: tools
+	WAYPOST_TORTURE=ci WAYPOST_TORTURE_SEED=$${WAYPOST_TORTURE_SEED:-$$(git rev-parse HEAD 2>/dev/null)} $(TORTURE) -timeout 10m
+
+SEED ?= 1
+torture: tools
+	WAYPOST_TORTURE=full WAYPOST_TORTURE_SEED=$(SEED) nice $(TORTURE) -timeout 12h
+	WAYPOST_SCRIPTS=1 $(GO) test -timeout 10m -count=1 -v -run TestCanaries ./appliance
 
 # What the tests use beside Go, as command:packages of Debian.
 TOOLS := chromium:chromium,fonts-noto-core certutil:libnss3-tools ip:iproute2 gcc:gcc,libc6-dev

@@ -12,8 +12,17 @@
 //	TestEveryOperation the k-th file operation fails: EIO, ENOSPC, half      every k      every k, every fault: clean error, reopen works
 //	TestRot            bit flips, cuts, deletions, old copies of every file  60           10,000: detected or harmless, repaired by one peer
 //	TestFullDisk       a 32 MB disk fills up, then 10 MB are freed           1            20: alive, said within 5 s, goes on, 0 lost
-//	TestCanaries       50 names, keys, passphrases searched everywhere       yes          yes: 0 in files and logs
 //	TestClock          1970, ten years on, backwards                         yes          yes: 0 deleted, 0 reordered
+//
+// The row of planted names, keys and passphrases, searched in files, logs and after a
+// lock in memory, is TestCanaries of the program's own package.
+//
+// # What is not proven
+//
+// A disk that lies about its flushes loses what it was given; TestTheHarnessCanFail
+// shows that such a disk would be found. Views are in memory in the rows that use
+// made-up disks, because Badger opens its files itself; TestKill, TestPowerCut and
+// TestRot have the real ones.
 //
 // # Running it
 //
@@ -26,6 +35,6 @@
 // prints the line that runs it again alone. Where several writers meet, the seed
 // replays what was done and not how the scheduler mixed it.
 //
-// TestTheHarnessCanFail shows that a disk that lies, a view that loses and a model that
-// does not fit are found.
+// TestTheHarnessCanFail shows that a disk that lies and answers that do not fit the
+// model are found.
 package torture
