@@ -67,9 +67,11 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 	if n.store, err = badgerstore.Open(filepath.Join(dir, "views"), vault.Subkey("views"), logger.With("part", "views")); err != nil {
 		return n, err
 	}
+	sizes := badgerstore.SizesFor(dir)
 	if n.journal, err = oplog.Open(ctx, oplog.Options{
 		Dir: filepath.Join(dir, "journal"), Store: n.store, Authority: vault, StorageKey: vault.Subkey("journal"),
 		Clock: n.clock, Logger: logger.With("part", "oplog"), Kinds: station.Kinds(), Views: station.Views(),
+		MinFree: sizes.Floor, Ballast: sizes.Ballast,
 	}); err != nil {
 		return n, err
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,9 +30,16 @@ type Store struct {
 	key    [32]byte
 	logger *slog.Logger
 
-	memory bool // not on the disk, which is full
-	use    use  // entered by every use of db; locked while it is replaced
-	db     *badger.DB
+	sizes  Sizes
+	mended bool // pages that cannot be had are put there by the handler
+
+	use     use // entered by every use of what follows; locked while it is replaced
+	db      *badger.DB
+	place   place
+	pages   uint64      // pagesLost when it was opened
+	faulted atomic.Bool // one was met that only a panic told of
+
+	squeezed bool // the writer's: there was no room for a transaction
 }
 
 // Open opens or makes the view store in dir (mode 0700), encrypted under key. A
@@ -42,34 +50,42 @@ func Open(dir string, key [32]byte, logger *slog.Logger) (*Store, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{dir: dir, key: key, logger: logger}
+	s := &Store{dir: dir, key: key, logger: logger, mended: installBus()}
 	s.use.init()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, errStore(err)
 	}
-	beheaded, err := s.beheaded()
-	if err != nil {
+	s.sizes = SizesFor(dir)
+	var err error
+	if s.db, err = s.openOrAnew(); err != nil {
 		return nil, errStore(err)
 	}
+	return s, nil
+}
+
+// openOrAnew opens what is there; what cannot be opened is deleted and made anew.
+func (s *Store) openOrAnew() (*badger.DB, error) {
+	beheaded, err := s.beheaded()
+	if err != nil {
+		return nil, err
+	}
 	if !beheaded {
-		if s.db, err = s.open(); err == nil {
-			return s, nil
+		var db *badger.DB
+		if db, err = s.open(); err == nil {
+			return db, nil
 		}
 		if s.inUse() {
 			return nil, fault.New(fault.Conflict, "fault.oplog.in_use").Wrap(err)
 		}
 		if hopeless(err) {
-			return nil, errStore(err)
+			return nil, err
 		}
 	}
-	logger.Warn("the view store cannot be used and is made anew", "beheaded", beheaded, "err", err)
+	s.logger.Warn("the view store cannot be used and is made anew", "beheaded", beheaded, "err", err)
 	if err := s.wipe(); err != nil {
-		return nil, errStore(err)
+		return nil, err
 	}
-	if s.db, err = s.open(); err != nil {
-		return nil, errStore(err)
-	}
-	return s, nil
+	return s.open()
 }
 
 // hopeless failures would hit a fresh store as well, so nothing is deleted for
@@ -94,40 +110,54 @@ func (s *Store) options() badger.Options {
 		WithCompression(options.None).
 		WithChecksumVerificationMode(options.OnTableRead).
 		WithVerifyValueChecksum(true).
-		WithMemTableSize(memTable).WithNumMemtables(2).
+		WithMemTableSize(s.sizes.MemTable).WithNumMemtables(2).
 		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).
 		WithBlockCacheSize(8 << 20).WithIndexCacheSize(16 << 20).
-		WithValueLogFileSize(16 << 20).WithValueThreshold(512 << 10).
+		WithValueLogFileSize(2 * s.sizes.MemTable).WithValueThreshold(min(512<<10, s.sizes.MemTable/8)).
 		WithNumCompactors(2).WithMetricsEnabled(false).WithDetectConflicts(false). // one writer: nothing can conflict
 		WithEncryptionKey(s.key[:]).WithEncryptionKeyRotationDuration(10 * 24 * time.Hour).
 		WithExternalMagic(formatMagic).WithLogger(quiet{s.logger})
 }
-
-// memTable is the size at which Badger writes a table out. 15% of it is what
-// one transaction may hold.
-const memTable = 8 << 20
 
 // openingMark exists while Badger opens. Some damage makes it panic in a
 // goroutine of its own, which ends the process; the mark makes the next start
 // begin with an empty store instead of dying again.
 const openingMark = "opening"
 
-// roomToOpen is what Badger needs to go on where it was: its tables in memory, which
-// are mapped files. On a full disk the system answers a write to them with SIGBUS,
-// and that ends the process.
-const roomToOpen = 2 * memTable
-
 // noRoom is full, for tests to fill a disk.
 var noRoom = full
 
-// open opens Badger; a panic in this goroutine is an error like others. Without room
-// on the disk the store is made in memory, empty: the journal fills it, and the records
-// can be read until there is room again. What is on the disk stays for the next start.
-func (s *Store) open() (db *badger.DB, err error) {
-	if s.memory = noRoom(s.dir); s.memory {
+// open opens Badger. Without room on the disk it is opened for reading only, when the
+// last run ended cleanly and so left no log to be played; otherwise it is made in memory,
+// empty: the journal fills it, and the records can be read until there is room again.
+// What is on the disk then stays as it is.
+func (s *Store) open() (*badger.DB, error) {
+	s.pages, s.place = pagesLost(), onDisk
+	s.faulted.Store(false)
+	if s.squeezed || noRoom(s.dir, s.sizes.roomToOpen()) {
+		if !s.squeezed && s.clean() {
+			if db, err := s.openMarked(s.options().WithReadOnly(true)); err == nil {
+				s.place = frozen
+				return db, nil
+			}
+		}
+		s.place = inMemory
 		s.logger.Warn("the disk is full, so the views are kept in memory")
-		return badger.Open(s.options().WithDir("").WithValueDir("").WithInMemory(true).WithValueThreshold(1 << 20))
+		return badger.Open(s.options().WithDir("").WithValueDir("").WithInMemory(true).WithMemTableSize(mostMemTable).WithValueThreshold(1 << 20))
 	}
+	return s.openMarked(s.options())
+}
+
+// clean reports whether Badger has tables and no logs.
+func (s *Store) clean() bool {
+	tables, terr := filepath.Glob(filepath.Join(s.dir, "*.sst"))
+	logs, lerr := filepath.Glob(filepath.Join(s.dir, "*.mem"))
+	return terr == nil && lerr == nil && len(tables) > 0 && len(logs) == 0
+}
+
+// openMarked opens Badger on the disk, with the mark beside it meanwhile. A panic in this
+// goroutine and a page that could not be had are errors like others.
+func (s *Store) openMarked(o badger.Options) (db *badger.DB, err error) {
 	mark := filepath.Join(s.dir, openingMark)
 	if err := os.WriteFile(mark, nil, 0o600); err != nil {
 		return nil, err
@@ -136,12 +166,20 @@ func (s *Store) open() (db *badger.DB, err error) {
 		if r := recover(); r != nil {
 			db, err = nil, fmt.Errorf("badger panicked: %T", r)
 		}
-		if rerr := os.Remove(mark); err == nil && rerr != nil {
+		rerr := os.Remove(mark)
+		if err != nil {
+			db = nil // Badger hands out one that did not open
+			return
+		}
+		if pagesLost() != s.pages {
+			rerr = errPages
+		}
+		if rerr != nil {
 			db.Close()
 			db, err = nil, rerr
 		}
 	}()
-	return badger.Open(s.options())
+	return badger.Open(o)
 }
 
 // beheaded reports what Badger must not be shown: tables without the MANIFEST
@@ -205,7 +243,8 @@ func (s *Store) DropAll() error {
 	if err := s.db.Close(); err != nil {
 		s.logger.Warn("closing the old view store", "err", err)
 	}
-	if !s.memory {
+	// From memory with no room for more the disk is left alone.
+	if s.place != inMemory || (!s.squeezed && !noRoom(s.dir, s.sizes.roomToOpen())) {
 		if err := s.wipe(); err != nil {
 			return errStore(err)
 		}
@@ -222,36 +261,63 @@ func (s *Store) DropAll() error {
 func (s *Store) Close() error {
 	s.use.lock()
 	defer s.use.unlock()
-	return errStore(s.db.Close())
+	err := s.db.Close()
+	if s.lost() { // also by closing: what is on the disk is not what was written
+		if werr := s.wipe(); werr != nil {
+			return errStore(werr)
+		}
+		return nil
+	}
+	return errStore(err)
 }
 
-// View runs fn on a snapshot. It may be called inside fn.
+// View runs fn on a snapshot. It may be called inside fn. Faults: Unavailable
+// "fault.oplog.store" when a page of the store could not be had.
 func (s *Store) View(fn func(oplog.StoreReader) error) error {
 	s.use.enter()
 	defer s.use.leave()
 	if s.db.IsClosed() {
 		return fault.New(fault.Unavailable, "fault.oplog.closed")
 	}
+	if s.lost() {
+		return errLost()
+	}
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()
-	return fn(reader{txn})
+	err := fn(reader{s, txn})
+	if s.lost() { // whatever fn made of it
+		return errLost()
+	}
+	return err
 }
 
 // Begin opens the writing transaction. It must not overlap a DropAll, which
-// the journal's single writer sees to.
+// the journal's single writer sees to. Faults: as View, and Full
+// "fault.oplog.disk_full" when the disk has no room for it.
 func (s *Store) Begin() (oplog.StoreTx, error) {
 	s.use.enter()
 	defer s.use.leave()
 	if s.db.IsClosed() {
 		return nil, fault.New(fault.Unavailable, "fault.oplog.closed")
 	}
+	if s.lost() {
+		return nil, errLost()
+	}
+	if s.place == onDisk && noRoom(s.dir, s.sizes.roomToOpen()) {
+		return nil, s.errNoRoom()
+	}
 	txn := s.db.NewTransaction(true)
-	return &tx{reader{txn}}, nil
+	return &tx{reader{s, txn}}, nil
 }
 
-type reader struct{ txn *badger.Txn }
+type reader struct {
+	s   *Store
+	txn *badger.Txn
+}
 
-func (r reader) Get(key []byte) ([]byte, error) {
+func (r reader) Get(key []byte) (value []byte, err error) {
+	r.s.faultsPanic()
+	defer r.s.guard(&err)
 	item, err := r.txn.Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, oplog.ErrNoKey
@@ -263,18 +329,22 @@ func (r reader) Get(key []byte) ([]byte, error) {
 	return v, errStore(err)
 }
 
-func (r reader) Scan(prefix, from []byte, fn func(k, v []byte) error) error {
-	opt := badger.DefaultIteratorOptions
-	opt.Prefix = prefix
-	opt.PrefetchSize = 32
-	it := r.txn.NewIterator(opt)
+func (r reader) Scan(prefix, from []byte, fn func(k, v []byte) error) (err error) {
+	r.s.faultsPanic()
+	defer r.s.guard(&err)
+	it := r.txn.NewIterator(r.s.iteratorOptions(prefix))
 	defer it.Close()
 	if bytes.Compare(from, prefix) <= 0 {
 		from = prefix
 	}
 	for it.Seek(from); it.ValidForPrefix(prefix); it.Next() {
 		item := it.Item()
-		err := item.Value(func(v []byte) error { return fn(item.Key(), v) })
+		err := item.Value(func(v []byte) error {
+			if r.s.lost() {
+				return errLost()
+			}
+			return fn(item.Key(), v)
+		})
 		if errors.Is(err, oplog.ErrStop) {
 			return nil
 		}
@@ -287,14 +357,25 @@ func (r reader) Scan(prefix, from []byte, fn func(k, v []byte) error) error {
 
 type tx struct{ reader }
 
-func (t *tx) Put(key, value []byte) error { return tooBig(t.txn.Set(key, value)) }
-func (t *tx) Delete(key []byte) error     { return tooBig(t.txn.Delete(key)) }
-func (t *tx) Commit() error               { return tooBig(t.txn.Commit()) }
+func (t *tx) Put(key, value []byte) error { return t.sort(t.txn.Set(key, value)) }
+func (t *tx) Delete(key []byte) error     { return t.sort(t.txn.Delete(key)) }
 func (t *tx) Discard()                    { t.txn.Discard() }
 
-func tooBig(err error) error {
-	if errors.Is(err, badger.ErrTxnTooBig) {
+// Commit faults when a page was lost until now. One that is lost on the way makes the
+// next read fault, and the journal fold the views again.
+func (t *tx) Commit() error {
+	if t.s.lost() {
+		return errLost()
+	}
+	return t.sort(t.txn.Commit())
+}
+
+func (t *tx) sort(err error) error {
+	switch {
+	case errors.Is(err, badger.ErrTxnTooBig):
 		return fmt.Errorf("%w: %w", oplog.ErrTxTooBig, err)
+	case errors.Is(err, badger.ErrReadOnlyTxn):
+		return t.s.errNoRoom()
 	}
 	return errStore(err)
 }

@@ -29,6 +29,11 @@ func errReadOnly(err error) error {
 	return fault.New(fault.ReadOnly, "fault.oplog.read_only").Wrap(err)
 }
 
+// errNearlyFull says before anything is written that there is no room, and how much it takes.
+func errNearlyFull(need uint64, err error) error {
+	return fault.New(fault.Full, "fault.oplog.disk_full", "MB", megabytes(need)).Wrap(err)
+}
+
 func errFull(err error) error { return fault.New(fault.Full, "fault.oplog.disk_full").Wrap(err) }
 
 func errClosed() error { return fault.New(fault.Unavailable, "fault.oplog.closed") }

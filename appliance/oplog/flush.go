@@ -130,10 +130,11 @@ func (l *Log) take(batches []*batch, pos framePos) {
 
 // publish commits the views of a flushed group, then tells everybody. When the
 // store fails the ops are safe in the journal, so the command succeeded; the
-// node stops writing and a restart brings the views up again.
+// views are mended (keeper.go), or the node stops writing and a restart does it.
 func (l *Log) publish(g *group) {
 	if err := l.saveState(g); err != nil {
-		l.stop(err)
+		l.viewsFailed(err)
+		l.wake()
 		return
 	}
 	if len(g.events) > 0 {

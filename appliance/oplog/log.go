@@ -45,6 +45,7 @@ type Options struct {
 	Views      []*View                // every shared view
 	FreeSpace  func() (uint64, error) // bytes left for the journal and the views; nil = statfs of Dir
 	MinFree    uint64                 // writing stops below this many bytes; 0 = 48 MB
+	Ballast    uint64                 // bytes of a file kept in reserve and deleted when writing stops; 0 = none
 	Rebuild    bool                   // throw the views away and rebuild them now
 	NewLog     bool                   // open a new own log: this folder was restored or copied
 }
@@ -60,14 +61,15 @@ type Log struct {
 	clk     clock.Clock
 	logger  *slog.Logger
 	engine  *engine
-	free    func() (uint64, error)
-	minFree uint64
+	room    *room
 
 	oneTx, oneTxKeys int // bytes and keys a store transaction is trusted with
 
 	jobs    chan *job     // to the writer
 	quit    chan struct{} // closed by Close
 	done    chan struct{} // closed when the writer has ended
+	behind  atomic.Bool   // the views lack something that is saved
+	mends   int           // writer only; tries in a row that failed
 	closing sync.Once
 	closed  error
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/files"
 )
 
@@ -45,6 +46,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	go l.run()
 	l.tended.Go(l.tend)
 	l.tended.Go(l.scrubLoop)
+	l.tended.Go(l.watchRoom)
 	return l, nil
 }
 
@@ -65,7 +67,13 @@ func open(ctx context.Context, o Options) (*Log, error) {
 	}
 	l.expectViews()
 	l.mendScan()
+	if _, _, err := l.room.look(); err != nil {
+		l.logger.Warn("asking for the room on the disk", "err", err)
+	}
 	lost, err := l.catchUp(ctx, o.Rebuild)
+	if fault.ClassOf(err) == fault.Full || (err != nil && l.viewsLost()) {
+		err = l.refill(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +88,7 @@ func open(ctx context.Context, o Options) (*Log, error) {
 
 func newLog(o Options) (*Log, error) {
 	l := &Log{
-		store: o.Store, auth: o.Authority, clk: o.Clock, logger: o.Logger, free: o.FreeSpace, minFree: o.MinFree,
+		store: o.Store, auth: o.Authority, clk: o.Clock, logger: o.Logger, room: newRoom(o),
 		oneTx: trustedTx, oneTxKeys: trustedTxKeys,
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
 		chains: map[LogID]*chain{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{},
@@ -92,12 +100,6 @@ func newLog(o Options) (*Log, error) {
 	}
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
-	}
-	if l.free == nil {
-		l.free = func() (uint64, error) { return freeSpace(o.Dir) }
-	}
-	if l.minFree == 0 {
-		l.minFree = defaultMinFree
 	}
 	var err error
 	if l.engine, err = newEngine(o.Kinds, o.Views); err != nil {
@@ -264,12 +266,14 @@ func (l *Log) catchUp(ctx context.Context, rebuild bool) (lost bool, err error) 
 		}
 	}
 	if why == "" {
+		l.mu.Lock()
 		l.state = s
 		if lost {
 			// They may have the last copy of something. What is held is applied once
 			// more, which changes nothing where they had it.
 			l.state.Opaque, l.state.Lacking = 0, nil
 		}
+		l.mu.Unlock()
 		return lost, l.replay(ctx, start)
 	}
 	l.logger.Info("rebuilding the views", "why", why)

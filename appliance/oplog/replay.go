@@ -44,7 +44,7 @@ func (l *Log) Rebuild(ctx context.Context) error {
 		if err := l.keepLast(ctx); err != nil {
 			return err
 		}
-		err := l.rebuild(ctx)
+		err := l.refill(ctx)
 		if err != nil {
 			// Half a view must not be taken for a whole one.
 			l.stop(err)

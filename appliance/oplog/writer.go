@@ -144,7 +144,8 @@ func (l *Log) beginGroup() (*group, error) {
 	return l.begin()
 }
 
-// writable faults when the node is read-only or the disk too full.
+// writable faults when the node is read-only or the disk too full, and brings the views
+// back first when they were away.
 func (l *Log) writable() error {
 	l.mu.RLock()
 	stopped := l.readOnly
@@ -152,14 +153,10 @@ func (l *Log) writable() error {
 	if stopped != nil {
 		return errReadOnly(stopped)
 	}
-	free, err := l.free()
-	if err != nil {
-		return errFiles(err)
+	if err := l.roomy(); err != nil {
+		return err
 	}
-	if free < l.minFree {
-		return errFull(fmt.Errorf("%d bytes free, %d needed", free, l.minFree))
-	}
-	return nil
+	return l.mendViews()
 }
 
 // group is what shares one flush and one store commit.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -428,19 +429,20 @@ func TestClosedLogsSaySo(t *testing.T) {
 func TestADiskThatFillsUpIsSaidBeforeAnythingIsWritten(t *testing.T) {
 	v := notebook()
 	o := oplogtest.Options(t, oplogtest.NewAuthority(t), nil, []*oplog.View{v})
-	free := uint64(1 << 30)
-	o.FreeSpace = func() (uint64, error) { return free, nil }
+	var free atomic.Uint64
+	free.Store(1 << 30)
+	o.FreeSpace = func() (uint64, error) { return free.Load(), nil }
 	l, err := oplog.Open(context.Background(), o)
 	must(t, err)
 	defer l.Close()
-	free = 47 << 20
+	free.Store(47 << 20)
 	ran := false
 	err = l.Do(context.Background(), oplog.By{}, func(*oplog.Tx) error { ran = true; return nil })
 	is(t, err, fault.Full, "fault.oplog.disk_full")
 	if ran {
 		t.Error("the command ran although nothing can be saved")
 	}
-	free = 49 << 20
+	free.Store(49 << 20)
 	must(t, note(l, oplog.NewID(), "again"))
 	if l.Stats().ReadOnly {
 		t.Error("a full disk is no reason to stay read-only")
