@@ -61,7 +61,7 @@ func (b *box) open() *node {
 func (b *box) State() string {
 	n := b.open()
 	switch {
-	case n != nil && n.journal.Stats().ReadOnly:
+	case n != nil && n.journal.Stopped():
 		return "read-only"
 	case n != nil:
 		return "open"
@@ -78,10 +78,11 @@ func (b *box) Site() ui.SiteInfo {
 		return ui.SiteInfo{}
 	}
 	id := n.vault.Deployment()
+	_, toFree := n.journal.Room()
 	return ui.SiteInfo{
 		Deployment: n.vault.DeploymentName(), Site: n.vault.SiteName(), Node: n.vault.NodeID().String(),
 		Number: n.vault.Cert().Number, Practice: b.practice(), DeploymentID: identity.DeploymentID(id).String(),
-		RootOnBox: n.vault.RootOnBox(), Confirmed: n.desks.Identity.SelfConfirmed(), CanInvite: n.vault.CanEnrol(),
+		RootOnBox: n.vault.RootOnBox(), Confirmed: n.desks.Identity.SelfConfirmed(), CanInvite: n.vault.CanEnrol(), ToFree: toFree,
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 )
 
 // lowDisk is when a person should make room: well before the journal stops
-// taking commands.
-const lowDisk = 512 << 20
+// taking commands, and not always on a small disk.
+func lowDisk(total uint64) uint64 { return min(512<<20, total/4) }
 
 // Status is what the node says about itself, in every state.
 func (b *box) Status(ctx context.Context) (control.Status, error) {
@@ -39,6 +39,9 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	}
 	stats := n.journal.Stats()
 	s.People, s.Households, s.Today = uint64(counts.People), uint64(counts.Households), uint64(counts.Today) //nolint:gosec // counts
+	if full, toFree := n.journal.Room(); full {
+		s.Disk.ToFree = toFree << 20
+	}
 	s.Ops, s.Lost, s.Disk.Journal = stats.Ops, stats.Lost, stats.JournalBytes
 	if m := n.Mesh(); m != nil {
 		s.OnlyHere = m.OnlyHere()
@@ -63,13 +66,15 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 		}
 	}
 	stats := n.journal.Stats()
+	full, toFree := n.journal.Room()
+	add(full, "danger", "alert.disk_full", map[string]any{"MB": toFree})
 	add(stats.ReadOnly, "danger", "alert.read_only", nil)
 	faults := len(stats.Problems) - len(n.journal.Losses())
 	add(faults > 0, "danger", "alert.problems", map[string]any{"Count": faults})
 	heard := slices.ContainsFunc(s.Peers, func(p control.Peer) bool { return p.State == mesh.Connected })
 	add(s.Lost > 0 && heard, "warning", "alert.lost", map[string]any{"Count": s.Lost})
 	add(s.Lost > 0 && !heard, "danger", "alert.lost_alone", map[string]any{"Count": s.Lost})
-	add(s.Disk.Total > 0 && s.Disk.Free < lowDisk, "danger", "alert.disk_low", map[string]any{"MB": s.Disk.Free >> 20})
+	add(!full && s.Disk.Total > 0 && s.Disk.Free < lowDisk(s.Disk.Total), "danger", "alert.disk_low", map[string]any{"MB": s.Disk.Free >> 20})
 	add(n.Mesh() == nil && !site.Practice, "danger", "alert.mesh_off", map[string]any{"Address": b.meshListen})
 	add(s.OnlyHere > 0 && !site.Practice, "danger", "alert.only_here", map[string]any{"Count": s.OnlyHere})
 	if m := n.Mesh(); m != nil {

@@ -75,9 +75,10 @@ type SiteInfo struct {
 	Number       uint16 // short number of this node, printed in cards
 	Practice     bool   // a throw-away site of made-up people
 	DeploymentID string
-	RootOnBox    bool // the root key was not written out yet
-	Confirmed    bool // somebody compared this node's five words
-	CanInvite    bool // the issuer lives here
+	RootOnBox    bool   // the root key was not written out yet
+	Confirmed    bool   // somebody compared this node's five words
+	CanInvite    bool   // the issuer lives here
+	ToFree       uint64 // MB to free on the disk before the box saves again; 0 when the disk is not why it does not
 }
 
 // StartSite is what the first page asks for a new operation.

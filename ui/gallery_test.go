@@ -361,6 +361,9 @@ func placePictures() []picture {
 			m.Mesh = nil
 			return m
 		}},
+		{name: "home-disk-full", page: "home/home", frame: func(v *view) { v.State, v.Site.ToFree = stateReadOnly, 37 }, data: func(s speaker) any {
+			return homeOf(s, many, nil, alertLine{"bad", s.T("alert.disk_full", "MB", 37), "/help/trouble"})
+		}},
 		{name: "home-read-only", page: "home/home", frame: func(v *view) { v.State = stateReadOnly }, data: func(s speaker) any {
 			return homeOf(s, many, nil, alertLine{"bad", s.T("alert.read_only"), "/help/trouble"})
 		}},

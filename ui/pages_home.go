@@ -71,7 +71,7 @@ func tilesFor(a staff.Actor) []tile {
 // alertLinks say where a page can help with an alert of the box.
 var alertLinks = map[string]string{
 	"alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/help/keys",
-	"alert.read_only": "/help/trouble", "alert.mesh_off": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.problems": "/help/trouble",
+	"alert.read_only": "/help/trouble", "alert.mesh_off": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.disk_full": "/help/trouble", "alert.problems": "/help/trouble",
 	"alert.lost": "/help/trouble", "alert.lost_alone": "/help/trouble",
 	"alert.clock": "/help/trouble", "alert.invitation_refused": "/help/posts",
 }

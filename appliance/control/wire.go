@@ -47,6 +47,7 @@ type Disk struct {
 	Free    uint64 `json:"free"`
 	Total   uint64 `json:"total"`
 	Journal uint64 `json:"journal"`
+	ToFree  uint64 `json:"to_free"` // before the node saves again; 0 while it saves
 }
 
 // Clock is the wall time and whether anything better than the board set it.

@@ -31,7 +31,7 @@ func errReadOnly(err error) error {
 
 // errNearlyFull says before anything is written that there is no room, and how much it takes.
 func errNearlyFull(need uint64, err error) error {
-	return fault.New(fault.Full, "fault.oplog.disk_full", "MB", megabytes(need)).Wrap(err)
+	return fault.New(fault.Full, "fault.oplog.disk_nearly_full", "MB", megabytes(need)).Wrap(err)
 }
 
 func errFull(err error) error { return fault.New(fault.Full, "fault.oplog.disk_full").Wrap(err) }

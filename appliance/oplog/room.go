@@ -116,6 +116,26 @@ func (r *room) state() (full bool, toFree uint64) {
 // megabytes rounds up, and is never 0: "free 0 MB" helps nobody.
 func megabytes(n uint64) uint64 { return max(1, (min(n, math.MaxUint64-1<<20)+1<<20-1)>>20) }
 
+// Room reports whether the disk is nearly full, so that nothing is written, and how many
+// MB are to be freed until writing goes on by itself.
+func (l *Log) Room() (full bool, megabytesToFree uint64) {
+	full, need := l.room.state()
+	if !full {
+		return false, 0
+	}
+	return true, megabytes(need)
+}
+
+// Stopped reports whether nothing can be written now: the disk is nearly full, or a flush
+// failed.
+func (l *Log) Stopped() bool {
+	l.mu.RLock()
+	stopped := l.readOnly != nil
+	l.mu.RUnlock()
+	full, _ := l.room.state()
+	return stopped || full
+}
+
 // roomy faults when the disk has no room for a group.
 func (l *Log) roomy() error {
 	full, changed, err := l.room.look()

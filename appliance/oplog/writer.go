@@ -38,7 +38,7 @@ type job struct {
 //
 // While the command waits for its turn, ctx can take it back; from then on it
 // is answered after the flush. Further faults: "fault.oplog.read_only",
-// "fault.oplog.disk_full", "fault.oplog.too_many", "fault.oplog.too_large",
+// "fault.oplog.disk_nearly_full", "fault.oplog.disk_full", "fault.oplog.too_many", "fault.oplog.too_large",
 // "fault.oplog.closed", "fault.oplog.cancelled".
 func (l *Log) Do(ctx context.Context, by By, fn func(*Tx) error) error {
 	return l.submit(ctx, &job{by: by, fn: fn, answer: make(chan error, 1)})

@@ -438,7 +438,7 @@ func TestADiskThatFillsUpIsSaidBeforeAnythingIsWritten(t *testing.T) {
 	free.Store(47 << 20)
 	ran := false
 	err = l.Do(context.Background(), oplog.By{}, func(*oplog.Tx) error { ran = true; return nil })
-	is(t, err, fault.Full, "fault.oplog.disk_full")
+	is(t, err, fault.Full, "fault.oplog.disk_nearly_full")
 	if ran {
 		t.Error("the command ran although nothing can be saved")
 	}
