@@ -23,9 +23,10 @@ import (
 //	                run a program in the network of NAME, as exec does; start and
 //	                until take "in NAME" before a program too
 //	disk DIR MB     mount an empty disk of that size at DIR
+//	image DIR MB    the same on an ext4 image, as a card is
 //	fill DIR MB     write DIR/filler until only so much is free; 0 leaves nothing
 //
-// with the conditions [netns] and [mount], which say whether they work here.
+// with the conditions [netns], [mount] and [loop], which say whether they work here.
 
 // lan is a switch and a network namespace for every node, each on a cable of its own.
 type lan struct {
@@ -128,6 +129,27 @@ var (
 	})
 )
 
+// canLoop tries what image does.
+var canLoop = sync.OnceValue(func() bool {
+	dir, err := os.MkdirTemp("", "wp")
+	if err != nil {
+		return false
+	}
+	defer os.RemoveAll(dir)
+	return mountImage(dir, "8") == nil && admin("umount", dir) == nil && os.Remove(dir+".img") == nil
+})
+
+// mountImage mounts a fresh ext4 image beside dir at dir.
+func mountImage(dir, mb string) error {
+	if err := admin("truncate", "-s", mb+"M", dir+".img"); err != nil {
+		return err
+	}
+	if err := admin("mkfs.ext4", "-q", "-F", "-m", "0", dir+".img"); err != nil {
+		return err
+	}
+	return admin("mount", "-o", "loop", dir+".img", dir)
+}
+
 // scriptCondition answers the conditions of scripts that testscript does not know.
 func scriptCondition(name string) (bool, error) {
 	switch name {
@@ -135,6 +157,8 @@ func scriptCondition(name string) (bool, error) {
 		return canNet(), nil
 	case "mount":
 		return canMount(), nil
+	case "loop":
+		return canLoop(), nil
 	case "shared":
 		return sharedLists("make_people") != "" && sharedLists("febrl/dataset1.csv") != "", nil
 	}
@@ -191,6 +215,16 @@ func diskCmd(ts *testscript.TestScript, neg bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o700))
 	ts.Check(admin("mount", "-t", "tmpfs", "-o", "size="+args[1]+"m,mode=0700", "tmpfs", dir))
+	programsOf(ts).after(func() { _ = admin("umount", dir) })
+}
+
+func imageCmd(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: image DIR MB")
+	}
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	ts.Check(mountImage(dir, args[1]))
 	programsOf(ts).after(func() { _ = admin("umount", dir) })
 }
 

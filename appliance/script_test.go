@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serveCmd, "stopnode": stopCmd, "kill9": killCmd, "start": startCmd, "finish": finishCmd,
 			"until": untilCmd, "value": valueCmd, "lastline": lastLineCmd, "same": sameCmd, "pass": passCmd,
-			"net": netCmd, "link": linkCmd, "in": inCmd, "disk": diskCmd, "fill": fillCmd, "population": populationCmd,
+			"net": netCmd, "link": linkCmd, "in": inCmd, "disk": diskCmd, "image": imageCmd, "fill": fillCmd, "population": populationCmd,
 		},
 	})
 }
