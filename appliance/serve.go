@@ -43,6 +43,7 @@ type serving struct {
 // everything answers; all else goes to stderr.
 func runServe(ctx context.Context, o serveOptions, stdout, stderr io.Writer) error {
 	ownerOnly()
+	limitMemory()
 	logger := newLogger(o.Log, stderr)
 	catalog, err := locale.New()
 	if err != nil {

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+)
+
+// The memory Go may take before it collects harder: a fifth of the machine's, so 190 MB
+// on a board of 1 GB, where the system, its file cache and a browser want the rest. Below
+// 96 MB it would collect all the time (Badger alone holds two tables of 8 MB, the one that
+// is written out, and 24 MB of caches); above 1 GB nothing gets better. GOMEMLIMIT in the
+// environment says otherwise.
+const (
+	shareOfMemory = 5
+	leastMemory   = 96 << 20
+	mostMemory    = 1 << 30
+)
+
+// limitMemory sets the limit for this process.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	if total := machineMemory("/"); total > 0 {
+		debug.SetMemoryLimit(memoryLimit(total))
+	}
+}
+
+func memoryLimit(total uint64) int64 {
+	return int64(min(max(total/shareOfMemory, leastMemory), mostMemory)) //nolint:gosec // at most 1 GB
+}
+
+// machineMemory is what the machine has, or the container when that is less; 0 when the
+// system does not say. root is "/", for tests another.
+func machineMemory(root string) uint64 {
+	total := uint64(math.MaxUint64)
+	raw, _ := os.ReadFile(filepath.Join(root, "proc/meminfo"))
+	for lines := bufio.NewScanner(bytes.NewReader(raw)); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if len(words) == 3 && words[0] == "MemTotal:" {
+			if kb, err := strconv.ParseUint(words[1], 10, 54); err == nil {
+				total = kb << 10
+			}
+		}
+	}
+	raw, _ = os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
+	_, group, _ := strings.Cut(strings.TrimSpace(string(raw)), "0::")
+	// A limit counts for everything below it.
+	for dir := path.Clean("/" + group); ; dir = path.Dir(dir) {
+		raw, _ := os.ReadFile(filepath.Join(root, "sys/fs/cgroup", dir, "memory.max"))
+		if n, err := strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 64); err == nil && n > 0 {
+			total = min(total, n)
+		}
+		if dir == "/" {
+			break
+		}
+	}
+	if total == math.MaxUint64 {
+		return 0
+	}
+	return total
+}
