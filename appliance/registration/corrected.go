@@ -53,6 +53,10 @@ func (d *Desk) Correct(ctx context.Context, actor staff.Actor, id oplog.ID, patc
 	if err != nil {
 		return Record{}, err
 	}
+	patch, photo, err := d.takePhoto(patch)
+	if err != nil {
+		return Record{}, err
+	}
 	err = d.write(ctx, actor, func(tx *oplog.Tx) error {
 		if _, done, err := key.done(tx); err != nil || done {
 			return err
@@ -66,16 +70,24 @@ func (d *Desk) Correct(ctx context.Context, actor staff.Actor, id oplog.ID, patc
 			return errNoPerson()
 		}
 		fact, err := d.correction(was, patch, actor)
-		if err != nil || len(fact.Fields) == 0 {
+		if err != nil {
 			return err
 		}
 		key.mark(tx)
-		_, err = tx.Append(correctedKind(), id, &fact, was.refs(fact.registers()...)...)
-		return err
+		if len(fact.Fields) > 0 {
+			if _, err := tx.Append(correctedKind(), id, &fact, was.refs(fact.registers()...)...); err != nil {
+				return err
+			}
+		}
+		if !photo.changes(&was) {
+			return nil
+		}
+		return photo.apply(d, tx, id, &was)
 	})
 	if err != nil {
 		return Record{}, err
 	}
+	d.settle(photo.upload)
 	return d.read(id)
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
@@ -23,6 +24,8 @@ type Desk struct {
 	names   func(oplog.By) string
 	byTyped func(string) (oplog.ID, bool)
 	index   *index
+	chunks  *chunks.Store
+	line    *chunks.Line
 }
 
 // Options is what the desk asks of its surroundings. Every function may be called
@@ -33,11 +36,13 @@ type Options struct {
 	Sites   func(log oplog.LogID) string                 // name of the site a log is written at; nil or "" = not known
 	Names   func(by oplog.By) string                     // name of a member of staff; nil or "" = their id
 	ByTyped func(code string) (person oplog.ID, ok bool) // whose card carries this typed code; nil = nobody's
+	Chunks  *chunks.Store                                // where photos lie; nil = there are none
+	Line    *chunks.Line                                 // where images wait to be decoded; nil = one of its own
 }
 
 // Kinds are the facts this desk writes and reads.
 func Kinds() []oplog.Kind {
-	return []oplog.Kind{registeredKind(), formedKind(), correctedKind(), joinedKind()}
+	return []oplog.Kind{registeredKind(), formedKind(), correctedKind(), joinedKind(), photographedKind()}
 }
 
 // Views is the one shared view of this desk.
@@ -47,15 +52,21 @@ func Views() []*oplog.View { return []*oplog.View{registerView} }
 // about 200 bytes of memory and a few microseconds a person. Call it before the log
 // is used by others, or commits in between are missed.
 func Open(log *oplog.Log, o Options) (*Desk, error) {
-	d := &Desk{log: log, clock: o.Clock, logger: o.Logger, sites: o.Sites, names: o.Names, byTyped: o.ByTyped, index: newIndex()}
+	d := &Desk{log: log, clock: o.Clock, logger: o.Logger, sites: o.Sites, names: o.Names, byTyped: o.ByTyped, index: newIndex(), chunks: o.Chunks, line: o.Line}
 	if d.clock == nil {
 		d.clock = clock.System()
 	}
 	if d.logger == nil {
 		d.logger = slog.New(slog.DiscardHandler)
 	}
+	if d.line == nil {
+		d.line = chunks.NewLine(d.clock)
+	}
 	log.OnCommit(d.committed)
 	if err := d.fillIndex(); err != nil {
+		return nil, err
+	}
+	if err := d.needPhotos(); err != nil {
 		return nil, err
 	}
 	return d, nil

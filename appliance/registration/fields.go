@@ -33,6 +33,7 @@ const (
 	regDescription
 	regSite
 	regHousehold // who belongs with whom; set by registered and joined, never by corrected
+	regPhoto     // set by photographed alone
 	registers    // how many, plus one
 )
 

@@ -13,10 +13,12 @@ const (
 	rowPerson    = 'p' // subject a person: personRow
 	rowHousehold = 'f' // subject a household: householdRow
 	rowMember    = 'm' // then ten bytes of household id; subject a person; empty value
+	rowPhotos    = 'i' // subject a person: current photos, the one shown last
+	rowPiece     = 'c' // then a piece's id; subject a person: logical clock of the photo
 )
 
-// registerView is what the four facts add up to.
-var registerView = &oplog.View{Name: "register", Version: 2, Kinds: Kinds(), Fold: foldSubject}
+// registerView is what the five facts add up to.
+var registerView = &oplog.View{Name: "register", Version: 3, Kinds: Kinds(), Fold: foldSubject}
 
 // personRow is a person as they stand. CBOR numbers are private to this view.
 type personRow struct {
@@ -26,6 +28,7 @@ type personRow struct {
 	First     stamp         `cbor:"4,keyasint"` // the registration
 	Conflicts []conflictRow `cbor:"5,keyasint,omitempty"`
 	Seen      []oplog.Ref   `cbor:"6,keyasint"` // see version
+	Photo     string        `cbor:"7,keyasint,omitempty"`
 }
 
 // stamp is where, when and by whom a fact was written.
@@ -52,6 +55,7 @@ type versionRow struct {
 	Person     Person `cbor:"1,keyasint"` // only the register's fields are set
 	Membership Joined `cbor:"2,keyasint"`
 	Stamp      stamp  `cbor:"3,keyasint"`
+	Photo      string `cbor:"4,keyasint,omitempty"`
 }
 
 // householdRow is a household as it was formed.
@@ -90,7 +94,7 @@ func foldSubject(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 		if h := f.membership.Household; !h.IsZero() {
 			rows = append(rows, oplog.Row{Key: memberKey(h)})
 		}
-		return rows
+		return append(rows, f.photoRows()...)
 	}
 	// Two households never share an id; should a fork bring two, the later is taken.
 	for _, op := range slices.Backward(ops) {
@@ -120,6 +124,7 @@ type folded struct {
 	first      oplog.Op
 	person     Person // the values shown
 	membership Joined
+	photo      Photographed
 	heads      [registers][]oplog.Op // per register, the ops whose value nobody replaced, in order
 	ops        []oplog.Op
 }
@@ -169,19 +174,25 @@ func currentOps(ops []oplog.Op, r register) []oplog.Op {
 func sets(op oplog.Op, r register) bool {
 	switch b := op.Body.(type) {
 	case *Registered:
-		return true
+		return r != regPhoto
 	case *Corrected:
-		return r != regHousehold && slices.Contains(b.Fields, uint8(r))
+		return r < regHousehold && slices.Contains(b.Fields, uint8(r))
 	case *Joined:
 		return r == regHousehold
+	case *Photographed:
+		return r == regPhoto
 	}
 	return false
 }
 
 // show takes a register's value over from op.
 func (f *folded) show(r register, op oplog.Op) {
-	if r == regHousehold {
+	switch r {
+	case regHousehold:
 		f.membership = membershipIn(op)
+		return
+	case regPhoto:
+		f.photo = *oplog.Body[Photographed](op)
 		return
 	}
 	if p := personIn(op); p != nil {
@@ -221,8 +232,11 @@ func (f *folded) inConflict(r register) bool {
 }
 
 func sameValue(a, b oplog.Op, r register) bool {
-	if r == regHousehold {
+	switch r {
+	case regHousehold:
 		return membershipIn(a) == membershipIn(b)
+	case regPhoto:
+		return photoIn(a) == photoIn(b)
 	}
 	pa, pb := personIn(a), personIn(b)
 	return pa != nil && pb != nil && sameRegister(pa, pb, r)
@@ -282,7 +296,7 @@ func (row *personRow) forget() {
 // row packs a person for the view.
 func (f *folded) row() personRow {
 	row := personRow{Person: f.person, Household: f.membership.Household, Relation: f.membership.Relation,
-		First: stampOf(f.first), Seen: versionOf(f.ops)}
+		First: stampOf(f.first), Seen: versionOf(f.ops), Photo: f.photo.Photo}
 	for r := regGiven; r < registers; r++ {
 		if !f.inConflict(r) {
 			continue
@@ -290,9 +304,12 @@ func (f *folded) row() personRow {
 		c := conflictRow{Register: uint8(r)}
 		for _, op := range f.heads[r] {
 			v := versionRow{Stamp: stampOf(op)}
-			if r == regHousehold {
+			switch r {
+			case regHousehold:
 				v.Membership = membershipIn(op)
-			} else {
+			case regPhoto:
+				v.Photo = photoIn(op)
+			default:
 				copyRegister(&v.Person, personIn(op), r)
 			}
 			c.Versions = append(c.Versions, v)

@@ -54,6 +54,10 @@ func (d *Desk) AddHousehold(ctx context.Context, actor staff.Actor, h NewHouseho
 	if err != nil {
 		return AddedHousehold{}, err
 	}
+	photos := make([]uploaded, len(h.Members))
+	for i, p := range h.Members {
+		photos[i] = d.uploaded(p.Photo)
+	}
 	var added AddedHousehold
 	err = d.write(ctx, actor, func(tx *oplog.Tx) error {
 		id, done, err := key.done(tx)
@@ -64,12 +68,23 @@ func (d *Desk) AddHousehold(ctx context.Context, actor staff.Actor, h NewHouseho
 			added, err = formerAnswer(tx, id)
 			return err
 		}
-		added, err = appendHousehold(tx, key, facts, h.Head)
-		return err
+		if added, err = appendHousehold(tx, key, facts, h.Head); err != nil {
+			return err
+		}
+		for i, photo := range photos {
+			if photo.id == "" {
+				continue
+			}
+			if err := d.photograph(tx, added.Members[i], photo, "members."+strconv.Itoa(i)+"."+fieldPhoto); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return AddedHousehold{}, err
 	}
+	d.settle(photos...)
 	return added, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -18,8 +19,9 @@ type index struct {
 	at         map[oplog.ID]int32 // place in people
 	people     []entry            // nobody is ever taken out of it; see gone
 	households map[oplog.ID]struct{}
-	days       map[int32]int // registrations per local day
-	gone       int           // entries whose person is no longer in the view
+	days       map[int32]int            // registrations per local day
+	gone       int                      // entries whose person is no longer in the view
+	photos     map[oplog.ID][]chunks.ID // pieces of the photos somebody has and had
 }
 
 // entry is one person in the index.
@@ -35,7 +37,7 @@ type entry struct {
 const unit = "\x1f"
 
 func newIndex() *index {
-	return &index{at: map[oplog.ID]int32{}, households: map[oplog.ID]struct{}{}, days: map[int32]int{}}
+	return &index{at: map[oplog.ID]int32{}, households: map[oplog.ID]struct{}{}, days: map[int32]int{}, photos: map[oplog.ID][]chunks.ID{}}
 }
 
 func newEntry(id oplog.ID, row personRow) entry {
@@ -62,6 +64,23 @@ func newEntry(id oplog.ID, row personRow) entry {
 func dayOf(t time.Time) int32 {
 	y, m, d := t.Local().Date()
 	return int32(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Unix() / 86400)
+}
+
+// photo notes a piece of somebody's photo, for the day they are erased.
+func (x *index) photo(person oplog.ID, piece chunks.ID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !slices.Contains(x.photos[person], piece) {
+		x.photos[person] = append(x.photos[person], piece)
+	}
+}
+
+func (x *index) forgetPhotos(person oplog.ID) []chunks.ID {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	pieces := x.photos[person]
+	delete(x.photos, person)
+	return pieces
 }
 
 // put takes a person in, or replaces what was known of them.
@@ -151,6 +170,9 @@ func (d *Desk) committed(subjects []oplog.ID) {
 			c := change{id: id}
 			if ok && err == nil {
 				c.person = new(newEntry(id, row))
+				if row.Photo != "" || len(row.Conflicts) > 0 {
+					d.needPhotosOf(r, id)
+				}
 			} else if err == nil {
 				_, c.household, err = r.Row(registerView, id, []byte{rowHousehold})
 			}

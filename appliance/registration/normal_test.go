@@ -189,7 +189,7 @@ func TestStrictJSON(t *testing.T) {
 	for _, c := range []struct {
 		in, key, field, problem string
 	}{
-		{`{"given_name":"A","photo":"x"}`, "fault.registration.invalid", "photo", "unknown_field"},
+		{`{"given_name":"A","portrait":"x"}`, "fault.registration.invalid", "portrait", "unknown_field"},
 		{`{"given_name":"A","place":"bed 4"}`, "fault.registration.invalid", "place", "unknown_field"},
 		{`{"id":"x"}`, "fault.registration.invalid", "id", "unknown_field"},
 		{`{"age":"12"}`, "fault.registration.invalid", "age", "type"},

@@ -41,6 +41,7 @@ type Person struct {
 	NameUnknown bool       `json:"name_unknown,omitempty" cbor:"21,keyasint,omitempty"`
 	Description string     `json:"description,omitempty" cbor:"22,keyasint,omitempty"`
 	Site        string     `json:"site,omitempty" cbor:"23,keyasint,omitempty"` // only when it is not the site of the node that writes
+	Photo       string     `json:"photo,omitempty" cbor:"-"`                    // an upload's id; stored by a fact of its own
 }
 
 // Document is a paper somebody showed or told of.

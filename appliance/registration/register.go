@@ -208,6 +208,7 @@ func (d *Desk) record(id oplog.ID, row personRow) Record {
 		RegisteredAt: row.First.time(), RegisteredBy: d.by(row.First.By),
 		Conflicts: []Conflict{}, Version: version(row.Seen).String(),
 	}
+	rec.Photo = row.Photo
 	if rec.Site == "" {
 		rec.Site = d.site(row.First.Log)
 	}
@@ -222,8 +223,16 @@ func (d *Desk) record(id oplog.ID, row personRow) Record {
 
 // conflicts lists the fields of a register whose values differ.
 func (d *Desk) conflicts(c conflictRow) []Conflict {
-	if register(c.Register) == regHousehold {
+	switch register(c.Register) {
+	case regHousehold:
 		return d.membershipConflicts(c)
+	case regPhoto:
+		return []Conflict{d.conflict(fieldPhoto, c, func(v versionRow) any {
+			if v.Photo == "" {
+				return nil
+			}
+			return v.Photo
+		})}
 	}
 	var out []Conflict
 	for _, f := range fields() {

@@ -71,6 +71,7 @@ func (d *Desk) register(ctx context.Context, actor staff.Actor, household oplog.
 	if !household.IsZero() {
 		added.Household = &household
 	}
+	photo := d.uploaded(p.Photo)
 	err = d.write(ctx, actor, func(tx *oplog.Tx) error {
 		id, done, err := key.done(tx)
 		if err != nil || done {
@@ -82,12 +83,15 @@ func (d *Desk) register(ctx context.Context, actor staff.Actor, household oplog.
 		}
 		added.ID = oplog.NewID()
 		key.mark(tx)
-		_, err = tx.Append(registeredKind(), added.ID, &fact)
-		return err
+		if _, err := tx.Append(registeredKind(), added.ID, &fact); err != nil || photo.id == "" {
+			return err
+		}
+		return d.photograph(tx, added.ID, photo, fieldPhoto)
 	})
 	if err != nil {
 		return Added{}, err
 	}
+	d.settle(photo)
 	return added, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
@@ -50,6 +51,10 @@ type Desk struct {
 func OpenDesk(log *oplog.Log, issuer Issuer, people People, c clock.Clock) *Desk {
 	return &Desk{log: log, issuer: issuer, people: people, clock: c, scanner: NewScanner(c)}
 }
+
+// ShareLine lets photos of cards wait in one line with other images. Call it before
+// the desk is used.
+func (d *Desk) ShareLine(l *chunks.Line) { d.scanner.line = l }
 
 // Kinds are the facts this desk writes.
 func Kinds() []oplog.Kind { return []oplog.Kind{issuedKind} }

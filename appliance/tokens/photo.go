@@ -1,17 +1,14 @@
 package tokens
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"image"
 	"image/color"
-	"image/jpeg"
-	"image/png"
 	"io"
 	"time"
 
-	"golang.org/x/image/webp"
-
+	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
 )
@@ -25,25 +22,18 @@ const (
 	maxDecoded     = 160 << 20  // bytes held while decoding
 )
 
-// One photo is decoded at a time; others wait in a short line.
-const (
-	photoLine   = 4                // waiting behind the one at work
-	photoWait   = 10 * time.Second // longest wait
-	photoBudget = 2 * time.Second  // for the search, after the image is decoded
-)
+// photoBudget is for the search, after the image is decoded.
+const photoBudget = 2 * time.Second
 
 // Scanner finds QR codes in photos, one photo at a time: on a small board two at
 // once would only make both late. Safe for concurrent use.
 type Scanner struct {
 	clock clock.Clock
-	line  chan struct{} // everybody who is here, waiting or at work
-	desk  chan struct{} // the one at work
+	line  *chunks.Line
 }
 
 // NewScanner makes a Scanner with its own line.
-func NewScanner(c clock.Clock) *Scanner {
-	return &Scanner{clock: c, line: make(chan struct{}, photoLine+1), desk: make(chan struct{}, 1)}
-}
+func NewScanner(c clock.Clock) *Scanner { return &Scanner{clock: c, line: chunks.NewLine(c)} }
 
 // Decode finds a QR code in a JPEG, PNG or WebP image, in any orientation and
 // of either polarity, and returns its text as it stands, whatever it says. With
@@ -54,33 +44,29 @@ func NewScanner(c clock.Clock) *Scanner {
 // "fault.tokens.photo_unreadable" (no such image, or a damaged one), NotFound
 // "fault.tokens.no_code", Busy "fault.tokens.photo_busy".
 func (s *Scanner) Decode(ctx context.Context, r io.Reader) (string, error) {
-	select {
-	case s.line <- struct{}{}:
-		defer func() { <-s.line }()
-	default:
+	leave, ok := s.line.Join()
+	if !ok {
 		return "", fault.New(fault.Busy, "fault.tokens.photo_busy")
 	}
+	defer leave()
 	data, err := io.ReadAll(io.LimitReader(r, MaxPhotoBytes+1))
 	if err != nil {
 		return "", fault.New(fault.Invalid, "fault.tokens.photo_unreadable").Wrap(err)
 	}
-	format, err := photoHeader(data)
+	photo, err := openPhoto(data)
 	if err != nil {
 		return "", err
 	}
-	select {
-	case s.desk <- struct{}{}:
-		defer func() { <-s.desk }()
-	case <-ctx.Done():
+	done, ok := s.line.Turn(ctx)
+	if !ok {
 		return "", fault.New(fault.Busy, "fault.tokens.photo_busy").Wrap(ctx.Err())
-	case <-s.clock.After(photoWait):
-		return "", fault.New(fault.Busy, "fault.tokens.photo_busy")
 	}
-	p, err := loadGray(format, data)
+	defer done()
+	img, err := photo.Decode()
 	if err != nil {
-		return "", err
+		return "", photoFault(err)
 	}
-	return search(ctx, s.clock, p)
+	return search(ctx, s.clock, toGray(img))
 }
 
 // Decode reads one image with the machine's clock and no line, for a program
@@ -89,128 +75,21 @@ func Decode(image io.Reader) (string, error) {
 	return NewScanner(clock.System()).Decode(context.Background(), image)
 }
 
-// photoFormat is one of the image formats that are read.
-type photoFormat struct {
-	magic  string // how a file begins; ? stands for any byte
-	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
-	bytes  func(data []byte, m color.Model) int // held per pixel while decoding
+// openPhoto refuses what is too large, from the header.
+func openPhoto(data []byte) (chunks.Picture, error) {
+	p, err := chunks.OpenPicture(data, chunks.Limits{Bytes: MaxPhotoBytes, Pixels: MaxPhotoPixels, Held: maxDecoded})
+	if err != nil {
+		return p, photoFault(err)
+	}
+	return p, nil
 }
 
-// photoFormats are listed and not registered with package image, so that
-// another import can never add a decoder to what strangers' bytes reach.
-func photoFormats() []photoFormat {
-	return []photoFormat{
-		{"\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode, jpegWeight},
-		{"\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode, pngWeight},
-		{"RIFF????WEBP", webp.DecodeConfig, webp.Decode, webpWeight},
+func photoFault(err error) error {
+	if errors.Is(err, chunks.ErrPictureTooLarge) {
+		return fault.New(fault.TooLarge, "fault.tokens.photo_too_large",
+			"Megabytes", MaxPhotoBytes>>20, "Megapixels", MaxPhotoPixels/1_000_000)
 	}
-}
-
-// photoHeader finds the format and refuses what is too large, from the header.
-func photoHeader(data []byte) (photoFormat, error) {
-	if len(data) > MaxPhotoBytes {
-		return photoFormat{}, tooLarge()
-	}
-	for _, f := range photoFormats() {
-		if !hasMagic(data, f.magic) {
-			continue
-		}
-		c, err := guardImage(func() (image.Config, error) { return f.config(bytes.NewReader(data)) })
-		if err != nil || c.Width <= 0 || c.Height <= 0 {
-			return photoFormat{}, unreadable(err)
-		}
-		if c.Width > MaxPhotoPixels/c.Height || c.Width*c.Height > maxDecoded/f.bytes(data, c.ColorModel) {
-			return photoFormat{}, tooLarge()
-		}
-		return f, nil
-	}
-	return photoFormat{}, unreadable(nil)
-}
-
-func hasMagic(data []byte, magic string) bool {
-	if len(data) < len(magic) {
-		return false
-	}
-	for i := range len(magic) {
-		if magic[i] != '?' && magic[i] != data[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func tooLarge() error {
-	return fault.New(fault.TooLarge, "fault.tokens.photo_too_large",
-		"Megabytes", MaxPhotoBytes>>20, "Megapixels", MaxPhotoPixels/1_000_000)
-}
-
-func unreadable(cause error) error {
-	return fault.New(fault.Unsupported, "fault.tokens.photo_unreadable").Wrap(cause)
-}
-
-// guardImage turns a panic of an image decoder into an error: what it reads was
-// made by a stranger.
-func guardImage[T any](fn func() (T, error)) (v T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = unreadable(nil)
-		}
-	}()
-	return fn()
-}
-
-// jpegWeight: three samples a pixel at worst, and a progressive file keeps 4
-// more bytes of coefficients for each until its last pass. A file counts as the
-// cheap kind only when its frame header (SOF0 or SOF1, ITU T.81 table B.1) is
-// reached by the book: the decoder skips stray bytes that would hide another.
-func jpegWeight(data []byte, _ color.Model) int {
-	const baseline, progressive = 4, 4 * (1 + 4)
-	for i := 2; i+4 <= len(data) && data[i] == 0xff; {
-		switch marker := data[i+1]; {
-		case marker == 0xff: // a fill byte
-			i++
-		case marker == 0xc0 || marker == 0xc1:
-			return baseline
-		case marker == 0xc4 || marker == 0xdb || marker == 0xdd || marker >= 0xe0 && marker <= 0xef || marker == 0xfe:
-			i += 2 + int(data[i+2])<<8 + int(data[i+3]) // tables, application data, comments
-		default: // SOF2, or one without a length, behind which another header could hide
-			return progressive
-		}
-	}
-	return progressive
-}
-
-// pngInterlace is where the IHDR chunk, always the first, says it (PNG section 11.2.1).
-const pngInterlace = 28
-
-// pngWeight: the size of a pixel in package image's types; an interlaced file is
-// held once more in passes.
-func pngWeight(data []byte, m color.Model) int {
-	n := 4
-	switch m {
-	case color.RGBA64Model, color.NRGBA64Model:
-		n = 8
-	case color.Gray16Model:
-		n = 2
-	case color.GrayModel:
-		n = 1
-	}
-	if _, ok := m.(color.Palette); ok {
-		n = 1
-	}
-	if len(data) > pngInterlace && data[pngInterlace] != 0 {
-		n *= 2
-	}
-	return n
-}
-
-// webpWeight: alpha is decoded through a four-byte picture of its own.
-func webpWeight(_ []byte, m color.Model) int {
-	if m == color.NYCbCrAModel {
-		return 7
-	}
-	return 4
+	return fault.New(fault.Unsupported, "fault.tokens.photo_unreadable").Wrap(err)
 }
 
 // gray is a picture of luminances, row by row.
@@ -221,16 +100,8 @@ type gray struct {
 
 func newGray(w, h int) gray { return gray{w, h, make([]byte, w*h)} }
 
-// loadGray decodes the image and keeps its luminance. Transparent parts are
-// white, as a browser would show them on a page.
-func loadGray(f photoFormat, data []byte) (gray, error) {
-	img, err := guardImage(func() (image.Image, error) { return f.decode(bytes.NewReader(data)) })
-	if err != nil {
-		return gray{}, unreadable(err)
-	}
-	return toGray(img), nil
-}
-
+// toGray keeps an image's luminance. Transparent parts are white, as a browser would
+// show them on a page.
 func toGray(img image.Image) gray {
 	r := img.Bounds()
 	g := newGray(r.Dx(), r.Dy())

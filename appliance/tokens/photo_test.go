@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
 )
@@ -171,10 +172,10 @@ func TestWhatCannotBeRead(t *testing.T) {
 		}
 	}
 	// A baseline JPEG of 40 MP passes the header check: only its body is missing.
-	if _, err := photoHeader(jpegHeader(0xc0, 8000, 5000)); err != nil {
+	if _, err := openPhoto(jpegHeader(0xc0, 8000, 5000)); err != nil {
 		t.Errorf("40 MP: %v", err)
 	}
-	if _, err := photoHeader(jpegHeader(0xc2, 3000, 2700)); err != nil {
+	if _, err := openPhoto(jpegHeader(0xc2, 3000, 2700)); err != nil {
 		t.Errorf("progressive, 8 MP: %v", err)
 	}
 	if _, err := Decode(io.MultiReader(bytes.NewReader(good[:50]), failing{})); !errors.Is(err, fault.New(fault.Invalid, "fault.tokens.photo_unreadable")) {
@@ -330,7 +331,7 @@ func TestTheLineIsShort(t *testing.T) {
 	photo := PNG(someToken().String(), 4)
 	var open []*io.PipeWriter
 	done := make(chan error)
-	for range photoLine + 1 {
+	for range chunks.PictureLine + 1 {
 		r, w := io.Pipe()
 		open = append(open, w)
 		go func() {
@@ -365,7 +366,7 @@ func TestTheLineIsShort(t *testing.T) {
 func TestNobodyWaitsForEver(t *testing.T) {
 	fake := clock.NewFake(time.Unix(0, 0))
 	s := NewScanner(fake)
-	s.desk <- struct{}{} // somebody's photo takes its time
+	_, _ = s.line.Turn(context.Background()) // somebody's photo takes its time
 	photo := PNG(someToken().String(), 4)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -388,7 +389,7 @@ func TestNobodyWaitsForEver(t *testing.T) {
 		case <-deadline:
 			t.Fatal("still waiting")
 		default:
-			fake.Advance(photoWait)
+			fake.Advance(chunks.PictureWait)
 		}
 	}
 }
@@ -397,9 +398,6 @@ func TestADecoderThatPanicsReadNothing(t *testing.T) {
 	bad := rung{atWork, func(gray, func()) []string { panic("index out of range") }}
 	if got := attempt(bad, newGray(30, 30), clock.System(), time.Time{}); got != nil {
 		t.Fatal(got)
-	}
-	if _, err := guardImage(func() (int, error) { panic("bad huffman table") }); !errors.Is(err, faultUnreadable) {
-		t.Fatal(err)
 	}
 }
 
@@ -428,13 +426,8 @@ func FuzzPhoto(f *testing.F) {
 
 // claimed is the size in the header.
 func claimed(photo []byte) (w, h int) {
-	for _, p := range photoFormats() {
-		if hasMagic(photo, p.magic) {
-			c, _ := guardImage(func() (image.Config, error) { return p.config(bytes.NewReader(photo)) })
-			return c.Width, c.Height
-		}
-	}
-	return 0, 0
+	p, _ := openPhoto(photo)
+	return p.Width, p.Height
 }
 
 // FuzzModules gives the decoder codes with any modules changed: what a forger,
