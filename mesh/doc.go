@@ -1,13 +1,16 @@
 // Package mesh lets the nodes of a deployment find each other and exchange
 // records. It knows ops and certificates, never a desk: it carries envelopes.
 //
-// Three parts share one TCP port and the UDP port of the same number:
+// Four parts share one TCP port and the UDP port of the same number:
 //
 //   - The exchange moves records, by pull: a node says how far it holds each log,
 //     the other asks for what it lacks. One connection a pair is enough, whoever
 //     dialled; both ends ask and both ends serve. Nothing is stored that
 //     oplog.Merge has not verified, nothing is acknowledged that is not flushed,
 //     and the next question waits for that.
+//   - Photos and files follow as sealed pieces, when the records that name them are
+//     here. Which pieces are needed is another package's business; the mesh checks each
+//     against its id and stores it, the most wanted first, and never before records.
 //   - The healer dials every node ever met, for ever. memberlist does not come
 //     back together after a long cut (50 nodes cut for 120 s never did by
 //     themselves), so the exchange never asks it who is alive.
@@ -50,7 +53,7 @@
 //	kind 1 | length 4 | payload
 //
 // HELLO is the first frame either way and is sent once. Payload limits: OPS 4 MiB,
-// BUSY, PING, PONG, BYE 16 bytes, all others 64 KiB. A frame over its limit, of an
+// PIECE 256 KiB and 29 bytes, BUSY, PING, PONG, BYE 16 bytes, all others 64 KiB. A frame over its limit, of an
 // unknown kind or with a byte too few or too many ends the connection.
 //
 //	 1 HELLO  protocol 1 (=1) | incarnation 16 | own log 16 | port 2 | length 2, card
@@ -64,6 +67,8 @@
 //	 9 PONG   nonce 8
 //	10 CARDS  count 1 | count x (length 2, card)
 //	11 BYE    reason 1                     1: protocol version not spoken here
+//	12 FETCH  question 4 | offset 4 | bytes 4 | count 1 (1-16) | count x piece 32
+//	13 PIECE  question 4 | which 1 | size 4 | length 4, part   size is that of the piece; which: 255 none is here, 254 busy; then no more
 //
 //	marks     count uvarint | count x (log 16 | seq uvarint | first 16 bytes of the header hash)
 //
@@ -73,6 +78,13 @@
 // as oplog.Log.Range made them: an empty batch is "none now". Over all peers a log
 // is asked for once at a time. A PING goes out when nothing came in for 2 s; after
 // 6 s without a byte a connection is dead.
+//
+// FETCH, too, is one question at a time, beside WANT. The answer is a part, from
+// offset, of the first of these pieces that is held, and which says which one that is;
+// an offset goes with one piece only. Frames 12 and 13 go only to a node that sent a
+// PING with the nonce "pieces/1" on this connection: an older one would end it. A peer
+// is asked for pieces while nothing is missing of what it told of its logs, a question
+// for records never waits for a piece, and parts of pieces are written last.
 //
 // # Cards
 //

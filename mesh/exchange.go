@@ -119,6 +119,7 @@ func (m *Mesh) schedule() {
 		links = slices.Clone(links)
 		rand.Shuffle(len(links), func(i, j int) { links[i], links[j] = links[j], links[i] })
 	}
+	defer m.schedulePieces(links, now)
 	for _, l := range links {
 		if m.pulling >= maxPulls {
 			return

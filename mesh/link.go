@@ -54,6 +54,7 @@ type link struct {
 	shun     map[oplog.LogID]*shunned
 	bytes    int // batch size that suits the link
 	nextID   uint32
+	pieces   pieceTraffic
 }
 
 // pending is the question under way on a link.
@@ -78,6 +79,7 @@ func (m *Mesh) runLink(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 		m: m, conn: conn, raw: raw, cert: cert, node: cert.ID(), dialled: dialled,
 		out: newOutbox(), wants: make(chan want, 1), got: make(chan opsFrame, 1),
 		told: map[oplog.LogID]mark{}, sent: map[oplog.LogID]uint64{}, shun: map[oplog.LogID]*shunned{}, bytes: batchBytes,
+		pieces: newPieceTraffic(),
 	}
 	if l.node == m.self {
 		m.isSelf(dialled)
@@ -97,13 +99,15 @@ func (m *Mesh) runLink(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 		return
 	}
 	defer m.detach(l)
-	ended := make(chan struct{}, 3)
-	for _, f := range []func(){l.write, l.serve, l.merge} {
+	m.offerPieces(l)
+	work := []func(){l.write, l.serve, l.merge, l.servePieces, l.storePieces}
+	ended := make(chan struct{}, len(work))
+	for _, f := range work {
 		go func() { defer func() { ended <- struct{}{} }(); f() }()
 	}
 	err := l.read(r)
 	l.cancel()
-	for range 3 {
+	for range work {
 		<-ended
 	}
 	m.log.Debug("mesh link ended", "node", l.node, "err", err)
@@ -212,12 +216,24 @@ func (l *link) take(msg message) error {
 	case busy:
 		l.m.wasBusy(l, f)
 	case ping:
+		l.m.heardPing(l, f)
 		if !l.out.send(pong(f)) {
 			return errTooSlow
 		}
 	case pong:
 	case cards:
 		l.m.learnCards(f.cards, l)
+	case fetch:
+		select {
+		case l.pieces.asks <- f:
+			return nil
+		default:
+			return errUnasked
+		}
+	case pieceFrame:
+		if !l.m.tookPart(l, f) {
+			return errUnasked
+		}
 	case bye:
 		return errBye
 	default:

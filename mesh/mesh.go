@@ -58,6 +58,7 @@ type Config struct {
 	Listen    string       // host:port for TCP and UDP alike, such as ":7946"; port 0 picks a free one
 	Advertise string       // host or host:port to tell other nodes; empty tells every address of this machine
 	Dir       string       // folder of peers.json
+	Pieces    Pieces       // photos and files; nil = none are exchanged
 }
 
 // Mesh is this node among the others. All methods are safe for concurrent use.
@@ -65,6 +66,7 @@ type Mesh struct {
 	keys      Keys
 	records   Records
 	book      Book
+	pieces    Pieces
 	clock     clock.Clock
 	log       *slog.Logger
 	quiet     *quiet
@@ -85,8 +87,11 @@ type Mesh struct {
 	healNow     chan struct{}
 	dialling    chan struct{} // slots
 	serving     chan struct{}
-	joins       chan struct{}
-	refreshing  sync.Mutex // one reader of Heads at a time, so that mine never goes back
+
+	servingPieces chan struct{}
+
+	joins      chan struct{}
+	refreshing sync.Mutex // one reader of Heads at a time, so that mine never goes back
 
 	wordsMu sync.Mutex
 	wordsOf map[identity.NodeID][]string
@@ -109,14 +114,19 @@ type Mesh struct {
 	born       uint64
 	claims     map[oplog.LogID]*link // who is asked for a log
 	pulling    int
-	pauseTo    time.Time
-	relayDue   bool
-	rumours    map[oplog.LogID]uint64
-	nextLook   time.Duration
-	forks      []oplog.Fork
-	refusals   int
-	refused    []Refusal
-	saveAt     time.Duration
+
+	pieceClaims  map[[32]byte]*link // who is asked for a piece
+	piecePulls   int
+	piecePauseTo time.Time
+
+	pauseTo  time.Time
+	relayDue bool
+	rumours  map[oplog.LogID]uint64
+	nextLook time.Duration
+	forks    []oplog.Fork
+	refusals int
+	refused  []Refusal
+	saveAt   time.Duration
 }
 
 // Start listens, looks for every node known from before, and exchanges records
@@ -150,10 +160,11 @@ func newMesh(c Config) (*Mesh, error) {
 		return nil, fault.New(fault.Invalid, "fault.mesh.bad_address", "Address", c.Advertise)
 	}
 	m := &Mesh{
-		keys: c.Vault, records: c.Log, book: c.Desk, clock: c.Clock, log: c.Logger, quiet: newQuiet(c.Logger, c.Clock),
+		keys: c.Vault, records: c.Log, book: c.Desk, pieces: c.Pieces, clock: c.Clock, log: c.Logger, quiet: newQuiet(c.Logger, c.Clock),
 		dir: c.Dir, advertise: c.Advertise, self: c.Vault.NodeID(), start: c.Clock.Now(),
 		gate: &gate{}, joinRate: &rate{from: map[string]time.Duration{}},
 		healNow: make(chan struct{}, 1), dialling: make(chan struct{}, maxDials),
+		servingPieces: make(chan struct{}, maxPieceServes), pieceClaims: map[[32]byte]*link{},
 		serving: make(chan struct{}, maxServes), joins: make(chan struct{}, maxJoins),
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
@@ -208,6 +219,7 @@ func (m *Mesh) keepLoop() {
 		now := m.elapsed()
 		m.mu.Lock()
 		m.stuck(m.clock.Now())
+		m.stuckPieces(m.clock.Now())
 		m.schedule()
 		if now-lazy >= min(lazyALink*time.Duration(len(m.links)), lazyMost) {
 			lazy = now

@@ -11,7 +11,8 @@ import (
 const maxQueued = 1 << 20
 
 // outbox is what waits to be written on one link. Small frames go before hints,
-// hints before records, and a newer hint of a log replaces the older one.
+// hints before records, records before parts of pieces, and a newer hint of a log
+// replaces the older one.
 type outbox struct {
 	mu      sync.Mutex
 	control [][]byte
@@ -19,6 +20,8 @@ type outbox struct {
 	hints   map[oplog.LogID]mark
 	bulk    []byte
 	wrote   func() // called when bulk left
+	part    []byte // of a piece
+	sent    func() // called when part left
 	closed  bool
 	signal  chan struct{}
 }
@@ -66,6 +69,14 @@ func (o *outbox) sendBulk(b []byte, wrote func()) {
 	o.wake()
 }
 
+// sendPart queues the one part of a piece a link may have under way.
+func (o *outbox) sendPart(b []byte, sent func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.part, o.sent = b, sent
+	o.wake()
+}
+
 // next is the frame to write now, nil when there is none; done is to be called
 // after it was written.
 func (o *outbox) next() (b []byte, done func()) {
@@ -90,6 +101,9 @@ func (o *outbox) next() (b []byte, done func()) {
 	case o.bulk != nil:
 		b, done = o.bulk, o.wrote
 		o.bulk, o.wrote = nil, nil
+	case o.part != nil:
+		b, done = o.part, o.sent
+		o.part, o.sent = nil, nil
 	}
 	return b, done
 }

@@ -267,6 +267,7 @@ func (m *Mesh) detach(l *link) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.release(l)
+	m.dropPull(l)
 	p := l.peer
 	drop := func(s []*link) []*link {
 		return slices.DeleteFunc(slices.Clone(s), func(o *link) bool { return o == l })

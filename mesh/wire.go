@@ -25,6 +25,8 @@ const (
 	kindPong   kind = 9
 	kindCards  kind = 10
 	kindBye    kind = 11
+	kindFetch  kind = 12
+	kindPiece  kind = 13
 )
 
 // Limits of the wire. A frame announcing more ends the connection before a byte
@@ -47,7 +49,9 @@ func maxPayload(k kind) int {
 	switch k {
 	case kindOps:
 		return maxAnswer
-	case kindHello, kindVector, kindHint, kindAck, kindWant, kindCards:
+	case kindPiece:
+		return maxPart
+	case kindHello, kindVector, kindHint, kindAck, kindWant, kindCards, kindFetch:
 		return maxControl
 	case kindBusy, kindPing, kindPong, kindBye:
 		return 16
@@ -125,17 +129,19 @@ type message interface {
 	append(b []byte) []byte
 }
 
-func (hello) kind() kind    { return kindHello }
-func (vector) kind() kind   { return kindVector }
-func (hint) kind() kind     { return kindHint }
-func (ack) kind() kind      { return kindAck }
-func (want) kind() kind     { return kindWant }
-func (opsFrame) kind() kind { return kindOps }
-func (busy) kind() kind     { return kindBusy }
-func (ping) kind() kind     { return kindPing }
-func (pong) kind() kind     { return kindPong }
-func (cards) kind() kind    { return kindCards }
-func (bye) kind() kind      { return kindBye }
+func (hello) kind() kind      { return kindHello }
+func (vector) kind() kind     { return kindVector }
+func (hint) kind() kind       { return kindHint }
+func (ack) kind() kind        { return kindAck }
+func (want) kind() kind       { return kindWant }
+func (opsFrame) kind() kind   { return kindOps }
+func (busy) kind() kind       { return kindBusy }
+func (ping) kind() kind       { return kindPing }
+func (pong) kind() kind       { return kindPong }
+func (cards) kind() kind      { return kindCards }
+func (bye) kind() kind        { return kindBye }
+func (fetch) kind() kind      { return kindFetch }
+func (pieceFrame) kind() kind { return kindPiece }
 
 // frame puts the header before the message.
 func frame(m message) []byte {
@@ -292,6 +298,10 @@ func parse(k kind, b []byte) (message, error) {
 		m = out
 	case kindBye:
 		m = bye{c.u8()}
+	case kindFetch:
+		m = c.fetch()
+	case kindPiece:
+		m = c.piece()
 	default:
 		c.bad = true
 	}

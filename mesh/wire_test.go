@@ -40,6 +40,11 @@ func samples() []message {
 		pong{1234},
 		cards{[][]byte{[]byte("one"), []byte("two")}},
 		bye{byeUnknown},
+		fetch{id: 7, length: firstPart, pieces: [][32]byte{{0xc3}, {0xd4}}},
+		fetch{id: 8, offset: 5, length: leastPart, pieces: [][32]byte{{0xc3}}},
+		pieceFrame{id: 7, index: 1, total: 9, data: []byte("piece")},
+		pieceFrame{id: 8, index: pieceNone},
+		pieceFrame{id: 9, index: pieceBusy},
 	}
 }
 
