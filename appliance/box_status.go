@@ -43,6 +43,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 		s.Disk.ToFree = toFree << 20
 	}
 	s.Ops, s.Lost, s.Disk.Journal = stats.Ops, stats.Lost, stats.JournalBytes
+	s.Pieces = n.pieces()
 	if m := n.Mesh(); m != nil {
 		s.OnlyHere = m.OnlyHere()
 		for _, p := range m.Peers() {
@@ -113,7 +114,10 @@ func (n *node) check(ctx context.Context) (control.Check, error) {
 		c.Logs = append(c.Logs, control.LogHead{Log: h.Log.String(), Seq: h.Seq, Head: hexString(h.Hash[:])})
 	}
 	c.Problems = append(c.Problems, r.Problems...)
-	return c, nil
+	pieces, err := n.checkPieces(ctx)
+	c.Problems = append(c.Problems, pieces...)
+	c.Sound = c.Sound && len(pieces) == 0
+	return c, err
 }
 
 // Holdings says of every log how far it is held here, and which other nodes are

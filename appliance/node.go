@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/waypost/waypost/appliance/badgerstore"
+	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/identity"
@@ -28,7 +29,9 @@ type node struct {
 	vault   *identity.Vault
 	store   *badgerstore.Store
 	journal *oplog.Log
+	chunks  *chunks.Store
 	desks   *station.Station
+	tidy    func() // ends the upkeep of chunks and waits for it
 
 	mu     sync.Mutex // guards the rest
 	mesh   *mesh.Mesh
@@ -75,9 +78,13 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 	}); err != nil {
 		return n, err
 	}
+	n.chunks = openChunks(dir, vault, n.clock, logger)
 	n.desks, err = station.Open(ctx, station.Options{
-		Log: n.journal, Vault: vault, Dir: dir, Clock: n.clock, Logger: logger,
+		Log: n.journal, Vault: vault, Dir: dir, Clock: n.clock, Logger: logger, Chunks: n.chunks,
 	})
+	if err == nil && n.chunks != nil {
+		n.tidy = keepChunks(n.chunks)
+	}
 	return n, err
 }
 
@@ -88,9 +95,14 @@ func (n *node) startMesh(ctx context.Context, listen, advertise string) error {
 	if n.closed {
 		return errNodeClosed
 	}
+	var pieces mesh.Pieces
+	if n.chunks != nil {
+		pieces = n.chunks
+	}
 	m, err := mesh.Start(ctx, mesh.Config{
 		Vault: n.vault, Log: n.journal, Desk: n.desks.Identity, Clock: n.clock,
 		Logger: n.logger.With("part", "mesh"), Listen: listen, Advertise: advertise, Dir: n.dir,
+		Pieces: pieces,
 	})
 	if err != nil {
 		return err
@@ -119,6 +131,9 @@ func (n *node) Close() error {
 	}
 	if m != nil {
 		errs = append(errs, m.Close())
+	}
+	if n.tidy != nil {
+		n.tidy()
 	}
 	if n.journal != nil {
 		errs = append(errs, n.journal.Close())

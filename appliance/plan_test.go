@@ -41,7 +41,7 @@ var plan = map[string][]string{
 	"appliance/evacuation":      {deskBase, "appliance/tokens", "appliance/registration"},
 	"appliance/bulletin":        {deskBase},
 	"appliance/statistics":      {deskBase, desks},
-	"appliance/station":         {desks, "appliance/identity", "appliance/oplog", "appliance/clock", "appliance/fault"}, // hands the clock on, and opens on a full disk
+	"appliance/station":         {desks, "appliance/chunks", "appliance/identity", "appliance/oplog", "appliance/clock", "appliance/fault"}, // hands the clock on, and opens on a full disk
 	"appliance/box":             {"appliance/clock", "appliance/fault"},
 	"mesh":                      {"appliance/oplog", "appliance/identity", "appliance/clock", "appliance/fault"},
 	"mesh/meshtest":             {"mesh", "appliance/oplog", "appliance/oplog/oplogtest", "appliance/identity", "appliance/clock", "appliance/fault"},

@@ -44,6 +44,9 @@ func (a *app) printStatus(s control.Status) {
 		t.row(a.say("cli.status.people"), a.say("cli.status.people_are", "Count", s.People, "Households", s.Households, "Today", s.Today))
 		t.row(a.say("cli.status.records"), a.say("cli.status.records_are", "Count", s.Ops, "Here", s.OnlyHere))
 	}
+	if p := s.Pieces; p.Held+p.Lacking > 0 {
+		t.row(a.say("cli.status.photos"), a.say("cli.status.photos_are", "Held", p.Held, "Lacking", p.Lacking))
+	}
 	t.row(a.say("cli.status.disk"), a.say("cli.status.disk_is", "Free", megabytes(s.Disk.Free), "Total", megabytes(s.Disk.Total), "Journal", megabytes(s.Disk.Journal)))
 	sure := "cli.status.clock_sure"
 	if !s.Clock.Sure {

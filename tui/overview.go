@@ -87,7 +87,11 @@ func (m model) records() []string {
 	if s.OnlyHere > 0 {
 		here = m.look.bad.Render(here)
 	}
-	return []string{m.heading("tui.records"), m.say("tui.records_all", "Count", s.Ops, "N", count(s.Ops)), here}
+	out := []string{m.heading("tui.records"), m.say("tui.records_all", "Count", s.Ops, "N", count(s.Ops)), here}
+	if n := s.Pieces.Lacking; n > 0 {
+		out = append(out, m.say("tui.photos_coming", "Count", n))
+	}
+	return out
 }
 
 func (m model) disk() []string {

@@ -4,17 +4,20 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+
+	"github.com/waypost/waypost/appliance/control"
 )
 
 // meshAnswer is what GET /mesh says.
 type meshAnswer struct {
-	Node     string     `json:"node"`
-	Number   uint16     `json:"number"`
-	Site     string     `json:"site"`
-	Address  string     `json:"address"` // host:port other nodes dial
-	OnlyHere uint64     `json:"only_here"`
-	Nodes    []meshNode `json:"nodes"`
-	Heads    []meshHead `json:"heads"`
+	Node     string         `json:"node"`
+	Number   uint16         `json:"number"`
+	Site     string         `json:"site"`
+	Address  string         `json:"address"` // host:port other nodes dial
+	OnlyHere uint64         `json:"only_here"`
+	Pieces   control.Pieces `json:"pieces"`
+	Nodes    []meshNode     `json:"nodes"`
+	Heads    []meshHead     `json:"heads"`
 }
 
 // meshNode is another node as seen from here.
@@ -52,7 +55,8 @@ func getMesh(v *visit) error {
 	}
 	answer := meshAnswer{
 		Node: status.Node, Number: status.Number, Site: status.Site, Address: status.Mesh, OnlyHere: status.OnlyHere,
-		Nodes: []meshNode{}, Heads: []meshHead{},
+		Pieces: status.Pieces,
+		Nodes:  []meshNode{}, Heads: []meshHead{},
 	}
 	for _, p := range status.Peers {
 		answer.Nodes = append(answer.Nodes, meshNode{

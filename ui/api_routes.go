@@ -31,6 +31,8 @@ func (s *Server) apiRoutes() []route {
 		{method: "GET", path: v1 + "/people", policy: need(staff.ReadPeople), where: onAPI, handle: getPeople},
 		{method: "GET", path: v1 + "/people/:id", policy: need(staff.ReadPeople), where: onAPI, handle: getPerson},
 		{method: "PATCH", path: v1 + "/people/:id", policy: need(staff.CorrectPeople), where: onAPI, handle: patchPerson},
+		{method: "GET", path: v1 + "/people/:id/photo", policy: need(staff.ReadPeople), where: onAPI, handle: getPhoto},
+		{method: "POST", path: v1 + "/uploads", policy: need(staff.RegisterPeople), where: onAPI, limit: uploadLimit, handle: postUpload},
 		{method: "POST", path: v1 + "/households", policy: need(staff.RegisterPeople), where: onAPI, handle: postHousehold},
 		{method: "GET", path: v1 + "/households/:id", policy: need(staff.ReadPeople), where: onAPI, handle: getHousehold},
 		{method: "POST", path: v1 + "/people/:id/tokens", policy: need(staff.IssueTokens), where: onAPI, handle: postToken},

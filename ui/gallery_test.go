@@ -110,7 +110,7 @@ func conflicted() registration.Record {
 func personModelOf(s speaker, r registration.Record, card *cardState) personPage {
 	m := personPage{
 		ID: r.ID.String(), Path: "/people/" + r.ID.String(), Name: s.name(r.Person), About: s.about(r.Person), Facts: s.facts(r.Person), Conflicts: s.conflicts(r),
-		Card: card, MayCorrect: true, MayIssue: true, Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
+		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 		Household: &householdBox{Path: "/households/" + galleryID(9).String(), Members: lines(s, galleryFamily()[1:])},
 	}
 	for _, code := range r.Needs {
@@ -294,11 +294,25 @@ func peoplePictures() []picture {
 				return editModel{personForm: personFormOf(s.view, false), Name: "Rosa Ixchel Tum", Action: "/people/x/edit", Back: "/people/x", Seen: "v1"}
 			}},
 		{name: "person", page: "people/person", data: func(s speaker) any { return personModelOf(s, galleryFamily()[0], card) }},
+		{name: "person-photo", page: "people/person", data: func(s speaker) any {
+			r := galleryFamily()[0]
+			r.Photo = "c0ffee"
+			r.Conflicts = []registration.Conflict{{Field: "photo", Versions: []registration.Version{
+				{Value: "c0ffee", At: galleryTime, By: "Amina K.", Site: "North gate"}, {Value: nil, At: galleryTime, By: "Bo L.", Site: "Harbour"}}}}
+			m := personModelOf(s, r, card)
+			m.Photo = photoBox{Src: photoPath(r, r.Photo), There: true, MayEdit: true}
+			return m
+		}},
+		{name: "person-photo-coming", page: "people/person", data: func(s speaker) any {
+			m := personModelOf(s, galleryFamily()[0], card)
+			m.Photo = photoBox{Coming: true, There: true}
+			return m
+		}},
 		{name: "person-no-card", page: "people/person", data: func(s speaker) any { return personModelOf(s, galleryFamily()[3], nil) }},
 		{name: "person-conflict", page: "people/person", data: func(s speaker) any { return personModelOf(s, conflicted(), card) }},
 		{name: "person-read-only-role", page: "people/person", data: func(s speaker) any {
 			m := personModelOf(s, conflicted(), card)
-			m.MayCorrect, m.MayIssue, m.Household = false, false, nil
+			m.MayCorrect, m.MayIssue, m.Household, m.Photo = false, false, nil, photoBox{}
 			return m
 		}},
 		{name: "household", page: "people/household", data: func(s speaker) any {

@@ -254,6 +254,7 @@ type versionView struct {
 	Value, By, Site string
 	At              time.Time
 	Field, Pick     string
+	Photo           string // address of the picture, where the answer is one
 }
 
 // birthFields are settled together: an age next to another birth date would say
@@ -283,9 +284,13 @@ func (s speaker) conflicts(r registration.Record) []conflictView {
 		seen[name] = true
 		view := conflictView{Label: s.T("registration.field." + name)}
 		for i, version := range c.Versions {
-			view.Versions = append(view.Versions, versionView{
+			shown := versionView{
 				Value: s.versionText(r, name, i), By: version.By, Site: version.Site, At: version.At, Field: name, Pick: pickOf(r, name, i),
-			})
+			}
+			if photo, _ := version.Value.(string); name == "photo" && photo != "" {
+				shown.Photo, shown.Value = photoPath(r, photo), s.T("photo.title")
+			}
+			view.Versions = append(view.Versions, shown)
 		}
 		out = append(out, view)
 	}

@@ -103,6 +103,7 @@ type meshLine struct {
 	Tone, Text string
 	Alone      string // what only this box holds, in words; empty when nothing
 	Safe       string // that others hold everything
+	Coming     string // photos that are on their way here, in words; empty when none
 }
 
 func meshLineOf(w *view, s control.Status) meshLine {
@@ -125,6 +126,9 @@ func meshLineOf(w *view, s control.Status) meshLine {
 		line.Alone = w.T("mesh.line.only_here", "Count", s.OnlyHere)
 	} else if len(s.Peers) > 0 {
 		line.Safe = w.T("mesh.line.safe")
+	}
+	if n := s.Pieces.Lacking; n > 0 {
+		line.Coming = w.T("mesh.photos.coming", "Count", n)
 	}
 	return line
 }

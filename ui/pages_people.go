@@ -48,6 +48,7 @@ type personPage struct {
 	Conflicts             []conflictView
 	Household             *householdBox
 	Card                  *cardState
+	Photo                 photoBox
 	MayCorrect, MayIssue  bool
 	Seen, Once            string
 	By, Site              string
@@ -289,6 +290,7 @@ func (v *visit) personModel(id oplog.ID) (personPage, error) {
 		Conflicts: w.conflicts(r), MayCorrect: v.actor.Can(staff.CorrectPeople), MayIssue: v.actor.Can(staff.IssueTokens),
 		Seen: r.Version, Once: newOnce(), By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 	}
+	m.Photo = v.photoBox(r, m.MayCorrect)
 	for _, code := range r.Needs {
 		m.NeedWords = append(m.NeedWords, w.Label("registration.need", code))
 	}

@@ -36,6 +36,8 @@ func (s *Server) pageRoutes() []route {
 		{method: "GET", path: "/people/:id/edit", policy: need(staff.CorrectPeople), handle: (*visit).editPage},
 		{method: "POST", path: "/people/:id/edit", policy: need(staff.CorrectPeople), handle: (*visit).edit},
 		{method: "POST", path: "/people/:id/keep", policy: need(staff.CorrectPeople), handle: (*visit).keep},
+		{method: "GET", path: "/people/:id/photo", policy: need(staff.ReadPeople), handle: getPhoto},
+		{method: "POST", path: "/people/:id/photo", policy: need(staff.CorrectPeople), limit: uploadLimit, handle: (*visit).savePhoto},
 		{method: "GET", path: "/people/:id/card", policy: need(staff.IssueTokens), handle: (*visit).cardPage},
 		{method: "POST", path: "/people/:id/card", policy: need(staff.IssueTokens), handle: (*visit).issueCard},
 		{method: "GET", path: "/households/:id", policy: need(staff.ReadPeople), handle: (*visit).household},

@@ -18,6 +18,7 @@ import (
 
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/tokens"
 	"github.com/waypost/waypost/ui/locale"
 )
@@ -76,15 +77,16 @@ type Server struct {
 // Limits of what clients may send and hold. Times are in the Fiber configuration
 // of newApp.
 const (
-	bodyLimit     = 1 << 20                       // of a form or a JSON document
-	strangerLimit = 64 << 10                      // of a form from somebody who is not signed in
-	photoLimit    = tokens.MaxPhotoBytes + 64<<10 // of the body with a photo, wrapping included
-	importLimit   = 8 << 20                       // of one part of a list
-	drainLimit    = 32 << 20                      // read and thrown away, so that a client hears why it was refused
-	openingLine   = 8                             // claims and unlocks of the network in line; each takes a second of Argon2id
-	openingHere   = 4                             // … and of this machine
-	uploadLine    = 4                             // bodies above bodyLimit at once: 48 MB at worst
-	concurrency   = 512                           // connections of one surface
+	bodyLimit     = 1 << 20                             // of a form or a JSON document
+	strangerLimit = 64 << 10                            // of a form from somebody who is not signed in
+	photoLimit    = tokens.MaxPhotoBytes + 64<<10       // of the body with a photo, wrapping included
+	uploadLimit   = registration.MaxPhotoBytes + 64<<10 // … and with a photo of a person
+	importLimit   = 8 << 20                             // of one part of a list
+	drainLimit    = 32 << 20                            // read and thrown away, so that a client hears why it was refused
+	openingLine   = 8                                   // claims and unlocks of the network in line; each takes a second of Argon2id
+	openingHere   = 4                                   // … and of this machine
+	uploadLine    = 4                                   // bodies above bodyLimit at once: 48 MB at worst
+	concurrency   = 512                                 // connections of one surface
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 30 * time.Second

@@ -18,12 +18,20 @@ type Status struct {
 	Peers      []Peer  `json:"peers"`
 	OnlyHere   uint64  `json:"only_here"` // facts no other node is known to hold
 	Lost       uint64  `json:"lost"`      // facts that were here, are damaged and wait for another node
+	Pieces     Pieces  `json:"pieces"`    // of photos and files
 	Disk       Disk    `json:"disk"`
 	Clock      Clock   `json:"clock"`
 	Alerts     []Alert `json:"alerts"`
 	Mesh       string  `json:"mesh"`    // host:port other nodes dial
 	Started    string  `json:"started"` // RFC 3339
 	Version    string  `json:"version"`
+}
+
+// Pieces counts the parts that photos and files are stored in: a photo is usually one.
+type Pieces struct {
+	Held    int `json:"held"`
+	Lacking int `json:"lacking"` // named by records that are here, and still to come
+	Damaged int `json:"damaged"` // found since the start, set aside and asked for again
 }
 
 // Peer is another node as seen from here.

@@ -25,6 +25,9 @@ func photographedKind() oplog.Kind {
 	return oplog.NewKind[Photographed]("registration.photographed", 1, oplog.Register)
 }
 
+// MaxPhotoBytes is the largest photo that Upload takes.
+const MaxPhotoBytes = chunks.MaxPhotoBytes
+
 // maxPhoto is the largest photo that is shown, in bytes; ours are about 150 KB. A
 // fact of more is another node's mistake.
 const maxPhoto = 4 << 20

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/identity"
@@ -43,6 +44,7 @@ type Options struct {
 	Dir    string // the data folder, for what is no fact: this node's accounts
 	Clock  clock.Clock
 	Logger *slog.Logger
+	Chunks *chunks.Store // where photos lie; nil = there are none
 }
 
 // Open opens the desks. It must come before the journal is used by anybody else.
@@ -56,15 +58,18 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	if err != nil {
 		return nil, err
 	}
+	line := chunks.NewLine(o.Clock) // one image at a time, whatever it is for
 	sites := &sites{desk: s.Identity, known: map[oplog.LogID]string{}}
 	s.Registration, err = registration.Open(o.Log, registration.Options{
 		Clock: o.Clock, Logger: o.Logger.With("part", "registration"), Sites: sites.of, Names: s.Staff.NameOf,
 		ByTyped: func(code string) (oplog.ID, bool) { return s.Tokens.ByTyped(code) },
+		Chunks:  o.Chunks, Line: line,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.Tokens = tokens.OpenDesk(o.Log, s.Identity, s.Registration, o.Clock)
+	s.Tokens.ShareLine(line)
 	switch err := s.Identity.NameSelf(ctx); fault.ClassOf(err) {
 	case "":
 	case fault.Full, fault.ReadOnly:
