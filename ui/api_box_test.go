@@ -15,6 +15,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
@@ -79,7 +80,9 @@ func testStation(t *testing.T, dir string, log *oplog.Log, vault *identity.Vault
 	t.Helper()
 	people := identity.OpenDesk(log, vault)
 	must(t, people.NameSelf(context.Background()))
-	register, err := registration.Open(log, registration.Options{Clock: c, Sites: func(oplog.LogID) string { return "North gate" }})
+	photos, err := chunks.Open(chunks.Options{Dir: dir + "/chunks", Clock: c, StorageKey: vault.Subkey("chunks")})
+	must(t, err)
+	register, err := registration.Open(log, registration.Options{Clock: c, Sites: func(oplog.LogID) string { return "North gate" }, Chunks: photos})
 	must(t, err)
 	desk, err := staff.Open(log, dir, vault.Subkey("accounts"), c, "North gate", vault.NodeID(), staff.WithCost(identity.TestCost()))
 	must(t, err)

@@ -256,6 +256,15 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 		t.Errorf("photo: %d %s", a.status, a.body)
 	}
 	c.fits("photo", doc.at("components", "schemas", "Verdict"), a.body)
+	a = c.call(key, "POST", v1+"/uploads", string(picture.body), "Content-Type", "image/png")
+	if c.seen["POST "+v1+"/uploads 201"] = a.status == 201; a.status != 201 {
+		t.Errorf("upload: %d %s", a.status, a.body)
+	}
+	c.fits("upload", doc.at("components", "schemas", "Upload"), a.body)
+	var upload struct{ ID string }
+	a.into(t, &upload)
+	c.try(key, "PATCH", v1+"/people/:id", v1+"/people/"+added.ID, `{"photo":"`+upload.ID+`"}`, 200)
+	c.try(key, "GET", v1+"/people/:id/photo", v1+"/people/"+added.ID+"/photo", "", 200)
 	c.box.peers = []control.Peer{{Node: "n2", State: "away"}, {Node: "n3", State: "connected", LastContact: time.Unix(1, 0), Addresses: []string{"10.0.0.2:7946"}}}
 	c.try(key, "GET", v1+"/mesh", v1+"/mesh", "", 200)
 	c.events(key)
