@@ -18,7 +18,8 @@
 //	DIR/ab/abcd….bad    what was read there and was no longer that piece
 //	DIR/up/ID.wpu       an upload that no op names yet: its File, sealed under the
 //	                    storage key, associated data "waypost/upload/1" ‖ its id
-//	DIR/idle            what no op names, and for how many minutes of running time
+//	DIR/idle            what no op names: file name, minutes of running time, and the id
+//	                    of the subject whose it was, where that is known
 //
 // # Promises
 //

@@ -69,18 +69,16 @@ func photoFault(err error) error {
 // their pixels row by row, which needs no second picture in memory, and what is left
 // is less than a halving.
 func shrink(img image.Image) *image.RGBA {
-	b := img.Bounds()
-	if step := max(b.Dx(), b.Dy()) / photoSide; step > 1 {
-		img = average(img, step)
-		b = img.Bounds()
-	}
-	w, h := b.Dx(), b.Dy()
+	w, h := img.Bounds().Dx(), img.Bounds().Dy()
 	if long := max(w, h); long > photoSide {
+		if step := long / photoSide; step > 1 {
+			img = average(img, step)
+		}
 		w, h = max(w*photoSide/long, 1), max(h*photoSide/long, 1)
 	}
 	out := image.NewRGBA(image.Rect(0, 0, w, h))
 	draw.Draw(out, out.Bounds(), image.White, image.Point{}, draw.Src)
-	draw.ApproxBiLinear.Scale(out, out.Bounds(), img, b, draw.Over, nil)
+	draw.ApproxBiLinear.Scale(out, out.Bounds(), img, img.Bounds(), draw.Over, nil)
 	return out
 }
 

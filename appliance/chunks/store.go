@@ -50,10 +50,10 @@ type Store struct {
 	lacking map[ID]uint64 // wanted, with how new the op is that names it
 	order   []ID          // of lacking, the oldest first; nil when to be made anew
 	named   func(ID) (bool, error)
-	idle    map[string]uint32 // what nobody names, by file name, and for how many minutes
-	folders map[string]bool   // durable
-	rotten  int               // set aside since the start
-	put     sync.Mutex        // one writer at a time, so that two writes of a piece do not meet
+	idle    map[string]idle // what nobody names, by file name; guarded by put
+	folders map[string]bool // durable
+	rotten  int             // set aside since the start
+	put     sync.Mutex      // one writer at a time, so that two writes of a piece do not meet
 }
 
 // Stats is the state of the store, for status pages.
@@ -300,6 +300,11 @@ func (s *Store) Wanted(n int, skip func(ID) bool) []ID {
 func (s *Store) Drop(ids ...ID) {
 	s.put.Lock()
 	defer s.put.Unlock()
+	s.drop(ids...)
+}
+
+// drop is Drop with put held.
+func (s *Store) drop(ids ...ID) {
 	for _, id := range ids {
 		s.mu.Lock()
 		_, held := s.held[id]

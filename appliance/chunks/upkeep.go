@@ -87,11 +87,17 @@ func (s *Store) IDs() []ID {
 	return slices.SortedFunc(maps.Keys(s.held), func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
 }
 
+// idle is something that no op names.
+type idle struct {
+	minutes uint32 // of running time
+	owner   string // whose it was, empty when that is not known; no name, an id
+}
+
 // Sweep looks for what no op names, notes that the node ran for another while, and
 // deletes what was nobody's for long: uploads that were given up after a day of
 // running time, photos that were replaced and pieces of people who were erased after
-// four. How long is kept on the disk, so that a box that is
-// switched off every evening gets there too; without that file counting starts again.
+// four. How long is kept on the disk, so that a box that is switched off every evening
+// gets there too; without that file counting starts again.
 func (s *Store) Sweep(ran time.Duration) error {
 	s.mu.Lock()
 	named := s.named
@@ -99,37 +105,46 @@ func (s *Store) Sweep(ran time.Duration) error {
 	if named == nil {
 		return nil
 	}
+	s.put.Lock()
+	defer s.put.Unlock()
 	minutes := uint32(max(ran/time.Minute, 0))
-	idle := map[string]uint32{}
-	uploads, err := s.uploads()
+	now := map[string]idle{}
+	waiting, err := s.sweepUploads(minutes, now, named)
 	if err != nil {
 		return err
 	}
-	waiting := map[ID]bool{} // an upload's pieces live as long as the upload
+	if err := s.sweepPieces(minutes, now, waiting, named); err != nil {
+		return err
+	}
+	if len(now) == 0 && len(s.idle) == 0 {
+		return nil
+	}
+	s.idle = now
+	return s.writeIdle()
+}
+
+// sweepUploads returns the pieces of uploads that may still be used: they live as long
+// as the upload.
+func (s *Store) sweepUploads(minutes uint32, now map[string]idle, named func(ID) (bool, error)) (map[ID]bool, error) {
+	uploads, err := s.uploads()
+	waiting := map[ID]bool{}
 	for _, id := range uploads {
-		age := s.idle[id+uploadEnd] + minutes
+		age := s.idle[id+uploadEnd].minutes + minutes
 		f, err := s.Uploaded(id)
 		used := err == nil && s.anyNamed(f, named)
 		if used || age >= uploadMost {
 			s.Settle(id)
 			if !used {
-				s.Drop(f.IDs()...) // nobody ever had them
+				s.drop(f.IDs()...) // nobody ever had them
 			}
 			continue
 		}
-		idle[id+uploadEnd] = age
+		now[id+uploadEnd] = idle{minutes: age}
 		for _, p := range f.Pieces {
 			waiting[p.ID] = true
 		}
 	}
-	if err := s.sweepPieces(minutes, idle, waiting, named); err != nil {
-		return err
-	}
-	if len(idle) == 0 && len(s.idle) == 0 {
-		return nil
-	}
-	s.idle = idle
-	return s.writeIdle()
+	return waiting, err
 }
 
 // anyNamed reports whether an op names an upload's pieces, because Settle did not come
@@ -138,7 +153,7 @@ func (s *Store) anyNamed(f File, named func(ID) (bool, error)) bool {
 	return slices.ContainsFunc(f.Pieces, func(p Piece) bool { ok, err := named(p.ID); return ok || err != nil })
 }
 
-func (s *Store) sweepPieces(minutes uint32, idle map[string]uint32, waiting map[ID]bool, named func(ID) (bool, error)) error {
+func (s *Store) sweepPieces(minutes uint32, now map[string]idle, waiting map[ID]bool, named func(ID) (bool, error)) error {
 	s.mu.Lock()
 	all := slices.Concat(slices.Collect(maps.Keys(s.held)), slices.Collect(maps.Keys(s.lacking)))
 	s.mu.Unlock()
@@ -150,28 +165,56 @@ func (s *Store) sweepPieces(minutes uint32, idle map[string]uint32, waiting map[
 		if ok || waiting[id] {
 			continue
 		}
-		if age := s.idle[Name(id)] + minutes; age < idleMost {
-			idle[Name(id)] = age
+		was := s.idle[Name(id)]
+		if was.minutes += minutes; was.minutes < idleMost {
+			now[Name(id)] = was
 			continue
 		}
-		s.Drop(id)
-		delete(idle, Name(id))
+		s.drop(id)
 	}
 	return nil
 }
 
+// Leave notes whose pieces these were, because no op names them any more. It outlives
+// a restart; DropOf deletes them, or Sweep in its time.
+func (s *Store) Leave(owner string, ids ...ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	s.put.Lock()
+	defer s.put.Unlock()
+	for _, id := range ids {
+		was := s.idle[Name(id)]
+		was.owner = owner
+		s.idle[Name(id)] = was
+	}
+	return s.writeIdle()
+}
+
+// DropOf deletes what somebody who was erased has left, and what no op names since.
+func (s *Store) DropOf(owner string) {
+	s.put.Lock()
+	defer s.put.Unlock()
+	for name, was := range s.idle {
+		if id, ok := idOf(name + pieceEnd); ok && was.owner == owner {
+			s.drop(id)
+			delete(s.idle, name)
+		}
+	}
+}
+
 func (s *Store) idlePath() string { return filepath.Join(s.dir, idleFile) }
 
-func (s *Store) readIdle() map[string]uint32 {
-	out := map[string]uint32{}
+func (s *Store) readIdle() map[string]idle {
+	out := map[string]idle{}
 	raw, err := files.Read(s.fs, s.idlePath(), maxIdle)
 	if err != nil {
 		return out
 	}
 	for line := bufio.NewScanner(bytes.NewReader(raw)); line.Scan(); {
-		name, age, _ := strings.Cut(line.Text(), " ")
-		if n, err := strconv.ParseUint(age, 10, 32); err == nil {
-			out[name] = uint32(n)
+		f := append(strings.Split(line.Text(), " "), "", "")
+		if n, err := strconv.ParseUint(f[1], 10, 32); err == nil {
+			out[f[0]] = idle{uint32(n), f[2]}
 		}
 	}
 	return out
@@ -180,7 +223,7 @@ func (s *Store) readIdle() map[string]uint32 {
 func (s *Store) writeIdle() error {
 	var b bytes.Buffer
 	for _, name := range slices.Sorted(maps.Keys(s.idle)) {
-		fmt.Fprintln(&b, name, s.idle[name])
+		fmt.Fprintf(&b, "%s %d %s\n", name, s.idle[name].minutes, s.idle[name].owner)
 	}
 	return files.WriteAtomic(s.fs, s.idlePath(), b.Bytes(), 0o600)
 }

@@ -187,6 +187,12 @@ func (d *Desk) committed(subjects []oplog.ID) {
 	if err != nil {
 		d.logger.Error("registration: index not updated", "err", err)
 	}
+	var gone []oplog.ID
+	defer func() {
+		for _, id := range gone {
+			d.leavePhotos(id)
+		}
+	}()
 	x := d.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -199,6 +205,7 @@ func (d *Desk) committed(subjects []oplog.ID) {
 		default:
 			x.drop(c.id)
 			delete(x.households, c.id)
+			gone = append(gone, c.id)
 		}
 	}
 }

@@ -318,17 +318,31 @@ func (d *Desk) needPhotosOf(r oplog.Reader, person oplog.ID) {
 
 // Erased deletes the photos of people who were erased, whose facts need not be there
 // any more. Their keys are gone with the facts: this is tidying up, and what it does
-// not reach goes when nobody has named it for some days.
+// not reach goes when nobody has named it for some days. Hand it to whoever erases.
 func (d *Desk) Erased(people ...oplog.ID) {
 	if d.chunks == nil {
 		return
 	}
 	for _, person := range people {
-		for _, id := range d.index.forgetPhotos(person) {
-			if others, err := d.namedByOthers(id, person); err == nil && !others {
-				d.chunks.Drop(id)
-			}
+		d.leavePhotos(person)
+		d.chunks.DropOf(person.String())
+	}
+}
+
+// leavePhotos notes whose photos these were when a person is no longer in the
+// register: hidden, or erased. It may run inside the writer.
+func (d *Desk) leavePhotos(person oplog.ID) {
+	if d.chunks == nil {
+		return
+	}
+	var ids []chunks.ID
+	for _, id := range d.index.forgetPhotos(person) {
+		if others, err := d.namedByOthers(id, person); err == nil && !others {
+			ids = append(ids, id)
 		}
+	}
+	if err := d.chunks.Leave(person.String(), ids...); err != nil {
+		d.logger.Warn("registration: photos of somebody who is gone wait for the sweep", "person", person, "err", err)
 	}
 }
 
