@@ -180,7 +180,7 @@ func sets(op oplog.Op, r register) bool {
 	case *Joined:
 		return r == regHousehold
 	case *Photographed:
-		return r == regPhoto
+		return r == regPhoto && b.sound()
 	}
 	return false
 }

@@ -194,6 +194,10 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		oplogtest.Fact{Node: 1, Kind: correctedKind(), Subject: ana, Body: set(Person{Phone: "222"}, regPhone), Supersedes: []int{3, 4}, Seen: true},
 		oplogtest.Fact{Node: 2, Kind: correctedKind(), Subject: ana, Body: set(Person{Notes: "x"}, regNotes), Supersedes: []int{1}},
 		oplogtest.Fact{Node: 0, Kind: correctedKind(), Subject: ana, Body: set(Person{Notes: "y"}, regNotes), Supersedes: []int{1}},
+		oplogtest.Fact{Node: 0, Kind: photographedKind(), Subject: ana, Body: someFile("a", 1)},
+		oplogtest.Fact{Node: 1, Kind: photographedKind(), Subject: ana, Body: someFile("b", 2)},
+		oplogtest.Fact{Node: 2, Kind: photographedKind(), Subject: ana, Body: &Photographed{}, Supersedes: []int{12}},
+		oplogtest.Fact{Node: 2, Kind: photographedKind(), Subject: ben, Body: &Photographed{Photo: "no pieces"}},
 	)
 }
 

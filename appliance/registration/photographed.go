@@ -21,6 +21,12 @@ type Photographed struct {
 	File  chunks.File `cbor:"2,keyasint,omitzero"`
 }
 
+// sound reports whether this is what Upload makes; anything else is as good as not
+// written.
+func (p *Photographed) sound() bool {
+	return len(p.Photo) <= 64 && p.File.Sound() && (p.Photo == "") == (len(p.File.Pieces) == 0)
+}
+
 func photographedKind() oplog.Kind {
 	return oplog.NewKind[Photographed]("registration.photographed", 1, oplog.Register)
 }
@@ -134,9 +140,6 @@ func (f *folded) photoRows() []oplog.Row {
 	heads := f.heads[regPhoto]
 	for _, op := range heads[max(len(heads)-maxPhotos, 0):] {
 		p := oplog.Body[Photographed](op)
-		if !p.File.Sound() {
-			continue
-		}
 		photos = append(photos, *p)
 		for _, piece := range p.File.Pieces {
 			if !seen[piece.ID] {
