@@ -36,7 +36,7 @@ import (
 //	same A B                 fail unless both words are equal and not empty
 //	pass TIME                wait until the wall clock has passed an RFC 3339 time
 //
-// those of script_net_test.go and script_data_test.go, and the programs api, agree,
+// those of script_net_test.go, script_data_test.go and script_photo_test.go, and the programs api, agree,
 // held and madeup of script_tools_test.go.
 func TestScripts(t *testing.T) {
 	if os.Getenv("WAYPOST_SCRIPTS") == "" {
@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"serve": serveCmd, "stopnode": stopCmd, "kill9": killCmd, "start": startCmd, "finish": finishCmd,
 			"until": untilCmd, "value": valueCmd, "lastline": lastLineCmd, "same": sameCmd, "pass": passCmd,
 			"net": netCmd, "link": linkCmd, "in": inCmd, "disk": diskCmd, "image": imageCmd, "fill": fillCmd, "population": populationCmd,
+			"camera": cameraCmd, "rot": rotCmd, "planted": plantedCmd,
 		},
 	})
 }
