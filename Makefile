@@ -31,7 +31,7 @@ unit:
 
 # The packages where goroutines meet; one at a time, because the mesh keeps real deadlines.
 race: tools
-	CGO_ENABLED=1 $(GO) test -race -short -p 1 -timeout 15m ./appliance/oplog/... ./appliance/identity ./appliance/staff ./appliance/registration ./appliance/tokens ./appliance/control ./mesh ./ui
+	CGO_ENABLED=1 $(GO) test -race -short -p 1 -timeout 15m ./appliance/oplog/... ./appliance/identity ./appliance/staff ./appliance/registration ./appliance/chunks ./appliance/tokens ./appliance/control ./mesh ./ui
 
 # Days at a camp, told with the real binary on real ports; as root also in network namespaces and on a full disk.
 scripts: tools
@@ -63,7 +63,7 @@ tools:
 # The figures of the whole program as a table, then the benchmarks of the packages.
 bench:
 	WAYPOST_FIGURES=1 $(GO) test -timeout 15m -count=1 -v -run TestFigures ./appliance
-	$(GO) test -run '^$$' -bench . -benchtime 2s ./appliance/oplog ./appliance/registration ./appliance/tokens ./mesh
+	$(GO) test -run '^$$' -bench . -benchtime 2s ./appliance/oplog ./appliance/registration ./appliance/chunks ./appliance/tokens ./mesh
 
 clean:
 	rm -rf $(BIN) $(BIN)-arm64 build

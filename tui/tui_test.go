@@ -88,6 +88,7 @@ func busy() control.Status {
 func alarmed() control.Status {
 	s := busy()
 	s.State, s.OnlyHere, s.Clock.Sure = "read-only", 1214, false
+	s.Pieces = control.Pieces{Held: 300, Lacking: 2}
 	s.Alerts = []control.Alert{
 		{Key: "alert.read_only", Level: "danger"},
 		{Key: "alert.only_here", Level: "danger", Args: map[string]any{"Count": 1214.0}},

@@ -358,7 +358,7 @@ func cardPictures() []picture {
 
 func placePictures() []picture {
 	alone := control.Status{OnlyHere: 12, People: 12, Households: 4, Today: 12}
-	many := control.Status{Node: galleryID(20).String(), Peers: galleryPeers(), OnlyHere: 3, People: 1240, Households: 402, Today: 61}
+	many := control.Status{Node: galleryID(20).String(), Peers: galleryPeers(), OnlyHere: 3, Pieces: control.Pieces{Held: 40, Lacking: 2}, People: 1240, Households: 402, Today: 61}
 	held := []Holding{
 		{Node: galleryID(20).String(), Seq: 640, Holders: []string{galleryID(21).String()}},
 		{Node: galleryID(22).String(), Seq: 88}, {Seq: 4, Holders: []string{"a", "b"}},

@@ -5,13 +5,14 @@
 //
 // Names as they were written, in any script; sex, birth date or age, nationality,
 // languages, a phone, documents, parents' names, where from and where to, practical
-// needs, consent, notes. Or, of somebody nobody can name, a description.
+// needs, consent, notes, a photo. Or, of somebody nobody can name, a description.
 //
 // # What it never stores
 //
 // Why somebody fled, what was done to them, whether they are protected, screened,
 // traced or alone: such facts have desks of their own, sealed to the people who may
-// read them. The list of needs is closed (Needs) for that reason.
+// read them. The list of needs is closed (Needs) for that reason. Of a photo, nothing
+// the camera wrote beside the picture: where somebody stood can cost their life.
 //
 // # The facts it writes
 //
@@ -19,8 +20,9 @@
 //	registration.household_formed  a household: its head and who came first
 //	registration.corrected         new values of some fields of one person
 //	registration.joined            one person moves to another household, or to none
+//	registration.photographed      another photo of one person, or none: its keys
 //
-// All four lie in the register compartment. One op describes one person, so a
+// All five lie in the register compartment. One op describes one person, so a
 // household of five is six ops, written by one command: all of them or none. Each
 // fact has a file of its own with its payload, its rules and its command; the view
 // and its questions are in register.go.
@@ -32,6 +34,15 @@
 // not see each other both stand, the later one by (clock, log, sequence) is shown,
 // and Record.Conflicts lists them until somebody corrects the field again. Nothing
 // depends on the order in which facts arrive.
+//
+// # Photos
+//
+// The picture lies in package chunks, as pieces sealed under keys that only the fact
+// holds. It is on disk before the fact that names it. The view has a row for each
+// piece, so that a node knows which pieces it lacks; another node's photo is shown
+// when its pieces have come. Erasing the fact destroys the keys; Erased deletes the
+// pieces, also after a restart in between. A photo that is replaced or taken away
+// goes when nothing has named it for four days of running time.
 //
 // # Found at once
 //
