@@ -37,6 +37,8 @@ type box struct {
 	started    time.Time
 	ctx        context.Context // ends with the process: what an open node runs under
 
+	transfers transfer // the backup or restore under way
+
 	opening sync.Mutex // one opener at a time
 	mu      sync.RWMutex
 	node    *node
@@ -143,6 +145,9 @@ func (b *box) begin(n *node, trial bool) {
 	if trial {
 		return
 	}
+	if n.restored() != nil {
+		go b.awaitPeer(n)
+	}
 	if err := n.startMesh(b.ctx, b.meshListen, b.advertise); err != nil {
 		b.logger.Error("the mesh did not start", "err", err)
 		go b.meshLater(n)
@@ -171,6 +176,7 @@ func (b *box) meshLater(n *node) {
 
 // Close closes the open node, and wipes practice.
 func (b *box) Close() {
+	b.transfers.stop()
 	b.opening.Lock()
 	defer b.opening.Unlock()
 	if !b.shut() {

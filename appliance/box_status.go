@@ -54,7 +54,8 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 			})
 		}
 	}
-	s.Alerts = b.alerts(s, n, site)
+	s.Backup, s.Restored = n.lastBackup(s.Ops), n.restored()
+	s.Alerts = append(b.alerts(s, n, site), b.backupAlerts(s, n, site)...)
 	return s, nil
 }
 

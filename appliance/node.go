@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/waypost/waypost/appliance/backup"
 	"github.com/waypost/waypost/appliance/badgerstore"
 	"github.com/waypost/waypost/appliance/chunks"
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/files"
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/staff"
@@ -33,9 +35,12 @@ type node struct {
 	desks   *station.Station
 	tidy    func() // ends the upkeep of chunks and waits for it
 
+	copied bool // the folder was copied or moved since it was last open
+
 	mu     sync.Mutex // guards the rest
 	mesh   *mesh.Mesh
 	closed bool
+	mark   backup.Mark // of the backup this folder came out of
 }
 
 // errNodeClosed is for those who want the mesh of a node that is closed already.
@@ -71,13 +76,17 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 		return n, err
 	}
 	sizes := badgerstore.SizesFor(dir)
+	var settle func() error
+	n.copied, settle = moved(dir)
+	n.mark, _ = backup.ReadMark(files.OS(), dir)
 	if n.journal, err = oplog.Open(ctx, oplog.Options{
 		Dir: filepath.Join(dir, "journal"), Store: n.store, Authority: vault, StorageKey: vault.Subkey("journal"),
 		Clock: n.clock, Logger: logger.With("part", "oplog"), Kinds: station.Kinds(), Views: station.Views(),
-		MinFree: sizes.Floor, Ballast: sizes.Ballast,
+		MinFree: sizes.Floor, Ballast: sizes.Ballast, NewLog: n.mark.NewLog || n.copied,
 	}); err != nil {
 		return n, err
 	}
+	n.arrived(settle)
 	n.chunks = openChunks(dir, vault, n.clock, logger)
 	n.desks, err = station.Open(ctx, station.Options{
 		Log: n.journal, Vault: vault, Dir: dir, Clock: n.clock, Logger: logger, Chunks: n.chunks,
@@ -86,6 +95,27 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 		n.tidy = keepChunks(n.chunks)
 	}
 	return n, err
+}
+
+// arrived notes that the journal has its new log, where it needed one. A disk that takes
+// no writes puts that off: the next start opens one more.
+func (n *node) arrived(settle func() error) {
+	if n.journal.Stats().ReadOnly {
+		return
+	}
+	err := settle()
+	if n.mark.NewLog {
+		mark := n.mark
+		mark.NewLog = false
+		if e := mark.Save(files.OS(), n.dir); e == nil {
+			n.mark = mark
+		} else {
+			err = errors.Join(err, e)
+		}
+	}
+	if err != nil {
+		n.logger.Warn("the place of the folder could not be written down", "err", err)
+	}
 }
 
 // startMesh lets the other nodes in and goes looking for them.
@@ -313,6 +343,10 @@ func lockedFolder(dir string) (*os.File, error) {
 	if err := flock(f); err != nil {
 		_ = f.Close()
 		return nil, fault.New(fault.Conflict, "fault.oplog.in_use", "Folder", dir).Wrap(err)
+	}
+	if err := backup.Settle(files.OS(), dir); err != nil { // before anybody looks what is here
+		_ = f.Close()
+		return nil, err
 	}
 	return f, nil
 }

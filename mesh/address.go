@@ -71,8 +71,10 @@ func (m *Mesh) newCard(addrs []string) error {
 // outdo raises the stamp above one seen on an own older card: the clock was set
 // back, or the folder restored. Called with the lock held.
 func (m *Mesh) outdo(stamp uint64) {
-	if stamp <= m.stamp {
+	if now := m.elapsed(); stamp <= m.stamp || m.outdone > 0 && now-m.outdone < outdoWait {
 		return
+	} else {
+		m.outdone = now
 	}
 	m.stamp = stamp
 	if err := m.newCard(m.card.addrs); err != nil {

@@ -167,7 +167,7 @@ func (l *memLog) wake() {
 	}
 }
 
-func (l *memLog) write(bodies ...[]byte) { l.writeTo(l.own, bodies...) }
+func (l *memLog) write(bodies ...[]byte) { l.writeTo(l.Own(), bodies...) }
 
 func (l *memLog) writeTo(log oplog.LogID, bodies ...[]byte) {
 	l.mu.Lock()
@@ -184,7 +184,11 @@ func (l *memLog) writeN(n int) {
 	}
 }
 
-func (l *memLog) Own() oplog.LogID { return l.own }
+func (l *memLog) Own() oplog.LogID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.own
+}
 
 func (l *memLog) Heads() []oplog.Head {
 	l.mu.Lock()
@@ -262,6 +266,16 @@ func (l *memLog) Merge(_ context.Context, batches ...[]byte) (res oplog.MergeRes
 	}
 	l.wake()
 	return res, nil
+}
+
+// Succeed goes on under another name.
+func (l *memLog) Succeed(_ context.Context, was oplog.LogID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.own == was {
+		_, _ = rand.Read(l.own[:])
+	}
+	return nil
 }
 
 func (l *memLog) Watch() (<-chan struct{}, func()) {

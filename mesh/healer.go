@@ -149,9 +149,6 @@ func (m *Mesh) dialNode(node identity.NodeID, addrs []string) {
 			}
 			if !m.useful(ctx, cert, node) || !m.goDo(func() { m.runLink(conn, raw, cert, a) }) {
 				_ = conn.Close()
-				if cert.ID() == m.self {
-					m.isSelf(a)
-				}
 				return
 			}
 			if node.IsZero() || cert.ID() == node {
@@ -165,12 +162,15 @@ func (m *Mesh) dialNode(node identity.NodeID, addrs []string) {
 // useful reports whether a connection to cert's node is worth having.
 func (m *Mesh) useful(ctx context.Context, cert identity.NodeCert, wanted identity.NodeID) bool {
 	id := cert.ID()
-	if ctx.Err() != nil || id == m.self {
+	if ctx.Err() != nil {
 		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peers[id]
+	if id == m.self { // this process, or a twin: the greeting will tell
+		return p == nil || len(p.links) == 0
+	}
 	return p == nil || len(p.links) == 0 || (wanted.IsZero() && len(p.links) < 2)
 }
 
@@ -254,6 +254,7 @@ func (m *Mesh) learnCard(raw []byte, from *link) {
 	}
 	id := c.cert.ID()
 	if id == m.self {
+		m.lookForTwin(c)
 		m.outdo(c.stamp)
 		return
 	}

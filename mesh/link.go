@@ -81,10 +81,6 @@ func (m *Mesh) runLink(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 		told: map[oplog.LogID]mark{}, sent: map[oplog.LogID]uint64{}, shun: map[oplog.LogID]*shunned{}, bytes: batchBytes,
 		pieces: newPieceTraffic(),
 	}
-	if l.node == m.self {
-		m.isSelf(dialled)
-		return
-	}
 	l.low = (dialled != "") == lower(m.self, l.node)
 	l.ctx, l.cancel = context.WithCancel(m.ctx)
 	defer l.cancel()
@@ -93,6 +89,9 @@ func (m *Mesh) runLink(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 	r := bufio.NewReaderSize(&patient{conn: conn, m: m}, 16<<10)
 	if err := l.greet(r); err != nil {
 		m.quiet.debug("mesh greeting failed", "node", l.node, "err", err)
+		return
+	}
+	if l.node == m.self && !m.metTwin(l) {
 		return
 	}
 	if !m.attach(l) {

@@ -26,6 +26,7 @@ type Records interface {
 	HashAt(log oplog.LogID, seq uint64) ([32]byte, bool)
 	Range(log oplog.LogID, after uint64, maxOps, maxBytes int) (batch []byte, last uint64, err error)
 	Merge(ctx context.Context, batches ...[]byte) (oplog.MergeResult, error)
+	Succeed(ctx context.Context, was oplog.LogID) error
 	Watch() (notify <-chan struct{}, stop func())
 }
 
@@ -127,6 +128,9 @@ type Mesh struct {
 	refusals int
 	refused  []Refusal
 	saveAt   time.Duration
+	twins    map[[16]byte]bool // incarnations met with our own keys
+	nextTwin time.Duration     // when a twin is looked for again
+	outdone  time.Duration     // when the own card was last renewed for another's sake
 }
 
 // Start listens, looks for every node known from before, and exchanges records
@@ -168,7 +172,7 @@ func newMesh(c Config) (*Mesh, error) {
 		serving: make(chan struct{}, maxServes), joins: make(chan struct{}, maxJoins),
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
-		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{},
+		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
 	}
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
 	var err error

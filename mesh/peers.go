@@ -50,6 +50,8 @@ type peer struct {
 	in, out uint64 // of links that ended
 	links   []*link
 	dial    dial
+	gone    [][16]byte // incarnations that others took the place of
+	doubled bool       // the node runs twice: see twin.go
 }
 
 // addrs lists where to look for the node, the likeliest first.
@@ -120,6 +122,9 @@ func (m *Mesh) Peers() []Peer {
 	}
 	m.mu.Lock()
 	for id, p := range m.peers {
+		if id == m.self {
+			continue // a twin: it is told of by Twins
+		}
 		e := out[id]
 		if e == nil {
 			e = &Peer{Node: id, State: Away}
@@ -204,7 +209,7 @@ func (m *Mesh) Holders() map[oplog.LogID][]oplog.ID {
 	for log, h := range m.mine {
 		ids := []oplog.ID{m.self}
 		for id, p := range m.peers {
-			if k := p.held[log]; !k.forked && k.seq >= h.Seq {
+			if k := p.held[log]; !k.forked && k.seq >= h.Seq && id != m.self {
 				ids = append(ids, id)
 			}
 		}
@@ -232,11 +237,7 @@ func (m *Mesh) attach(l *link) bool {
 	}
 	m.born++
 	l.born, l.peer = m.born, p
-	for _, o := range p.links {
-		if o.hello.incarnation != l.hello.incarnation {
-			o.cancel() // the node was restarted: its old connections are dead
-		}
-	}
+	p.replace(l)
 	cert := l.cert
 	p.cert = &cert
 	p.last = m.clock.Now()
@@ -298,12 +299,12 @@ func (m *Mesh) alive(l *link) {
 		return
 	}
 	for _, o := range p.links {
-		if o != l && (o.low && !l.low || o.low == l.low && o.born > l.born) {
+		if o != l && o.hello.incarnation == l.hello.incarnation && (o.low && !l.low || o.low == l.low && o.born > l.born) {
 			return
 		}
 	}
 	for _, o := range p.links {
-		if o != l {
+		if o != l && o.hello.incarnation == l.hello.incarnation {
 			o.cancel()
 		}
 	}

@@ -40,8 +40,13 @@ type apiBox struct {
 	dir   string
 	stick [32]byte // opens it too, once there is one
 
-	mu    sync.Mutex
-	state string
+	transfer control.Backup
+	failed   error
+	backedUp string // the file a backup was begun into
+
+	mu       sync.Mutex
+	state    string
+	restored *control.Restored
 }
 
 var _ Box = (*apiBox)(nil)
@@ -165,6 +170,51 @@ func (b *apiBox) Status(context.Context) (control.Status, error) {
 	s.People, s.Households, s.Ops = uint64(n.People), uint64(n.Households), b.log.Stats().Ops
 	s.Peers = append(s.Peers, b.peers...)
 	return s, err
+}
+
+func (b *apiBox) Backups() []control.BackupFile { return nil }
+
+func (b *apiBox) RestoreSite(context.Context, RestoreSite) error { return b.CheckClaim("") }
+
+func (b *apiBox) BackupState(context.Context) (control.Backup, error) { return b.transfer, b.failed }
+
+func (b *apiBox) BackupPlaces() []control.BackupPlace {
+	return []control.BackupPlace{{Folder: "/media/stick", File: "/media/stick/waypost-1-2026-11-24.wpb", Free: 8 << 30}}
+}
+
+func (b *apiBox) StartBackup(_ context.Context, a staff.Actor, file string) error {
+	b.backedUp = file
+	return a.Must(staff.KeepBackups)
+}
+
+func (b *apiBox) StopBackup(_ context.Context, a staff.Actor) error { return a.Must(staff.KeepBackups) }
+
+func (b *apiBox) Restored() *control.Restored {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.restored
+}
+
+func (b *apiBox) Reopen(ctx context.Context, a staff.Actor, user string, passphrase []byte) error {
+	err := b.desks.Staff.Reopen(ctx, a, user, passphrase, time.Unix(0, 0))
+	if err == nil {
+		b.close(nil)
+	}
+	return err
+}
+
+func (b *apiBox) ReopenBoth(ctx context.Context, users [2]string, passphrases [2][]byte) error {
+	err := b.desks.Staff.ReopenBoth(ctx, users, passphrases, time.Unix(0, 0))
+	if err == nil {
+		b.close(nil)
+	}
+	return err
+}
+
+func (b *apiBox) close(r *control.Restored) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.restored = r
 }
 
 func (b *apiBox) Holdings(context.Context) ([]Holding, error) {

@@ -45,6 +45,29 @@ type Box interface {
 	// Practise opens a throw-away site full of made-up people.
 	Practise(ctx context.Context, claim string) (Started, error)
 
+	// Backups are the backups found beside the data folder and on sticks, the newest first.
+	Backups() []control.BackupFile
+	// RestoreSite begins to bring one of them back on a new box and uses up the claim code
+	// when it has. Faults before it returns: those of CheckClaim, Denied for a wrong
+	// passphrase, NotFound for a file that is not offered, Busy.
+	RestoreSite(ctx context.Context, r RestoreSite) error
+	// BackupState is how far the backup or the restore is; its fault when it failed.
+	BackupState(ctx context.Context) (control.Backup, error)
+	// BackupPlaces are the sticks a backup can be written to; none while the box is not open.
+	BackupPlaces() []control.BackupPlace
+	// StartBackup begins a backup into a file on this machine. Faults: Denied, Locked, Busy,
+	// Invalid "fault.backup.name" and "fault.backup.inside".
+	StartBackup(ctx context.Context, a staff.Actor, file string) error
+	// StopBackup stops it; it can be continued.
+	StopBackup(ctx context.Context, a staff.Actor) error
+	// Restored tells that nobody reads people here: the box came out of a backup and nobody
+	// has told yet who was erased since. Nil otherwise.
+	Restored() *control.Restored
+	// Reopen ends that by the word of the actor and a second person, who shows their
+	// passphrase. ReopenBoth is the same where both show theirs.
+	Reopen(ctx context.Context, a staff.Actor, user string, passphrase []byte) error
+	ReopenBoth(ctx context.Context, users [2]string, passphrases [2][]byte) error
+
 	// Invite makes a one-use code for one other node.
 	Invite(ctx context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error)
 	// Confirm records that somebody compared the five words with another node's.
@@ -89,6 +112,12 @@ type StartSite struct {
 // JoinSite is what the first page asks for joining one.
 type JoinSite struct {
 	Claim, Code, Site, Lead string
+}
+
+// RestoreSite is what the first page asks for bringing back a backup.
+type RestoreSite struct {
+	Claim, File string
+	Passphrase  []byte
 }
 
 // Started is the answer to both.

@@ -30,6 +30,7 @@ var icons = map[string]string{
 	"phone":   `<rect x="7" y="2.5" width="10" height="19" rx="2"/><path d="M11 18.5h2"/>`,
 	"globe":   `<circle cx="12" cy="12" r="9"/><path d="M3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18"/>`,
 	"edit":    `<path d="M4 20h4L20 8l-4-4L4 16z"/><path d="m13 7 4 4"/>`,
+	"backup":  `<path d="M4 13v7h16v-7"/><path d="M12 3v12M7 10l5 5 5-5"/>`,
 	"history": `<circle cx="12" cy="12" r="9"/><path d="M12 7v5l3.5 2"/>`,
 }
 

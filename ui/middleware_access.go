@@ -94,6 +94,8 @@ func wrongState(state string) error {
 // identify finds out who asks and whether they may. A page for anybody still
 // learns who is signed in, to show them their own home.
 func (v *visit) identify() error {
+	closed := v.s.config.Box.Restored() != nil
+	defer func() { v.actor.Closed = closed }()
 	if v.surface == Control {
 		v.actor = staff.Operator()
 		return nil
@@ -114,6 +116,7 @@ func (v *visit) identify() error {
 		if v.actor.Key && slices.Contains(personal, action) {
 			return fault.New(fault.Denied, "fault.api.key_person")
 		}
+		v.actor.Closed = closed
 		return v.actor.Must(action)
 	}
 	return nil
@@ -121,7 +124,7 @@ func (v *visit) identify() error {
 
 // personal is what a person answers for: a key in a program's settings must not make
 // accounts, keys or nodes, whatever its role.
-var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes, staff.ManageBox}
+var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes, staff.ManageBox, staff.KeepBackups}
 
 // recognise takes a bearer key before a page session: a program that shows a key
 // means the key. Pages are for people and know no keys.

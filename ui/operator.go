@@ -33,6 +33,10 @@ func (s *Server) operatorRoutes() []route {
 		call("POST", "/slots", operatorAddSlot),
 		call("POST", "/slots/remove", operatorRemoveSlot),
 		call("POST", "/wipe", operatorWipe),
+		call("POST", "/backup", operatorBackup),
+		call("GET", "/backup", operatorBackupState),
+		call("POST", "/backup/stop", operatorBackupStop),
+		call("POST", "/reopen", operatorReopen),
 	}
 }
 

@@ -21,6 +21,9 @@ func (s *Server) pageRoutes() []route {
 		{method: "POST", path: "/join", policy: claim(), guess: byClaim, handle: (*visit).join},
 		{method: "GET", path: "/practise", policy: claim(), handle: (*visit).practisePage},
 		{method: "POST", path: "/practise", policy: claim(), guess: byClaim, handle: (*visit).practise},
+		{method: "GET", path: "/restore", policy: claim(), handle: (*visit).restorePage},
+		{method: "POST", path: "/restore", policy: claim(), guess: byClaim, handle: (*visit).restore},
+		{method: "GET", path: "/restore/progress", policy: public(), handle: (*visit).restoreProgress},
 		{method: "GET", path: "/unlock", policy: unlock(), handle: (*visit).unlockPage},
 		{method: "POST", path: "/unlock", policy: unlock(), guess: byUnlock, handle: (*visit).open},
 		{method: "GET", path: "/signin", policy: public(), handle: (*visit).signInPage},
@@ -65,6 +68,11 @@ func (s *Server) pageRoutes() []route {
 		{method: "POST", path: "/box/remove", policy: need(staff.ManageBox), handle: (*visit).removeWay},
 		{method: "GET", path: "/wipe", policy: need(staff.ManageBox), handle: (*visit).wipePage},
 		{method: "POST", path: "/wipe", policy: need(staff.ManageBox), guess: bySignIn, handle: (*visit).wipe},
+		{method: "GET", path: "/backup", policy: need(staff.KeepBackups), handle: (*visit).backupPage},
+		{method: "POST", path: "/backup", policy: need(staff.KeepBackups), handle: (*visit).startBackup},
+		{method: "POST", path: "/backup/stop", policy: need(staff.KeepBackups), handle: (*visit).stopBackup},
+		{method: "GET", path: "/restored", policy: signedIn(), handle: (*visit).restoredPage},
+		{method: "POST", path: "/restored", policy: need(staff.KeepBackups), handle: (*visit).reopen},
 
 		{method: "GET", path: "/help", policy: public(), where: onPublic, handle: (*visit).help},
 		{method: "GET", path: "/help/:topic", policy: public(), where: onPublic, handle: (*visit).helpTopic},
@@ -84,6 +92,7 @@ var places = []struct {
 	{"/mesh", "nav.posts", "posts", "", staff.SeeMesh, true},
 	{"/staff", "nav.staff", "staff", "", staff.ManageStaff, false},
 	{"/box", "nav.box", "lock", "", staff.ManageBox, false},
+	{"/backup", "nav.backup", "backup", "", staff.KeepBackups, false},
 }
 
 // navFor is the bar on top: only what this person may use.

@@ -93,15 +93,17 @@ func TestEveryChangedByteIsFound(t *testing.T) {
 	raw, err := os.ReadFile(file)
 	must(t, err)
 	bad := filepath.Join(t.TempDir(), "bad.wpb")
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
 	refused := func(what string, at int, content []byte) {
-		must(t, os.WriteFile(bad, content, 0o600))
-		if _, err := backup.Verify(context.Background(), files.OS(), bad, nil, nil); err == nil {
+		if _, err := backup.Verify(context.Background(), memory{files.OS(), content}, bad, nil, nil); err == nil {
 			t.Fatalf("%s at byte %d is taken", what, at)
 		}
+	}
+	if _, err := backup.Verify(context.Background(), memory{files.OS(), raw}, bad, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	step := 1
+	if testing.Short() {
+		step = 3
 	}
 	for i := 0; i < len(raw); i += step {
 		flipped := bytes.Clone(raw)
@@ -178,7 +180,7 @@ func TestKilledAtEveryOperation(t *testing.T) {
 	b := newBox(t, 2<<20+5, 700)
 	for _, torn := range []bool{false, true} {
 		resumed := 0
-		for k := 1; ; k++ {
+		for k := 1; ; k += stride() {
 			file := filepath.Join(t.TempDir(), "day.wpb")
 			o := b.options(file)
 			o.Files = &shaky{FS: files.OS(), at: k, err: errKilled, short: torn}
@@ -206,10 +208,18 @@ func TestKilledAtEveryOperation(t *testing.T) {
 				sameTree(t, tree(t, dir), b.want())
 			}
 		}
-		if resumed < 20 {
+		if resumed*stride() < 20 {
 			t.Fatalf("went on with %d pieces only", resumed)
 		}
 	}
+}
+
+// stride leaves operations out when the tests are to be short.
+func stride() int {
+	if testing.Short() {
+		return 3
+	}
+	return 1
 }
 
 // What changed in the folder since the first try is taken as it is now.
@@ -313,7 +323,7 @@ func TestRestoreKilledAtEveryOperation(t *testing.T) {
 	b.write(file)
 	want := b.want()
 	whole, nothing := 0, 0
-	for k := 1; ; k++ {
+	for k := 1; ; k += stride() {
 		dir := filepath.Join(t.TempDir(), "back")
 		must(t, os.MkdirAll(filepath.Join(dir, "web"), 0o700)) // as an empty box has it
 		must(t, os.WriteFile(filepath.Join(dir, "web", "ca.pem"), []byte("of the empty box"), 0o600))
@@ -344,7 +354,7 @@ func TestRestoreKilledAtEveryOperation(t *testing.T) {
 		must(t, err)
 		sameTree(t, tree(t, dir), want)
 	}
-	if whole < 5 || nothing < 20 {
+	if whole*stride() < 5 || nothing*stride() < 20 {
 		t.Fatalf("%d whole, %d nothing", whole, nothing)
 	}
 	t.Logf("killed at %d operations: %d complete at the next start, %d empty", whole+nothing, whole, nothing)

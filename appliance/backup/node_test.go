@@ -276,3 +276,23 @@ func segmentsOf(m map[string][]byte) (n int) {
 	}
 	return n
 }
+
+// memory is a file system with one file, whatever it is called.
+type memory struct {
+	files.FS
+	content []byte
+}
+
+func (m memory) OpenFile(string, int, fs.FileMode) (files.File, error) {
+	return memoryFile{Reader: bytes.NewReader(m.content)}, nil
+}
+
+type memoryFile struct {
+	*bytes.Reader
+	files.File
+}
+
+func (f memoryFile) Read(b []byte) (int, error)              { return f.Reader.Read(b) }
+func (f memoryFile) ReadAt(b []byte, off int64) (int, error) { return f.Reader.ReadAt(b, off) }
+func (f memoryFile) Stat() (fs.FileInfo, error)              { return nil, fs.ErrInvalid }
+func (f memoryFile) Close() error                            { return nil }

@@ -184,7 +184,7 @@ func (r *reader) next() (kind byte, body []byte, err error) {
 		return 0, nil, damaged(r.at, fmt.Errorf("a record of %d bytes", n))
 	}
 	if need := n + sha256.Size; cap(r.buf) < need {
-		r.buf = make([]byte, max(need, pieceSize+pieceSize/64))
+		r.buf = make([]byte, need+need/8)
 	}
 	b := r.buf[:n+sha256.Size]
 	if _, err := io.ReadFull(r.r, b); ended(err) {

@@ -25,6 +25,9 @@ type Status struct {
 	Mesh       string  `json:"mesh"`    // host:port other nodes dial
 	Started    string  `json:"started"` // RFC 3339
 	Version    string  `json:"version"`
+
+	Backup   *LastBackup `json:"backup"`             // the last one that was read back; null when there is none
+	Restored *Restored   `json:"restored,omitempty"` // the node came out of a backup and nobody reads people here yet
 }
 
 // Pieces counts the parts that photos and files are stored in: a photo is usually one.

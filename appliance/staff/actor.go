@@ -47,13 +47,14 @@ const (
 	SeeStatus      Action = "see-status"      // counts and states of this node
 	Check          Action = "check"           // verify journal and views
 	ManageBox      Action = "manage-box"      // ways to open the box, and destroying its keys
+	KeepBackups    Action = "keep-backups"    // make backups, and let people be read after a restore
 )
 
 // Actions lists every action, in the order of the constants.
 func Actions() []Action {
 	return []Action{
 		ReadPeople, RegisterPeople, CorrectPeople, ImportPeople, IssueTokens, VerifyTokens, SeeMesh,
-		InviteNodes, ConfirmNodes, ManageStaff, ManageKeys, SeeStatus, Check, ManageBox,
+		InviteNodes, ConfirmNodes, ManageStaff, ManageKeys, SeeStatus, Check, ManageBox, KeepBackups,
 	}
 }
 
@@ -100,7 +101,11 @@ type Actor struct {
 	Site     string // where the actor works
 	Key      bool   // a bearer key: a program, never a second person
 	Operator bool   // somebody at this machine, through the control socket
+	Closed   bool   // nobody reads people at this node right now: it came out of a backup
 }
+
+// readings are the actions that show what was registered.
+var readings = []Action{ReadPeople, CorrectPeople, IssueTokens}
 
 // operatorID is how facts name the operator: no random id has these eight bytes
 // but by a chance of one in 2^64.
@@ -117,19 +122,23 @@ func Operator() Actor {
 
 // Can reports whether the actor may do x. It is the only policy in Waypost.
 func (a Actor) Can(x Action) bool {
-	return !a.ID.IsZero() && slices.Contains(a.Role.may(), x)
+	return !a.ID.IsZero() && slices.Contains(a.Role.may(), x) && !(a.Closed && slices.Contains(readings, x))
 }
 
 // Must is Can as an error. Faults: Unauthenticated "fault.staff.sign_in" for the
-// zero Actor, Denied "fault.staff.not_allowed".
+// zero Actor, Denied "fault.staff.restored" where the node is closed to it and
+// "fault.staff.not_allowed".
 func (a Actor) Must(x Action) error {
 	switch {
 	case a.ID.IsZero():
 		return fault.New(fault.Unauthenticated, "fault.staff.sign_in")
-	case !a.Can(x):
+	case a.Can(x):
+		return nil
+	case a.Closed && slices.Contains(a.Role.may(), x):
+		return fault.New(fault.Denied, "fault.staff.restored")
+	default:
 		return fault.New(fault.Denied, "fault.staff.not_allowed")
 	}
-	return nil
 }
 
 // LogValue keeps names out of logs: only the id is printed.

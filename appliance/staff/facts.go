@@ -72,7 +72,7 @@ var (
 
 // Kinds are the facts of this desk.
 func Kinds() []oplog.Kind {
-	return []oplog.Kind{enrolledKind, namedKind, disabledKind, keyIssuedKind, keyRevokedKind}
+	return []oplog.Kind{enrolledKind, namedKind, disabledKind, keyIssuedKind, keyRevokedKind, reopenedKind}
 }
 
 // Views are what they add up to.
