@@ -221,7 +221,7 @@ func (m *Mesh) sendCards(l *link) {
 		c, size = cards{}, 1
 	}
 	for _, p := range m.peers {
-		if p.card == nil || p.node == l.node {
+		if p.card == nil || p.node == l.node && !p.doubled {
 			continue
 		}
 		if size+2+len(p.card.raw) > maxControl || len(c.cards) == 255 {
@@ -279,7 +279,7 @@ func (m *Mesh) learnCard(raw []byte, from *link) {
 		m.poke()
 	}
 	for _, l := range m.links {
-		if l != from && l.node != id {
+		if l != from && (l.node != id || p.doubled) { // a node that runs twice must find its twin
 			l.out.send(cards{[][]byte{c.raw}})
 		}
 	}

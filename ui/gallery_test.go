@@ -260,6 +260,31 @@ func firstPictures() []picture {
 		{name: "words-joined", page: "first/words", frame: func(v *view) { v.NoSwitch = true }, data: func(speaker) any {
 			return wordsPage{Words: wordList{Words: galleryWords}, Compare: wordList{[]string{"anchor", "basket", "candle", "drop-down", "eagle"}, true}, User: "Bo", Addresses: []string{"https://10.42.0.2:8443/"}}
 		}},
+		{name: "restore", page: "first/restore", frame: unclaimed, data: func(speaker) any {
+			return restorePage{Claim: "K7QF-3MXP", Files: []backupLine{
+				{File: "/media/stick/waypost-1-2026-11-23.wpb", Name: "waypost-1-2026-11-23.wpb", Size: "412.8 MB", Made: galleryTime.Add(-20 * time.Hour), Number: 1},
+				{File: "/media/stick/HARBOUR.wpb", Name: "HARBOUR.wpb", Size: "9.1 MB", Made: galleryTime.Add(-900 * time.Hour), Number: 3},
+			}}
+		}},
+		{name: "restore-none", page: "first/restore", frame: unclaimed, data: func(speaker) any { return restorePage{Claim: "K7QF-3MXP"} }},
+		{name: "restoring", page: "first/restoring", frame: unclaimed, data: func(s speaker) any {
+			return transferOnly{transferPage{Step: s.T("backup.step.restoring"), Percent: 37, Known: true}}
+		}},
+		{name: "restoring-failed", page: "first/restoring", frame: unclaimed, data: func(s speaker) any {
+			return transferOnly{transferPage{Failed: s.T("fault.backup.damaged"), Hint: s.T("fault.backup.damaged.hint")}}
+		}},
+		{name: "backup-never", page: "backup/backup", data: func(speaker) any { return backupPage{} }},
+		{name: "backup", page: "backup/backup", data: func(speaker) any {
+			return backupPage{
+				Last:   &control.LastBackup{Made: galleryTime.Add(-72 * time.Hour), Ops: 9000, Since: 412},
+				Places: []placeLine{{Folder: "/media/amina/STICK", File: "/media/amina/STICK/waypost-1-2026-11-24.wpb", Name: "STICK", Free: "12 GB"}},
+			}
+		}},
+		{name: "backup-running", page: "backup/backup", data: func(s speaker) any {
+			return backupPage{Running: true, Transfer: transferPage{Step: s.T("backup.step.verifying"), Percent: 81, Known: true}}
+		}},
+		{name: "restored", page: "backup/restored", data: func(speaker) any { return restoredPage{Made: galleryTime.Add(-72 * time.Hour), Peers: 2, May: true} }},
+		{name: "restored-alone", page: "backup/restored", data: func(speaker) any { return restoredPage{Made: galleryTime.Add(-72 * time.Hour)} }},
 		{name: "unlock", page: "entry/unlock", frame: closed},
 		{name: "unlock-wrong", page: "entry/unlock", frame: closed, form: topOf("fault.identity.wrong_passphrase")},
 		{name: "unlock-key-wrong", page: "entry/unlock", frame: closed, form: topOf("fault.identity.wrong_key_file")},

@@ -35,6 +35,9 @@ type transferPage struct {
 	Done    *backupLine
 }
 
+// transferOnly is a page with nothing else on it.
+type transferOnly struct{ Transfer transferPage }
+
 // backupPage is where a lead makes a backup.
 type backupPage struct {
 	Last     *control.LastBackup
@@ -111,7 +114,7 @@ func (v *visit) restoreProgress() error {
 		return v.redirect("/")
 	}
 	v.refreshSoon(state.Running)
-	return v.render("first/restoring", v.transferModel(state, err))
+	return v.render("first/restoring", transferOnly{v.transferModel(state, err)})
 }
 
 // refreshSoon has the browser ask again, without a script.

@@ -37,7 +37,7 @@ type pages struct {
 // neither forgotten nor left behind.
 func pageNames() []string {
 	return []string{
-		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words",
+		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words", "first/restore", "first/restoring", "backup/backup", "backup/restored",
 		"entry/unlock", "entry/signin", "entry/welcome",
 		"home/home", "home/error",
 		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member",
