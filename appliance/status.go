@@ -48,6 +48,13 @@ func (a *app) printStatus(s control.Status) {
 		t.row(a.say("cli.status.photos"), a.say("cli.status.photos_are", "Held", p.Held, "Lacking", p.Lacking))
 	}
 	t.row(a.say("cli.status.disk"), a.say("cli.status.disk_is", "Free", megabytes(s.Disk.Free), "Total", megabytes(s.Disk.Total), "Journal", megabytes(s.Disk.Journal)))
+	if s.Node != "" && !s.Practice {
+		last := a.say("cli.status.backup_none")
+		if s.Backup != nil {
+			last = a.say("cli.status.backup_is", "Made", minute(s.Backup.Made), "Since", s.Backup.Since)
+		}
+		t.row(a.say("cli.status.backup"), last)
+	}
 	sure := "cli.status.clock_sure"
 	if !s.Clock.Sure {
 		sure = "cli.status.clock_unsure"

@@ -35,7 +35,6 @@ type Keys interface {
 // Journal is the open journal of the node; *oplog.Log is one.
 type Journal interface {
 	Snapshot(ctx context.Context) (oplog.Snapshot, error)
-	Pin() (release func())
 }
 
 // Options say what is backed up and where to.
@@ -88,7 +87,9 @@ const syncEvery = 16 << 20
 // "fault.backup.full"; TooLarge "fault.backup.too_large_here" for a medium that takes
 // no files of this size; Unavailable "fault.backup.gone" when the medium does not
 // answer, "fault.backup.cannot_write"; Internal "fault.backup.not_read_back";
-// Unavailable "fault.backup.source" when the folder cannot be read; "fault.backup.stopped".
+//
+// Unavailable "fault.backup.source" when the folder cannot be read; Busy
+// "fault.backup.changing" when the journal is rewritten all the time; "fault.backup.stopped".
 func Write(ctx context.Context, o Options) (Info, error) {
 	if o.Files == nil {
 		o.Files = files.OS()
@@ -99,22 +100,30 @@ func Write(ctx context.Context, o Options) (Info, error) {
 	if err := o.replaceable(); err != nil {
 		return Info{}, err
 	}
-	release := o.Journal.Pin()
-	defer release()
-	snap, err := o.Journal.Snapshot(ctx)
-	if err != nil {
-		return Info{}, err
-	}
-	items, err := collect(o.Files, o.Dir, snap)
-	if err != nil {
-		return Info{}, fault.New(fault.Unavailable, "fault.backup.source").Wrap(err)
-	}
-	w := &writer{Options: o, items: items, snap: snap}
+	w := &writer{Options: o}
 	defer w.close()
-	if err := w.run(ctx); err != nil {
-		return Info{}, err
+	snap, err := o.Journal.Snapshot(ctx)
+	for range mostTries {
+		if err == nil {
+			err = w.run(ctx, snap)
+		}
+		if err != nil && fault.Of(err).Key != "fault.backup.source" {
+			return Info{}, err
+		}
+		now, serr := o.Journal.Snapshot(ctx)
+		switch {
+		case serr != nil:
+			return Info{}, serr
+		case now.Keeps(snap) && err != nil:
+			return Info{}, err
+		case now.Keeps(snap):
+			return w.seal(ctx)
+		}
+		// A segment was rewritten meanwhile: somebody was erased, or damage was mended.
+		// What was copied before it stays, the rest is copied again.
+		snap, err = now, nil
 	}
-	return w.confirm(ctx)
+	return Info{}, fault.New(fault.Busy, "fault.backup.changing")
 }
 
 // replaceable refuses to write over something that is no backup.
@@ -156,6 +165,7 @@ type writer struct {
 func (w *writer) close() {
 	if w.out != nil {
 		_ = w.out.Close()
+		w.out = nil
 	}
 	w.closeSource()
 }
@@ -167,8 +177,15 @@ func (w *writer) closeSource() {
 	}
 }
 
-// run writes FILE.part to its end and flushes it.
-func (w *writer) run(ctx context.Context) error {
+// mostTries is how often a backup follows a journal that is being rewritten.
+const mostTries = 5
+
+// run brings everything that the snapshot says into FILE.part.
+func (w *writer) run(ctx context.Context, snap oplog.Snapshot) (err error) {
+	w.snap, w.total = snap, 0
+	if w.items, err = collect(w.Files, w.Dir, snap); err != nil {
+		return fault.New(fault.Unavailable, "fault.backup.source").Wrap(err)
+	}
 	for _, it := range w.items {
 		w.total += it.size
 	}
@@ -192,10 +209,18 @@ func (w *writer) run(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// seal ends FILE.part, flushes it, and makes it a backup.
+func (w *writer) seal(ctx context.Context) (Info, error) {
 	if err := w.finish(); err != nil {
-		return err
+		return Info{}, err
 	}
-	return w.sync()
+	if err := w.sync(); err != nil {
+		return Info{}, err
+	}
+	return w.confirm(ctx)
 }
 
 // begin starts FILE.part anew.
@@ -207,10 +232,7 @@ func (w *writer) begin() error {
 	}
 	w.sum = w.front.sum
 	w.at, w.synced, w.done, w.item, w.offset, w.files = 0, 0, 0, 0, 0, 0
-	w.closeSource()
-	if w.out != nil {
-		_ = w.out.Close()
-	}
+	w.close()
 	w.out, err = w.Files.OpenFile(PartName(w.File), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		w.out = nil
@@ -356,6 +378,8 @@ func (w *writer) confirm(ctx context.Context) (Info, error) {
 // resume looks at what an earlier call left and stands behind the last piece that is
 // whole and still what the folder holds. False: there is nothing to go on with.
 func (w *writer) resume(ctx context.Context) (again bool, err error) {
+	w.done, w.item, w.offset, w.files = 0, 0, 0, 0
+	w.close()
 	f, err := w.Files.OpenFile(PartName(w.File), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil

@@ -73,7 +73,6 @@ type Log struct {
 	closing sync.Once
 	closed  error
 
-	pins   atomic.Int32 // copies under way: see Pin
 	halves sync.RWMutex // readers wait while a commit in several parts is under way
 
 	mu         sync.RWMutex // guards what follows; written by the writer only
