@@ -31,7 +31,8 @@
 // summary's record.
 //
 // What is in a data folder is sealed already, so pieces are not compressed: it would
-// gain nothing (measured on a journal: 0.02 %).
+// gain nothing (measured on a journal of 10,000 people: gzip makes it 0.02 % longer). The
+// file is 0.6 % longer than the folder.
 //
 // # What is in it
 //
