@@ -27,15 +27,15 @@ type transfer struct {
 }
 
 // begin runs do on its own goroutine. Fault: Busy "fault.backup.busy" while another one
-// runs; one with the same file is joined.
-func (t *transfer) begin(ctx context.Context, file string, do func(context.Context, func(backup.Progress)) (*control.BackupFile, error)) error {
+// runs; one with the same file is joined, and then do is not called.
+func (t *transfer) begin(ctx context.Context, file string, do func(context.Context, func(backup.Progress)) (*control.BackupFile, error)) (began bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state.Running {
 		if t.state.File == file {
-			return nil
+			return false, nil
 		}
-		return fault.New(fault.Busy, "fault.backup.busy", "File", t.state.File)
+		return false, fault.New(fault.Busy, "fault.backup.busy", "File", t.state.File)
 	}
 	ctx, t.cancel = context.WithCancel(ctx)
 	t.state, t.err, t.done = control.Backup{Running: true, File: file}, nil, make(chan struct{})
@@ -47,7 +47,7 @@ func (t *transfer) begin(ctx context.Context, file string, do func(context.Conte
 		t.cancel()
 		t.state.Running, t.state.Result, t.err = false, result, err
 	}(t.done)
-	return nil
+	return true, nil
 }
 
 func (t *transfer) progress(p backup.Progress) {
@@ -90,9 +90,10 @@ func (b *box) StartBackup(_ context.Context, a staff.Actor, file string) error {
 	if err != nil {
 		return err
 	}
-	return b.transfers.begin(b.ctx, file, func(ctx context.Context, progress func(backup.Progress)) (*control.BackupFile, error) {
+	_, err = b.transfers.begin(b.ctx, file, func(ctx context.Context, progress func(backup.Progress)) (*control.BackupFile, error) {
 		return n.backup(ctx, file, progress)
 	})
+	return err
 }
 
 // BackupState is how far the backup or the restore is.

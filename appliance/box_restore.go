@@ -15,9 +15,19 @@ import (
 // RestoreSite begins to bring back a backup that Backups offers, on a new box. The claim
 // and the passphrase are looked at before it returns; BackupState tells how far it is,
 // and when it has ended the box is open.
-func (b *box) RestoreSite(_ context.Context, r ui.RestoreSite) error {
+//
+// It keeps everybody else from opening the box until the restore has ended.
+func (b *box) RestoreSite(_ context.Context, r ui.RestoreSite) (err error) {
 	b.opening.Lock()
-	defer b.opening.Unlock()
+	began := false
+	defer func() {
+		if !began {
+			b.opening.Unlock()
+		}
+	}()
+	if err := b.stays(); err != nil {
+		return err
+	}
 	if err := b.CheckClaim(r.Claim); err != nil {
 		return err
 	}
@@ -29,19 +39,16 @@ func (b *box) RestoreSite(_ context.Context, r ui.RestoreSite) error {
 		return err
 	}
 	passphrase := slices.Clone(r.Passphrase)
-	return b.transfers.begin(b.ctx, r.File, func(ctx context.Context, progress func(backup.Progress)) (*control.BackupFile, error) {
+	began, err = b.transfers.begin(b.ctx, r.File, func(ctx context.Context, progress func(backup.Progress)) (*control.BackupFile, error) {
+		defer b.opening.Unlock()
 		defer clear(passphrase)
-		return b.restore(ctx, r.Claim, r.File, passphrase, progress)
+		return b.restore(ctx, r.File, passphrase, progress)
 	})
+	return err
 }
 
-// restore fills the folder and opens it. Nobody else starts the box meanwhile.
-func (b *box) restore(ctx context.Context, code, file string, passphrase []byte, progress func(backup.Progress)) (*control.BackupFile, error) {
-	b.opening.Lock()
-	defer b.opening.Unlock()
-	if err := b.CheckClaim(code); err != nil {
-		return nil, err
-	}
+// restore fills the folder and opens it. b.opening is held for it.
+func (b *box) restore(ctx context.Context, file string, passphrase []byte, progress func(backup.Progress)) (*control.BackupFile, error) {
 	info, err := backup.Restore(ctx, backup.RestoreOptions{File: file, Dir: b.dir, Passphrase: passphrase, Room: room(b.dir), Progress: progress})
 	if err != nil {
 		return nil, err
@@ -51,7 +58,7 @@ func (b *box) restore(ctx context.Context, code, file string, passphrase []byte,
 		return nil, err
 	}
 	b.begin(n, false)
-	b.claim.use()
+	b.claimCode().use()
 	out := backupFile(file, info)
 	return &out, nil
 }

@@ -56,6 +56,7 @@ func (b *box) shut() (was bool) {
 	if n == nil {
 		return false
 	}
+	b.transfers.stop() // a backup reads the folder with the keys that end now
 	if err := n.Close(); err != nil {
 		b.logger.Error("closing the folder", "err", err)
 	}

@@ -26,8 +26,9 @@ const (
 var left = []string{
 	"views*/",              // folded again from the journal
 	"lock", "control.sock", // of the running process
-	"ballast*", // room kept free
-	"place",    // says which machine and folder this is
+	"wiped",
+	"ballast*", "journal/ballast", // room kept free
+	"place", // says which machine and folder this is
 	stageName + "/", markName, lastName,
 	"*.part", "*.new", "*.bad", "*.log", "*.tmp",
 }
@@ -52,6 +53,9 @@ func Known(rel string) bool { return Left(rel) || matches(kept, rel) }
 func matches(patterns []string, rel string) bool {
 	top, _, deep := strings.Cut(rel, "/")
 	for _, p := range patterns {
+		if p == rel {
+			return true
+		}
 		folder := strings.HasSuffix(p, "/")
 		name := top
 		if !folder {

@@ -73,7 +73,7 @@ func Restore(ctx context.Context, o RestoreOptions) (Info, error) {
 }
 
 // spare are the names an empty box makes before anybody started it.
-var spare = []string{"lock", "control.sock", "web", "ports.json", "peers.json", "place", "lost+found"}
+var spare = []string{"lock", "control.sock", "web", "ports.json", "peers.json", "place", "lost+found", identity.WipedFile()}
 
 // empty refuses a folder in which something began.
 func (o RestoreOptions) empty() error {
@@ -233,6 +233,9 @@ func settle(fsys files.FS, dir string) error {
 	}
 	// The secrets make the folder a node, so they come when all else is there for good.
 	late := func(name string) bool { return slices.Contains(identity.SecretFiles(), name) }
+	if err := removeAll(fsys, filepath.Join(dir, identity.WipedFile())); err != nil {
+		return err
+	}
 	for _, secrets := range []bool{false, true} {
 		for _, name := range names {
 			if name == completeName || late(name) != secrets {

@@ -95,6 +95,7 @@ func unlock(fsys files.FS, file string, passphrase []byte) (*age.X25519Identity,
 	if err != nil {
 		return nil, err
 	}
+	defer copied.Forget()
 	key, err := h.key(copied.Subkey(subkeyName))
 	if err != nil {
 		return nil, damaged(0, err)

@@ -214,6 +214,10 @@ func (w *writer) run(ctx context.Context, snap oplog.Snapshot) (err error) {
 
 // seal ends FILE.part, flushes it, and makes it a backup.
 func (w *writer) seal(ctx context.Context) (Info, error) {
+	// A vault that was closed meanwhile gives keys that open nothing.
+	if _, err := w.front.key(w.Keys.Subkey(subkeyName)); err != nil {
+		return Info{}, fault.New(fault.Unavailable, "fault.backup.stopped").Wrap(err)
+	}
 	if err := w.finish(); err != nil {
 		return Info{}, err
 	}

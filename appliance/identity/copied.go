@@ -1,36 +1,32 @@
 package identity
 
-import (
-	"github.com/waypost/waypost/appliance/fault"
-)
+import "github.com/waypost/waypost/appliance/fault"
 
 // Copied is the storage key of a node as a copy of its unlock file gives it: what
 // opens a backup where the node itself is gone. It holds a secret; it is not for logs.
 type Copied struct{ storage [32]byte }
 
-// OpenCopied opens a copy of a node's unlock file with any of the passphrases that
-// opened the node when the copy was made. It takes a second or more for every slot.
+// OpenCopied opens a copy of a node's unlock file with any passphrase, kit or key file
+// that opened the node when the copy was made. It takes a second or more for every slot.
 // Faults: Invalid "fault.identity.damaged" when it is no unlock file, Denied
-// "fault.identity.wrong_passphrase", Busy "fault.identity.busy".
-func OpenCopied(unlock, passphrase []byte) (Copied, error) {
-	slots, err := parseSlots(unlock)
-	if err != nil {
-		return Copied{}, fault.New(fault.Invalid, "fault.identity.damaged").Wrap(err)
-	}
-	for _, s := range slots {
-		key, ok, err := s.open(passphrase)
+// "fault.identity.wrong_passphrase" and "fault.identity.wrong_key_file", Busy
+// "fault.identity.busy".
+func OpenCopied(unlock, secret []byte) (Copied, error) {
+	key, _, err := tryAll(func() ([]slot, error) {
+		slots, err := parseSlots(unlock)
 		if err != nil {
-			return Copied{}, err
+			return nil, fault.New(fault.Invalid, "fault.identity.damaged").Wrap(err)
 		}
-		if ok {
-			return Copied{storage: key}, nil
-		}
-	}
-	return Copied{}, fault.New(fault.Denied, "fault.identity.wrong_passphrase")
+		return slots, nil
+	}, secret)
+	return Copied{storage: key}, err
 }
 
 // Subkey is a key of the storage key for one purpose, as Vault.Subkey.
-func (c Copied) Subkey(label string) [32]byte { return subkey(c.storage, label) }
+func (c *Copied) Subkey(label string) [32]byte { return subkey(&c.storage, label) }
+
+// Forget overwrites the key.
+func (c *Copied) Forget() { clear(c.storage[:]) }
 
 // String keeps the key out of logs.
 func (c Copied) String() string { return "storage key" }
@@ -53,3 +49,7 @@ func (v *Vault) CopyUnlock() ([]byte, error) {
 // SecretFiles are the names of the files without which a folder is no node, in the
 // order in which Exists looks for them. Whoever builds a folder writes them last.
 func SecretFiles() []string { return []string{secretsName, secretsName + ".2"} }
+
+// WipedFile is the name of the mark that Wiped looks for. Whoever builds a folder where
+// another one was destroyed removes it.
+func WipedFile() string { return wipedName }

@@ -141,6 +141,11 @@ func readSlots(dir string) ([]slot, error) {
 // openSlots tries every slot in turn: with a key file the stick's, with a passphrase
 // the others.
 func openSlots(dir string, secret []byte) (key [32]byte, used slot, err error) {
+	return tryAll(func() ([]slot, error) { return readSlots(dir) }, secret)
+}
+
+// tryAll is openSlots on slots from anywhere.
+func tryAll(read func() ([]slot, error), secret []byte) (key [32]byte, used slot, err error) {
 	var stick KeyFile
 	withStick := IsKeyFile(secret)
 	if withStick {
@@ -149,7 +154,7 @@ func openSlots(dir string, secret []byte) (key [32]byte, used slot, err error) {
 		}
 		defer clear(stick.Key[:])
 	}
-	slots, err := readSlots(dir)
+	slots, err := read()
 	if err != nil {
 		return key, slot{}, err
 	}
