@@ -12,6 +12,19 @@ import (
 	"github.com/waypost/waypost/appliance/staff"
 )
 
+// page asks for a page, or sends its form, as somebody who is signed in.
+func (r *rig) page(s staff.Session, method, path string, form url.Values) answer {
+	r.t.Helper()
+	h := []string{"Host", "localhost", "Cookie", "__Host-waypost=" + s.Token}
+	body := ""
+	if form != nil {
+		form.Set("csrf", s.CSRF)
+		body = form.Encode()
+		h = append(h, "Content-Type", "application/x-www-form-urlencoded")
+	}
+	return r.ask(Network, method, path, body, h...)
+}
+
 // After a restore nobody reads people, whoever they are and however they ask; taking
 // people in goes on. Two people end that.
 func TestNobodyReadsPeopleAfterARestore(t *testing.T) {
@@ -26,16 +39,7 @@ func TestNobodyReadsPeopleAfterARestore(t *testing.T) {
 	id := added.Members[0].String()
 	r.box.close(&control.Restored{Made: time.Unix(0, 0)})
 
-	page := func(s staff.Session, method, path string, form url.Values) answer {
-		h := []string{"Host", "localhost", "Cookie", "__Host-waypost=" + s.Token}
-		body := ""
-		if form != nil {
-			form.Set("csrf", s.CSRF)
-			body = form.Encode()
-			h = append(h, "Content-Type", "application/x-www-form-urlencoded")
-		}
-		return r.ask(Network, method, path, body, h...)
-	}
+	page := r.page
 	for _, s := range []staff.Session{lead, other} {
 		for _, path := range []string{"/people?q=Secret", "/people/" + id, "/people/" + id + "/edit", "/people/" + id + "/card"} {
 			a := page(s, "GET", path, nil)

@@ -460,3 +460,29 @@ func TestMemoryStaysSmall(t *testing.T) {
 		t.Logf("took %d MB", grown>>20)
 	}
 }
+
+// A box whose keys were destroyed can become one again, from a stick that was elsewhere.
+func TestAWipedFolderIsFilledAgain(t *testing.T) {
+	b := newBox(t, 300)
+	file := filepath.Join(t.TempDir(), "day.wpb")
+	b.write(file)
+	want := b.want()
+	must(t, identity.DestroyKeys(b.dir))
+	for _, name := range []string{"journal", "views", "chunks", "peers.json", "something-new", "empty", "old.part", "half.new", "backup.json"} {
+		must(t, os.RemoveAll(filepath.Join(b.dir, name)))
+	}
+	if !identity.Wiped(b.dir) {
+		t.Fatal("not wiped")
+	}
+	_, err := backup.Restore(context.Background(), backup.RestoreOptions{File: file, Dir: b.dir, Passphrase: passphrase})
+	must(t, err)
+	got := tree(t, b.dir)
+	for p, content := range want {
+		if !bytes.Equal(got[p], content) {
+			t.Errorf("%s differs", p)
+		}
+	}
+	if _, err := identity.Unlock(b.dir, clock.System(), passphrase); err != nil {
+		t.Fatal(err)
+	}
+}
