@@ -54,26 +54,7 @@ func (l *Log) salvage() error {
 	if len(l.Losses()) == 0 {
 		return nil
 	}
-	body, n := []byte{frameSalvage}, 0
-	var refs []Ref
-	put := func() error {
-		if len(body) == 1 {
-			return nil
-		}
-		pos, _, err := l.journal.append(body)
-		if err != nil {
-			return err
-		}
-		if err := l.journal.flush(); err != nil {
-			return err
-		}
-		l.mu.Lock()
-		l.frames = append(l.frames, pos)
-		l.mu.Unlock()
-		l.noteSalvaged(l.journal.cur.number, append(l.salvagedIn[l.journal.cur.number], refs...))
-		body, refs = []byte{frameSalvage}, nil
-		return nil
-	}
+	w := &salvager{l: l, body: []byte{frameSalvage}}
 	err := l.store.View(func(r StoreReader) error {
 		return r.Scan([]byte{spaceOps}, nil, func(k, v []byte) error {
 			if len(k) != 1+len(ID{})+4 {
@@ -84,31 +65,67 @@ func (l *Log) salvage() error {
 				return nil //nolint:nilerr // a rotten chunk gives nothing; the others may
 			}
 			for _, s := range ops {
-				l.mu.RLock()
-				held := l.holds(s.ref) || l.salvaged[s.ref]
-				l.mu.RUnlock()
-				if held || s.opaque || s.content() == nil {
-					continue
-				}
-				body, refs = appendSalvage(body, s), append(refs, s.ref)
-				if n++; len(body) >= salvageFrame {
-					if err := put(); err != nil {
-						return err
-					}
+				if err := w.add(s); err != nil {
+					return err
 				}
 			}
 			return nil
 		})
 	})
 	if err == nil {
-		err = put()
+		err = w.put()
 	}
 	if err != nil {
 		return errStore(err)
 	}
-	if n > 0 {
-		l.note(fmt.Sprintf("%d ops that the journal lost were kept from the views", n))
+	if w.n > 0 {
+		l.note(fmt.Sprintf("%d ops that the journal lost were kept from the views", w.n))
 	}
+	return nil
+}
+
+// salvager collects ops for frames of salvageFrame bytes.
+type salvager struct {
+	l    *Log
+	body []byte
+	refs []Ref
+	n    int // ops altogether
+}
+
+// add takes an op that is nowhere else.
+func (w *salvager) add(s *stored) error {
+	w.l.mu.RLock()
+	held := w.l.holds(s.ref) || w.l.salvaged[s.ref]
+	w.l.mu.RUnlock()
+	if held || s.opaque || s.content() == nil {
+		return nil
+	}
+	w.body, w.refs = appendSalvage(w.body, s), append(w.refs, s.ref)
+	w.n++
+	if len(w.body) < salvageFrame {
+		return nil
+	}
+	return w.put()
+}
+
+// put appends and flushes what was collected.
+func (w *salvager) put() error {
+	if len(w.refs) == 0 {
+		return nil
+	}
+	pos, _, err := w.l.journal.append(w.body)
+	if err != nil {
+		return err
+	}
+	if err := w.l.journal.flush(); err != nil {
+		return err
+	}
+	w.l.mu.Lock()
+	w.l.frames = append(w.l.frames, pos)
+	w.l.mu.Unlock()
+	number := w.l.journal.cur.number
+	w.l.noteSalvaged(number, append(w.l.salvagedIn[number], w.refs...))
+	w.body, w.refs = []byte{frameSalvage}, nil
 	return nil
 }
 
