@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -24,7 +25,11 @@ func copies(dir, name string) [2]string {
 // the first may already be new: what it says then counts at the next start.
 func writeTwice(dir, name string, content []byte) error {
 	for _, path := range copies(dir, name) {
-		if err := replaceFile(path, content, 0o600); err != nil {
+		err := replaceFile(path, content, 0o600)
+		switch {
+		case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT): // the person's to mend
+			return fault.New(fault.Full, "fault.oplog.disk_full").Wrap(err)
+		case err != nil:
 			return fault.New(fault.Unavailable, "fault.identity.cannot_write").Wrap(err)
 		}
 	}
