@@ -113,6 +113,12 @@
 //   - A rewrite may be cut anywhere, and its old keys are nowhere: TestARewriteMayBeCutAtEveryFileOperation,
 //     TestARewriteDestroysTheOldKeys.
 //   - The same ops give the same views in any order: TestThreeNodesAgreeInAnyOrder.
+//   - Nothing answered is lost, doubled or halved by kills, power cuts, writes that are torn and reordered, or
+//     a file operation that fails, and none of them is called damage: package torture TestKill, TestPowerCut,
+//     TestLossy, TestEveryOperation, TestMendingIsCutOff.
+//   - What a kill left unflushed is flushed before anything is built on it: torture TestLossy.
+//   - Whatever file of a folder rots: said, or harmless, and mended by one neighbour: torture TestRot.
+//   - Wrong clocks delete and reorder nothing: torture TestClock.
 //
 // # The view store
 //

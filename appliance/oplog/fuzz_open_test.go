@@ -100,31 +100,3 @@ func FuzzStored(f *testing.F) {
 		}
 	})
 }
-
-// FuzzKeys: a ring of keys, in both forms, and the record of heads that segments begin
-// with. Both lie behind a seal, so hostile bytes need a thief with the storage key.
-func FuzzKeys(f *testing.F) {
-	k := keyring{Generation: 3, Own: LogID{1}, Segments: []segmentKey{{Number: 1, Key: [32]byte{2}, Size: 99}, {Number: 2}}}
-	raw, err := encMode.Marshal(k)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(raw, false)
-	f.Add(raw, true)
-	f.Fuzz(func(t *testing.T, raw []byte, first bool) {
-		_, _ = parseHeads(raw)
-		_, _ = openKeys(raw, [32]byte{}, [16]byte{})
-		k, err := parseKeys(raw, first)
-		if err != nil {
-			return
-		}
-		again, err := encMode.Marshal(k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := parseKeys(again, false)
-		if err != nil || back.Generation != k.Generation || back.Own != k.Own || len(back.Segments) != len(k.Segments) {
-			t.Fatalf("another ring came back: %v", err)
-		}
-	})
-}
