@@ -296,8 +296,8 @@ func TestADamagedOwnLogIsNotWrittenToOnAFullDisk(t *testing.T) {
 	old := l.Own()
 	flip(t, lastSegment(t, o.Dir), 1)
 	free.Store(0)
-	is(t, l.Scrub(context.Background()), fault.Full, "fault.oplog.disk_full")
-	is(t, note(l, oplog.NewID(), "n005"), fault.Full, "fault.oplog.disk_full")
+	is(t, l.Scrub(context.Background()), fault.Full, "fault.oplog.disk_nearly_full")
+	is(t, note(l, oplog.NewID(), "n005"), fault.Full, "fault.oplog.disk_nearly_full")
 	free.Store(1 << 40)
 	must(t, note(l, oplog.NewID(), "n005"))
 	if l.Own() == old {
