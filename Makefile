@@ -35,7 +35,7 @@ race: tools
 
 # Days at a camp, told with the real binary on real ports; as root also in network namespaces and on a full disk.
 scripts: tools
-	WAYPOST_SCRIPTS=1 $(GO) test -timeout 10m -count=1 -run 'TestScripts|TestCanaries' ./appliance
+	WAYPOST_SCRIPTS=1 $(GO) test -timeout 20m -count=1 -run 'TestScripts|TestCanaries' ./appliance
 
 # Journeys in real Chromium against the real binary, at phone size; as root also from another host.
 browser: tools
