@@ -50,6 +50,7 @@ func (l *Log) mendScan() {
 			l.stopFor(err)
 		}
 	}
+	l.settleLogs()
 }
 
 // stopFor makes the node read-only when only a restart can help.
@@ -170,6 +171,7 @@ func (l *Log) mend(segments []uint64) (changed bool, err error) {
 			l.logger.Error("damage could not be set aside", "segment", n, "err", err)
 		}
 	}
+	l.settleLogs()
 	now, _ := l.frameEpoch()
 	if changed = now != epoch; !changed {
 		return false, nil

@@ -283,6 +283,31 @@ func TestWhatOnlyTheViewsHoldIsKept(t *testing.T) {
 	must(t, l.Close())
 }
 
+// Several segments rot at once, and they are looked at in any order: a log's head may
+// have to be read out of one that has not had its turn.
+func TestSeveralDamagedSegmentsAreMendedInAnyOrder(t *testing.T) {
+	for _, order := range [][]uint64{{4, 3, 2}, {2, 3, 4}, {3, 4, 2}, {4, 2, 3}} {
+		o, v, peer := manySegments(t, 10)
+		l := reopen(t, o, oplogtest.MemStore())
+		own := l.Own()
+		// The first op of 4, and the one right before it, the last of 3; and another.
+		flip(t, oplog.SegmentPath(o.Dir, 4), 3)
+		flip(t, oplog.SegmentPath(o.Dir, 3), 2)
+		flip(t, oplog.SegmentPath(o.Dir, 2), 2)
+		must(t, l.Mend(order))
+		s := l.Stats()
+		if s.Lost != 3 || len(s.Problems) != len(l.Losses()) {
+			t.Errorf("%v: %+v", order, s)
+		}
+		// Segment 1 has the birth and two notes, segment 2 one of its two.
+		if h := l.Heads(); !slices.ContainsFunc(h, func(h oplog.Head) bool { return h.Log == own && h.Seq == 4 }) {
+			t.Errorf("%v: heads %v", order, h)
+		}
+		healed(t, l, peer, v, names(10))
+		must(t, l.Close())
+	}
+}
+
 // A full disk has no room for a new own log; none of its numbers is given out twice for
 // that.
 func TestADamagedOwnLogIsNotWrittenToOnAFullDisk(t *testing.T) {

@@ -191,3 +191,8 @@ func RingKeys(t testing.TB, o Options, name string) (keys [][32]byte) {
 
 // Authority is whose journal this is.
 func (l *Log) Authority() Authority { return l.auth }
+
+// Mend looks at segments in the given order.
+func (l *Log) Mend(segments []uint64) error {
+	return l.exclusive(func() error { _, err := l.mend(segments); return err })
+}

@@ -144,12 +144,14 @@ func (c *chain) normalise() {
 	c.count()
 }
 
-// resettle finds a log's head again after runs went.
+// resettle finds a log's head again after runs went. Where the frame it ends in cannot
+// be read the log has no head until that segment has had its turn too: it is looked at,
+// and settleLogs tries again.
 func (l *Log) resettle(log LogID) {
 	l.mu.Lock()
 	c := l.chains[log]
 	before := c.head
-	if last := c.contiguous(0); last >= before.Seq {
+	if c.contiguous(0) == before.Seq {
 		c.hole = len(c.runs) > 0 && c.runs[len(c.runs)-1].last > before.Seq
 		l.mu.Unlock()
 		return
@@ -158,8 +160,26 @@ func (l *Log) resettle(log LogID) {
 	c.head, c.clock = Head{Log: log}, 0
 	l.mu.Unlock()
 	if err := l.settleHead(log); err != nil {
-		l.problem(fmt.Sprintf("log %s cannot be read from its beginning", log))
+		l.logger.Warn("the head of a log cannot be read", "log", log, "err", err)
 	}
+}
+
+// settleLogs finds the heads again that could not be read before.
+func (l *Log) settleLogs() {
+	l.mu.RLock()
+	var logs []LogID
+	for log, c := range l.chains {
+		if c.contiguous(0) != c.head.Seq {
+			logs = append(logs, log)
+		}
+	}
+	l.mu.RUnlock()
+	for _, log := range logs {
+		l.resettle(log)
+	}
+	l.mu.Lock()
+	l.settleExpected()
+	l.mu.Unlock()
 }
 
 // settleViews saves where the views are now: all of the journal, whose frames moved.

@@ -132,7 +132,7 @@ func strays(fsys files.FS, dir string) (notes []string) {
 		name := e.Name()
 		number, perr := strconv.ParseUint(strings.TrimSuffix(name, ".wpj"), 10, 63)
 		switch {
-		case perr == nil && segmentPath("", number) == name, slices.Contains(keyFiles(), name):
+		case perr == nil && segmentPath("", number) == name, slices.Contains(keyFiles(), name), name == ballastName:
 		case strings.HasSuffix(name, newSuffix): // being written, or left by a power cut and removed at the next start
 		case name == damagedDir:
 			if n, err := fsys.ReadDir(filepath.Join(dir, name)); err == nil && len(n) > 0 {
