@@ -157,7 +157,6 @@ func (l *Log) resettle(log LogID) {
 		return
 	}
 	l.expect(before)
-	c.head, c.clock = Head{Log: log}, 0
 	l.mu.Unlock()
 	if err := l.settleHead(log); err != nil {
 		l.logger.Warn("the head of a log cannot be read", "log", log, "err", err)

@@ -144,32 +144,38 @@ func (l *Log) follow(clock uint64) {
 	}
 }
 
-// settleHead computes the head of a scanned log: the end of its contiguous runs.
+// settleHead computes the head of a log: the end of its contiguous runs. Only the
+// writer changes chains, so it reads them without the lock; others see the head as it
+// was or as it is. After a fault the log has none.
 func (l *Log) settleHead(log LogID) error {
 	c := l.chains[log]
 	last := c.contiguous(0)
-	c.hole = len(c.runs) > 0 && c.runs[len(c.runs)-1].last > last
+	hole := len(c.runs) > 0 && c.runs[len(c.runs)-1].last > last
+	set := func(h Head, clock uint64) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		c.head, c.clock, c.hole = h, clock, hole
+	}
 	if last == 0 {
+		set(Head{Log: log}, 0)
 		return nil
 	}
-	if len(c.runs) > 1 && overlapping(c.runs) {
-		// Only after damage: prove the joints instead of trusting them.
-		b, err := l.held(c.runs[0], log)
-		if err != nil {
-			return err
-		}
-		end := b.ops[len(b.ops)-1]
-		c.head, c.clock = Head{Log: log, Seq: b.last(), Hash: end.hash}, end.clock
-		l.extend(log)
-		return nil
+	// After damage the joints of overlapping runs are proved instead of trusted.
+	joints := len(c.runs) > 1 && overlapping(c.runs)
+	at := 0
+	if !joints {
+		at, _ = c.find(last)
 	}
-	i, _ := c.find(last)
-	b, err := l.held(c.runs[i], log)
+	b, err := l.held(c.runs[at], log)
 	if err != nil {
+		set(Head{Log: log}, 0)
 		return err
 	}
 	end := b.ops[len(b.ops)-1]
-	c.head, c.clock = Head{Log: log, Seq: last, Hash: end.hash}, end.clock
+	set(Head{Log: log, Seq: b.last(), Hash: end.hash}, end.clock)
+	if joints {
+		l.extend(log)
+	}
 	return nil
 }
 
