@@ -160,7 +160,12 @@ func (l *Log) saveState(g *group) error {
 	l.mu.RUnlock()
 	for _, h := range heads {
 		// A row keeps what is expected of a log that lost its end.
+		// What was fetched back may have joined what lay behind a hole: the head is
+		// then further than the batch.
 		l.mu.RLock()
+		if c := l.chains[h.Log]; c != nil && c.head.Seq > h.Seq {
+			h = c.head
+		}
 		if top := l.expected[h.Log]; top.Seq > h.Seq {
 			h = top
 		}

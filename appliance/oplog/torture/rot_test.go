@@ -195,7 +195,7 @@ func (g *garden) rot(r *row, seed uint64) string {
 		return "silent"
 	}
 	for _, when := range []string{"after the neighbour came by", "after a restart"} {
-		if _, err := pull(p.log, g.peer.log, 50); err != nil {
+		if _, err := pull(p.log, g.peer.log, 1+rnd.IntN(60)); err != nil {
 			fail("%s: %v", when, err)
 			return "not mended"
 		}
