@@ -119,10 +119,15 @@ func (s *Store) options() badger.Options {
 		WithExternalMagic(formatMagic).WithLogger(quiet{s.logger})
 }
 
-// openingMark exists while Badger opens. Some damage makes it panic in a
-// goroutine of its own, which ends the process; the mark makes the next start
-// begin with an empty store instead of dying again.
-const openingMark = "opening"
+// openingMark exists while Badger opens, a byte for each opening that did not come to
+// its end. Some damage makes Badger panic in a goroutine of its own, which ends the
+// process; the mark makes the start after enoughDeaths of them begin with an empty
+// store instead of dying for ever. One is not enough: a box whose power bounces dies
+// while it opens too, and would rebuild a million records each time.
+const (
+	openingMark  = "opening"
+	enoughDeaths = 2
+)
 
 // noRoom is full, for tests to fill a disk.
 var noRoom = full
@@ -159,7 +164,8 @@ func (s *Store) clean() bool {
 // goroutine and a page that could not be had are errors like others.
 func (s *Store) openMarked(o badger.Options) (db *badger.DB, err error) {
 	mark := filepath.Join(s.dir, openingMark)
-	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+	died, _ := os.ReadFile(mark)
+	if err := os.WriteFile(mark, append(died[:min(len(died), enoughDeaths)], '.'), 0o600); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -190,7 +196,7 @@ func (s *Store) beheaded() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if _, err := os.Stat(filepath.Join(s.dir, openingMark)); err == nil {
+	if st, err := os.Stat(filepath.Join(s.dir, openingMark)); err == nil && st.Size() >= enoughDeaths {
 		return !s.inUse(), nil
 	}
 	if len(tables) == 0 {

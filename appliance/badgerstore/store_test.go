@@ -102,8 +102,8 @@ func TestDamagedStoresAreMadeAnew(t *testing.T) {
 		"no key registry":      remove("KEYREGISTRY"),
 		"key registry bit":     rewrite("KEYREGISTRY", flip),
 		"table bit":            rewrite("*.sst", flip),
-		"died while opening": func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, openingMark), nil, 0o600); err != nil {
+		"died twice while opening": func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, openingMark), []byte(".."), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -169,5 +169,27 @@ func TestTooBigIsSaid(t *testing.T) {
 	}
 	if !errors.Is(err, oplog.ErrTxTooBig) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// A box whose power goes while it opens has nothing to rebuild; what did not come up
+// twice is made anew.
+func TestOneDeathWhileOpeningCostsNothing(t *testing.T) {
+	dir, key := t.TempDir(), [32]byte{1}
+	s := mustOpen(t, dir, key)
+	fillStore(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, openingMark), []byte("."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, dir, key)
+	defer s.Close()
+	if count(t, s) == 0 {
+		t.Error("the views were thrown away")
+	}
+	if _, err := os.Stat(filepath.Join(dir, openingMark)); err == nil {
+		t.Error("the mark stays though it opened")
 	}
 }

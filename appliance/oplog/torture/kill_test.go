@@ -35,8 +35,7 @@ func TestKill(t *testing.T) {
 		}
 		took := n.start(t)
 		if r.reopened(took); took > reopenWithin {
-			r.note("run %d took %v to open", run, took.Round(time.Millisecond))
-			t.Logf("a slow start:\n%s", n.logs.String())
+			r.fail(seed, "run %d took %v to open with %d people\n%s", run, took, len(w.m.promised()), n.logs.String())
 		}
 		if err := w.again(); err != nil {
 			r.fail(seed, "%v\n%s", err, n.logs.String())
