@@ -80,9 +80,10 @@ func openJournal(j *journal) (*journal, error) {
 }
 
 // makeFolder makes the journal's folder with its name on the disk: all that is
-// flushed into a folder goes with it when the power cut takes its name.
+// flushed into a folder goes with it when the power cut takes its name. Keys in it say
+// that this was done once; a folder without may be from a start that got no further.
 func makeFolder(fsys files.FS, dir string) error {
-	_, err := fsys.Stat(dir)
+	_, err := fsys.Stat(filepath.Join(dir, keyFiles()[0]))
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -71,7 +71,6 @@ type day struct {
 	raws   [][]byte          // of the neighbour
 	theirs map[string]string // the neighbour's people
 
-	seed uint64
 	at   int
 	how  string
 	disk *filestest.Failing
@@ -89,7 +88,7 @@ func (d *day) run(seed uint64, n int, f filestest.Fault, how string) int {
 	defer os.RemoveAll(dir)
 	lossy, err := filestest.NewLossy(dir)
 	must(d.r.t, err)
-	d.seed, d.at, d.how, d.m, d.p, d.backed = seed, n, how, newModel(), nil, false
+	d.at, d.how, d.m, d.p, d.backed = n, how, newModel(), nil, false
 	d.disk = filestest.NewFailing(lossy)
 	d.disk.Arm(n, f)
 	for _, step := range []func() error{d.open(dir), d.write, d.merge, d.backup(dir), d.restart(dir), d.more} {
@@ -116,7 +115,7 @@ func (d *day) run(seed uint64, n int, f filestest.Fault, how string) int {
 func (d *day) fail(format string, args ...any) {
 	d.r.t.Helper()
 	what, times := d.disk.Hit()
-	d.r.fail(d.seed, "operation %d (%s, failed %d times with %s): %s", d.at, what, times, d.how, fmt.Sprintf(format, args...))
+	d.r.fail(firstSeed(), "operation %d (%s, failed %d times with %s): %s", d.at, what, times, d.how, fmt.Sprintf(format, args...))
 }
 
 // clean fails the run for an error nobody could act on.

@@ -32,29 +32,33 @@ func TestRefillInPieces(t *testing.T) {
 	for lost := 1; lost <= 4; lost++ {
 		for pieces := 1; pieces <= 13; pieces++ {
 			for _, old := range []bool{false, true} {
-				t.Run(fmt.Sprintf("segment %d, %d ops at once, views kept %v", lost, pieces, old), func(t *testing.T) {
-					ill := filepath.Join(scratch(t), "ill")
-					copyFolder(t, ill, dir)
-					must(t, os.Remove(filepath.Join(ill, "journal", fmt.Sprintf("%08d.wpj", lost))))
-					views := oplogtest.MemStore()
-					if old {
-						views, err = copyStore(store)
-						must(t, err)
-					}
-					l, err := oplog.Open(ctx, options(t, auth, filepath.Join(ill, "journal"), views))
-					must(t, err)
-					defer l.Close()
-					_, err = pull(l, peer, pieces)
-					must(t, err)
-					all, err := served(l)
-					must(t, err)
-					report, err := l.Check(ctx)
-					must(t, err)
-					if y := m.compare(all); y.bad() || !report.Sound {
-						t.Errorf("%s %v", y.detail(), report.Problems)
-					}
-				})
+				refill(t, m, auth, peer, dir, store, lost, pieces, old)
 			}
 		}
+	}
+}
+
+// refill loses one segment and gets it back.
+func refill(t *testing.T, m *model, auth *oplogtest.Authority, peer *oplog.Log, dir string, store oplog.Store, lost, pieces int, old bool) {
+	t.Helper()
+	ill := filepath.Join(scratch(t), "ill")
+	copyFolder(t, ill, dir)
+	must(t, os.Remove(filepath.Join(ill, "journal", fmt.Sprintf("%08d.wpj", lost))))
+	views, err := oplogtest.MemStore(), error(nil)
+	if old {
+		views, err = copyStore(store)
+		must(t, err)
+	}
+	l, err := oplog.Open(ctx, options(t, auth, filepath.Join(ill, "journal"), views))
+	must(t, err)
+	defer l.Close()
+	_, err = pull(l, peer, pieces)
+	must(t, err)
+	all, err := served(l)
+	must(t, err)
+	report, err := l.Check(ctx)
+	must(t, err)
+	if y := m.compare(all); y.bad() || !report.Sound {
+		t.Errorf("segment %d lost, %d ops at once, views kept %v: %s %v", lost, pieces, old, y.detail(), report.Problems)
 	}
 }
