@@ -190,7 +190,8 @@ func (s *Store) openMarked(o badger.Options) (db *badger.DB, err error) {
 
 // beheaded reports what Badger must not be shown: tables without the MANIFEST
 // that lists them (its header alone is 16 bytes) or without the registry of
-// their keys, and a store whose last opening ended the process.
+// their keys, a store whose last opening ended the process, and one that was being
+// filled anew.
 func (s *Store) beheaded() (bool, error) {
 	tables, err := filepath.Glob(filepath.Join(s.dir, "*.sst"))
 	if err != nil {
@@ -198,6 +199,9 @@ func (s *Store) beheaded() (bool, error) {
 	}
 	if st, err := os.Stat(filepath.Join(s.dir, openingMark)); err == nil && st.Size() >= enoughDeaths {
 		return !s.inUse(), nil
+	}
+	if half, err := s.halfFilled(); half || err != nil {
+		return half, err
 	}
 	if len(tables) == 0 {
 		return false, nil
@@ -227,6 +231,14 @@ func (s *Store) inUse() bool {
 
 // wipe deletes Badger's files, by name, and nothing else.
 func (s *Store) wipe() error {
+	if err := s.wipeOld(); err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(s.dir, nextFolder))
+}
+
+// wipeOld is wipe without those that Bulk made.
+func (s *Store) wipeOld() error {
 	for _, pattern := range []string{"*.sst", "*.mem", "*.vlog", "MANIFEST*", "KEYREGISTRY*", "DISCARD", "LOCK"} {
 		names, err := filepath.Glob(filepath.Join(s.dir, pattern))
 		if err != nil {

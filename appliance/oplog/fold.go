@@ -264,11 +264,10 @@ func (e *engine) applyAll(s *space, ops []*stored) ([]ID, error) {
 // noteOnce remembers an idempotency key. When two nodes used one key the
 // smallest op keeps it, on every node alike.
 func (e *engine) noteOnce(s *space, o *stored) error {
-	c := o.content()
-	if c == nil || c.Once == nil {
-		return nil
+	key, row, err := onceEntry(o)
+	if err != nil || key == nil {
+		return err
 	}
-	key := append([]byte{spaceOnce}, c.Once[:onceKey]...)
 	if raw, err := s.get(key); err == nil {
 		var w onceRow
 		if decMode.Unmarshal(raw, &w) == nil && before(w.Clock, w.Ref, o.clock, o.ref) {
@@ -277,12 +276,21 @@ func (e *engine) noteOnce(s *space, o *stored) error {
 	} else if !errors.Is(err, ErrNoKey) {
 		return errStore(err)
 	}
-	row, err := encMode.Marshal(onceRow{Clock: o.clock, Ref: o.ref, Subject: o.subject, BodyHash: c.onceHash()})
-	if err != nil {
-		return errInternal("idempotency row")
-	}
 	s.put(key, row)
 	return nil
+}
+
+// onceEntry is what an op's idempotency key says; no key when it has none.
+func onceEntry(o *stored) (key, row []byte, err error) {
+	c := o.content()
+	if c == nil || c.Once == nil {
+		return nil, nil, nil
+	}
+	row, err = encMode.Marshal(onceRow{Clock: o.clock, Ref: o.ref, Subject: o.subject, BodyHash: c.onceHash()})
+	if err != nil {
+		return nil, nil, errInternal("idempotency row")
+	}
+	return append([]byte{spaceOnce}, c.Once[:onceKey]...), row, nil
 }
 
 type onceRow struct {

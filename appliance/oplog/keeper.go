@@ -86,7 +86,8 @@ func (l *Log) mendViews() error {
 func (l *Log) mendOnce(ctx context.Context) error {
 	if k, ok := l.store.(Keeper); ok {
 		if k.Lost() {
-			return l.refill(ctx)
+			_, err := l.refill(ctx)
+			return err
 		}
 		if full, _ := l.room.state(); !full {
 			if away, _ := k.Away(); away {
@@ -98,19 +99,20 @@ func (l *Log) mendOnce(ctx context.Context) error {
 	}
 	_, err := l.catchUp(ctx, false)
 	if fault.ClassOf(err) == fault.Full || l.viewsLost() {
-		err = l.refill(ctx)
+		_, err = l.refill(ctx)
 	}
 	return err
 }
 
 // refill makes the views anew. When the disk has no room for them on the way they are
-// made once more, where the store goes then: into memory.
-func (l *Log) refill(ctx context.Context) error {
-	err := l.rebuild(ctx)
+// made once more, where the store goes then: into memory. After an error whole says that
+// the old views are still there.
+func (l *Log) refill(ctx context.Context) (whole bool, err error) {
+	whole, err = l.rebuild(ctx)
 	if fault.ClassOf(err) == fault.Full || (err != nil && l.viewsLost()) {
-		err = l.rebuild(ctx)
+		whole, err = l.rebuild(ctx)
 	}
-	return err
+	return whole, err
 }
 
 // viewsLost reports whether the store says that it cannot be read.

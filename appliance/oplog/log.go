@@ -48,6 +48,7 @@ type Options struct {
 	Ballast    uint64                 // bytes of a file kept in reserve and deleted when writing stops; 0 = none
 	Rebuild    bool                   // throw the views away and rebuild them now
 	NewLog     bool                   // open a new own log: this folder was restored or copied
+	Progress   func(Progress)         // told how far reading the journal again is, while Open does and later; quick, and safe from any goroutine
 }
 
 // Log is an open journal with its views. All methods are safe for concurrent
@@ -72,6 +73,11 @@ type Log struct {
 	mends   int           // writer only; tries in a row that failed
 	closing sync.Once
 	closed  error
+
+	progress  atomic.Pointer[Progress] // of the rebuild under way
+	tell      func(Progress)
+	telling   sync.Mutex // one report at a time, so that none overtakes another
+	streaming bool       // a rebuild by sorting is under way; writer only
 
 	halves sync.RWMutex // readers wait while a commit in several parts is under way
 

@@ -72,7 +72,7 @@ func open(ctx context.Context, o Options) (*Log, error) {
 	}
 	lost, err := l.catchUp(ctx, o.Rebuild)
 	if fault.ClassOf(err) == fault.Full || (err != nil && l.viewsLost()) {
-		err = l.refill(ctx)
+		_, err = l.refill(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func newLog(o Options) (*Log, error) {
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
 		chains: map[LogID]*chain{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{},
 		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, suspects: map[uint64]bool{},
-		tendNow: make(chan struct{}, 1),
+		tendNow: make(chan struct{}, 1), tell: o.Progress,
 	}
 	if l.clk == nil {
 		l.clk = clock.System()
@@ -277,7 +277,8 @@ func (l *Log) catchUp(ctx context.Context, rebuild bool) (lost bool, err error) 
 		return lost, l.replay(ctx, start)
 	}
 	l.logger.Info("rebuilding the views", "why", why)
-	return lost, l.rebuild(ctx)
+	_, err = l.rebuild(ctx)
+	return lost, err
 }
 
 // keysArrived reports whether a payload that could not be read now could be.
@@ -318,62 +319,6 @@ func (l *Log) locateNear(segment uint64) (next int, lost bool) {
 		return cmp.Compare(l.journal.number(f.seg), n)
 	})
 	return i, false
-}
-
-// rebuild throws the views away and folds the whole journal again.
-func (l *Log) rebuild(ctx context.Context) error {
-	l.halves.Lock()
-	err := l.store.DropAll()
-	l.halves.Unlock()
-	if err != nil {
-		return errStore(err)
-	}
-	l.mu.Lock()
-	tx := l.state.Tx
-	l.state = state{Deployment: l.auth.Deployment(), Schema: l.engine.schema, Tx: tx, From: tx + 1}
-	l.mu.Unlock()
-	return l.replay(ctx, 0)
-}
-
-// replay applies the frames from start on, many at once.
-func (l *Log) replay(ctx context.Context, start int) error {
-	g, err := l.begin()
-	if err != nil {
-		return err
-	}
-	defer func() { g.tx.Discard() }()
-	for i := start; i < len(l.frames); i++ {
-		if ctx.Err() != nil {
-			return errCancelled(ctx)
-		}
-		body, err := l.journal.read(l.frames[i])
-		if err != nil {
-			return err
-		}
-		if err := eachBatch(body, g.replayBatch); err != nil {
-			return err
-		}
-		if err := g.replaySalvage(body); err != nil {
-			return err
-		}
-		tag, err := l.journal.tag(l.frames[i])
-		if err != nil {
-			return err
-		}
-		g.at = l.position(l.frames[i], tag)
-		if g.replayed >= replayBytes || i == len(l.frames)-1 {
-			if err := l.applyReplayed(g); err != nil {
-				return err
-			}
-			if g, err = l.begin(); err != nil {
-				return err
-			}
-		}
-	}
-	if start == 0 && len(l.frames) == 0 {
-		return l.saveState(g)
-	}
-	return nil
 }
 
 // openRecord makes what the views keep of an op. What cannot be read is opaque;

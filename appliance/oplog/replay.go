@@ -1,6 +1,9 @@
 package oplog
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // replayBatch collects the ops of a batch that lies in the journal already.
 func (g *group) replayBatch(raw []byte) error {
@@ -37,20 +40,118 @@ func (l *Log) applyReplayed(g *group) error {
 	return l.saveState(g)
 }
 
-// Rebuild throws the views away and folds the whole journal again. Readers wait
-// or see a part of it meanwhile; commands wait.
+// Rebuild throws the views away and folds the whole journal again. Commands wait
+// meanwhile; Rebuilding says how far it is. Readers see the old views until the new
+// ones are there, or a part of them where the store cannot be filled in one go
+// (BulkStore). When ctx ends first nothing has changed, in the latter case the node
+// turns read-only until a restart makes the views whole.
 func (l *Log) Rebuild(ctx context.Context) error {
 	return l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
 		if err := l.keepLast(ctx); err != nil {
 			return err
 		}
-		err := l.refill(ctx)
-		if err != nil {
+		whole, err := l.refill(ctx)
+		if err != nil && !whole {
 			// Half a view must not be taken for a whole one.
 			l.stop(err)
+		}
+		if err == nil {
+			l.wake()
+		}
+		return err
+	}})
+}
+
+// rebuild makes the views anew from the journal, by sorting where store and disk
+// allow it. After an error whole says that the old views are still there.
+func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
+	defer l.progress.Store(nil)
+	l.mu.RLock()
+	tx := l.state.Tx
+	l.mu.RUnlock()
+	fresh := state{Deployment: l.auth.Deployment(), Schema: l.engine.schema, Tx: tx, From: tx + 1}
+	if store, ok := l.store.(BulkStore); ok {
+		made, err := l.rebuildBulk(ctx, store, fresh)
+		if err == nil {
+			return false, l.rebuilt(made)
+		}
+		if !errors.Is(err, errAgain) {
+			return true, err
+		}
+		l.logger.Warn("the views are rebuilt by transactions", "err", err)
+	}
+	l.halves.Lock()
+	err = l.store.DropAll()
+	l.halves.Unlock()
+	if err != nil {
+		return false, errStore(err)
+	}
+	l.mu.Lock()
+	l.state = fresh
+	l.mu.Unlock()
+	return false, l.replay(ctx, 0)
+}
+
+// rebuilt saves the state that belongs to a store which was filled in one go. Until
+// it is there the store counts as empty.
+func (l *Log) rebuilt(s state) error {
+	l.mu.Lock()
+	l.state = s
+	l.mu.Unlock()
+	g, err := l.begin()
+	if err != nil {
+		return err
+	}
+	defer func() { g.tx.Discard() }()
+	if n := len(l.frames); n > 0 {
+		tag, err := l.journal.tag(l.frames[n-1])
+		if err != nil {
 			return err
 		}
-		l.wake()
-		return nil
-	}})
+		g.at = l.position(l.frames[n-1], tag)
+	}
+	return l.applyReplayed(g)
+}
+
+// replay applies the frames from start on, many at once.
+func (l *Log) replay(ctx context.Context, start int) error {
+	defer l.progress.Store(nil)
+	g, err := l.begin()
+	if err != nil {
+		return err
+	}
+	defer func() { g.tx.Discard() }()
+	for i := start; i < len(l.frames); i++ {
+		if ctx.Err() != nil {
+			return errCancelled(ctx)
+		}
+		body, err := l.journal.read(l.frames[i])
+		if err != nil {
+			return err
+		}
+		if err := eachBatch(body, g.replayBatch); err != nil {
+			return err
+		}
+		if err := g.replaySalvage(body); err != nil {
+			return err
+		}
+		tag, err := l.journal.tag(l.frames[i])
+		if err != nil {
+			return err
+		}
+		g.at = l.position(l.frames[i], tag)
+		if g.replayed >= replayBytes || i == len(l.frames)-1 {
+			if err := l.applyReplayed(g); err != nil {
+				return err
+			}
+			l.phase(Folding, uint64(i+1-start), uint64(len(l.frames)-start)) //nolint:gosec // counts
+			if g, err = l.begin(); err != nil {
+				return err
+			}
+		}
+	}
+	if start == 0 && len(l.frames) == 0 {
+		return l.saveState(g)
+	}
+	return nil
 }

@@ -90,6 +90,7 @@ type sortBuffer struct {
 	s     *sorter
 	bytes []byte
 	pairs []sortPair
+	added uint64 // pairs, those in runs too
 }
 
 // sortPair says where a pair lies in the bytes: key, then value. Most comparisons
@@ -107,6 +108,7 @@ func (b *sortBuffer) add(key, value []byte) error {
 			return err
 		}
 	}
+	b.added++
 	if b.bytes == nil {
 		b.bytes = make([]byte, 0, b.s.limit/8)
 	}

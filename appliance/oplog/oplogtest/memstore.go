@@ -48,6 +48,34 @@ func (m *memStore) DropAll() error {
 	return nil
 }
 
+// Bulk fills a new tree and puts it in the place of the old one. It faults when the
+// keys do not come as promised.
+func (m *memStore) Bulk(fill func(put func(key, value []byte) error) error) error {
+	fresh := newTree()
+	var last []byte
+	seen := map[byte]bool{}
+	err := fill(func(k, v []byte) error {
+		switch {
+		case len(k) == 0:
+			return errors.New("an empty key")
+		case last != nil && last[0] == k[0] && bytes.Compare(last, k) >= 0:
+			return errors.New("keys do not ascend")
+		case (last == nil || last[0] != k[0]) && seen[k[0]]:
+			return errors.New("a first byte comes again")
+		}
+		seen[k[0]], last = true, bytes.Clone(k)
+		fresh.ReplaceOrInsert(pair{last, bytes.Clone(v)})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tree = fresh
+	return nil
+}
+
 func (m *memStore) Close() error { return nil }
 
 type memReader struct{ tree *btree.BTreeG[pair] }

@@ -1,0 +1,250 @@
+package oplog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"sync"
+)
+
+// onePart is some subjects with their ops, and what folding them made.
+type onePart struct {
+	raw      []byte // all ops, as stored
+	subjects []ID
+	ends     []int // of each subject in raw
+	ops      int
+	err      error
+	chunks   []entry // in the order of their keys
+	done     chan struct{}
+}
+
+// fill writes the ops by subject while folding them, then the idempotency keys, then
+// the rows.
+func (b *bulk) fill(put func(key, value []byte) error) error {
+	if err := b.fold(put); err != nil {
+		return err
+	}
+	if err := b.ops.close(); err != nil {
+		return err
+	}
+	if err := b.fillOnce(put); err != nil {
+		return err
+	}
+	return b.fillRows(put)
+}
+
+// fold folds parts in several goroutines and writes the ops in order.
+func (b *bulk) fold(put func(key, value []byte) error) error {
+	b.done.Store(0)
+	work := make(chan *onePart)
+	order := make(chan *onePart, 2*b.workers)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for range b.workers {
+		rows, once := b.rows.buffer(), b.once.buffer()
+		workers.Go(func() {
+			for p := range work {
+				p.err = b.foldPart(p, rows, once)
+				p.raw = nil
+				close(p.done)
+			}
+		})
+	}
+	quit := make(chan struct{})
+	failed := make(chan error, 1)
+	go func() {
+		defer close(order)
+		defer close(work)
+		failed <- b.parts(func(p *onePart) error {
+			select {
+			case order <- p:
+			case <-quit:
+				return errAgain
+			}
+			work <- p // the workers never wait for anybody
+			return nil
+		})
+	}()
+	var err error
+	for p := range order {
+		if err != nil {
+			continue // so that everybody ends
+		}
+		<-p.done
+		if err = p.err; err == nil {
+			err = b.putChunks(p, put)
+		}
+		if err != nil {
+			close(quit)
+		}
+	}
+	if perr := <-failed; err == nil {
+		err = perr
+	}
+	return err
+}
+
+func (b *bulk) putChunks(p *onePart, put func(key, value []byte) error) error {
+	if b.ctx.Err() != nil {
+		return b.fail(errCancelled(b.ctx))
+	}
+	for _, c := range p.chunks {
+		if err := put(c.key, c.value); err != nil {
+			return err
+		}
+	}
+	b.l.phase(Folding, b.done.Add(uint64(p.ops)), b.total) //nolint:gosec // a count
+	return nil
+}
+
+// parts cuts the sorted ops into parts of whole subjects.
+func (b *bulk) parts(emit func(*onePart) error) error {
+	p := &onePart{done: make(chan struct{})}
+	end := func() {
+		if n := len(p.subjects); n > len(p.ends) {
+			p.ends = append(p.ends, len(p.raw))
+		}
+	}
+	err := b.ops.each(func(key, value []byte) error {
+		id := ID(key[:len(ID{})])
+		if n := len(p.subjects); n == 0 || p.subjects[n-1] != id {
+			end()
+			if p.ops >= foldOps {
+				if err := emit(p); err != nil {
+					return err
+				}
+				p = &onePart{done: make(chan struct{})}
+			}
+			p.subjects = append(p.subjects, id)
+		}
+		p.raw = append(p.raw, value...)
+		p.ops++
+		return nil
+	})
+	if err != nil || len(p.subjects) == 0 {
+		return err
+	}
+	end()
+	return emit(p)
+}
+
+// foldPart folds the subjects of a part, each once.
+func (b *bulk) foldPart(p *onePart, rows, once *sortBuffer) error {
+	start := 0
+	for i, id := range p.subjects {
+		ops, err := appendStored(nil, id, p.raw[start:p.ends[i]])
+		if err != nil {
+			return err
+		}
+		start = p.ends[i]
+		if err := b.subject(p, id, eachOnce(ops), rows, once); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachOnce leaves out ops that lie in the journal twice.
+func eachOnce(ops []*stored) []*stored {
+	if len(ops) < 2 {
+		return ops
+	}
+	seen := make(map[Ref]bool, len(ops))
+	kept := ops[:0]
+	for _, o := range ops {
+		if !seen[o.ref] {
+			seen[o.ref] = true
+			kept = append(kept, o)
+		}
+	}
+	return kept
+}
+
+// subject makes what the store holds of one subject: its ops, idempotency keys, rows.
+func (b *bulk) subject(p *onePart, id ID, ops []*stored, rows, once *sortBuffer) error {
+	e := b.l.engine
+	over := space{base: nothing{}, over: newOverlay()}
+	storeOps(&over, id, 0, nil, ops)
+	over.over.tree.Ascend(func(c entry) bool { p.chunks = append(p.chunks, c); return true })
+	known := e.open(ops)
+	for v := range e.views {
+		for _, r := range lastOfEach(e.rows(v, id, known)) {
+			key := append(append([]byte{b.rank[v]}, r.Key...), id[:]...)
+			if err := rows.add(key, r.Value); err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range ops {
+		key, row, err := onceEntry(o)
+		if err != nil {
+			return err
+		}
+		if key != nil {
+			if err := once.add(onceOrder(key, o), row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lastOfEach leaves out rows whose key comes again: the last one wins, as in a store.
+func lastOfEach(rows []Row) []Row {
+	place := make(map[string]int, len(rows))
+	kept := rows[:0]
+	for _, r := range rows {
+		if i, again := place[string(r.Key)]; again {
+			kept[i] = r
+			continue
+		}
+		place[string(r.Key)] = len(kept)
+		kept = append(kept, r)
+	}
+	return kept
+}
+
+// nothing is a store without content.
+type nothing struct{}
+
+func (nothing) Get([]byte) ([]byte, error)                        { return nil, ErrNoKey }
+func (nothing) Scan(_, _ []byte, _ func(k, v []byte) error) error { return nil }
+
+// onceOrder sorts the claims to one idempotency key: the smallest op keeps it.
+func onceOrder(key []byte, o *stored) []byte {
+	k := binary.BigEndian.AppendUint64(bytes.Clone(key), o.clock)
+	k = append(k, o.ref.Log[:]...)
+	return binary.BigEndian.AppendUint64(k, o.ref.Seq)
+}
+
+func (b *bulk) fillOnce(put func(key, value []byte) error) error {
+	var last []byte
+	return b.once.each(func(key, value []byte) error {
+		if key = key[:1+onceKey]; bytes.Equal(key, last) {
+			return nil
+		}
+		last = append(last[:0], key...)
+		return put(key, value)
+	})
+}
+
+func (b *bulk) fillRows(put func(key, value []byte) error) error {
+	total, done := b.rowCount(), uint64(0)
+	var full []byte
+	return b.rows.each(func(key, value []byte) error {
+		if done++; done%1024 == 0 {
+			if b.ctx.Err() != nil {
+				return b.fail(errCancelled(b.ctx))
+			}
+			b.l.phase(Writing, done, total)
+		}
+		full = append(append(full[:0], b.ranks[key[0]]...), key[1:]...)
+		return put(full, value)
+	})
+}
+
+func (b *bulk) rowCount() (n uint64) {
+	for _, buf := range b.rows.buffers {
+		n += buf.added
+	}
+	return n
+}
