@@ -47,6 +47,7 @@ type bulk struct {
 	once    *sorter // idempotency key ‖ clock ‖ op -> row
 	rows    *sorter // place of the view ‖ row key ‖ subject -> row
 	ranks   [][]byte
+	spare   chan []byte
 	rank    []byte // view -> place of its prefix in ranks
 
 	mu     sync.Mutex
@@ -58,7 +59,7 @@ type bulk struct {
 // its ops make. When errors.Is(err, errAgain) nothing has changed and transactions
 // may still do it.
 func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state) (state, error) {
-	b := &bulk{l: l, ctx: ctx, state: from, workers: min(runtime.GOMAXPROCS(0), 4)}
+	b := &bulk{l: l, ctx: ctx, state: from, workers: min(runtime.GOMAXPROCS(0), 4), spare: make(chan []byte, 4)}
 	l.mu.RLock()
 	for _, c := range l.chains {
 		b.total += c.covered
@@ -159,6 +160,10 @@ func (b *bulk) read() error {
 						stop()
 					}
 				}
+				select {
+				case b.spare <- s.raw:
+				default:
+				}
 			}
 			errs <- err
 		}()
@@ -203,7 +208,7 @@ func (b *bulk) stretches(ctx context.Context, work chan<- stretch) (err error) {
 			end = frames[i].end()
 		}
 		s.frames = frames[s.first:i]
-		s.raw = make([]byte, end-from)
+		s.raw = b.memory(int(end - from))
 		if _, err := f.ReadAt(s.raw, from); err != nil {
 			return b.fail(errFiles(err))
 		}
@@ -214,6 +219,16 @@ func (b *bulk) stretches(ctx context.Context, work chan<- stretch) (err error) {
 		}
 	}
 	return nil
+}
+
+// memory is what is read into: that of a stretch which is done, when there is one.
+func (b *bulk) memory(n int) []byte {
+	select {
+	case raw := <-b.spare:
+		return slices.Grow(raw[:0], n)[:n]
+	default:
+		return make([]byte, n)
+	}
 }
 
 func (p framePos) end() int64 { return p.off + frameHeader + int64(p.n) }
@@ -255,12 +270,17 @@ func (b *bulk) stretch(buf *sortBuffer, s stretch) error {
 
 // op opens one op and adds it.
 func (b *bulk) op(buf *sortBuffer, r *record, frame, place uint32) error {
-	s, _ := b.l.openRecord(r) // what cannot be read is opaque
-	if s.opaque {
-		b.mu.Lock()
-		b.state.note(s)
-		b.mu.Unlock()
-	}
+	s, _ := b.l.unseal(r) // what cannot be read is opaque
+	b.note(s)
 	key := binary.BigEndian.AppendUint32(append(make([]byte, 0, 18), s.subject[:]...), frame)
 	return buf.add(binary.BigEndian.AppendUint32(key, place), s.append(nil))
+}
+
+// note counts an op that is not understood.
+func (b *bulk) note(s *stored) {
+	if s.opaque {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.state.note(s)
+	}
 }

@@ -162,6 +162,12 @@ func eachOnce(ops []*stored) []*stored {
 // subject makes what the store holds of one subject: its ops, idempotency keys, rows.
 func (b *bulk) subject(p *onePart, id ID, ops []*stored, rows, once *sortBuffer) error {
 	e := b.l.engine
+	for _, o := range ops {
+		if !o.opaque {
+			e.judge(o)
+			b.note(o)
+		}
+	}
 	over := space{base: nothing{}, over: newOverlay()}
 	storeOps(&over, id, 0, nil, ops)
 	over.over.tree.Ascend(func(c entry) bool { p.chunks = append(p.chunks, c); return true })

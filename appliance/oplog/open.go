@@ -324,20 +324,29 @@ func (l *Log) locateNear(segment uint64) (next int, lost bool) {
 // openRecord makes what the views keep of an op. What cannot be read is opaque;
 // err says why, for a batch that can still be refused.
 func (l *Log) openRecord(r *record) (s *stored, err error) {
+	if s, err = l.unseal(r); err == nil {
+		l.engine.judge(s)
+	}
+	return s, err
+}
+
+// unseal opens an op's payload, if it can, and does not look into it.
+func (l *Log) unseal(r *record) (s *stored, err error) {
 	s = &stored{ref: r.ref, clock: r.clock, subject: r.subject, supersedes: r.supersedes}
-	plain, err := openPayload(l.auth, r)
-	if err != nil {
-		s.opaque = true
+	if s.plain, err = openPayload(l.auth, r); err != nil {
+		s.opaque, s.plain = true, nil
 		if errors.Is(err, errNoKey) {
 			s.lacking = &lack{Comp: r.comp, Area: r.area, Epoch: r.epoch}
 		}
-		return s, err
 	}
-	s.plain = plain
-	if _, ok := l.engine.understand(s); !ok && !isBirth(s) {
+	return s, err
+}
+
+// judge makes an op opaque that this program does not understand.
+func (e *engine) judge(s *stored) {
+	if _, ok := e.understand(s); !ok && !isBirth(s) {
 		s.opaque, s.plain = true, nil
 	}
-	return s, nil
 }
 
 // isBirth spares the first op of a log from being counted as not understood

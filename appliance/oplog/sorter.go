@@ -109,12 +109,19 @@ func (b *sortBuffer) add(key, value []byte) error {
 		}
 	}
 	b.added++
-	if b.bytes == nil {
-		b.bytes = make([]byte, 0, b.s.limit/8)
+	if len(b.bytes)+len(key)+len(value) > cap(b.bytes) { // a little first, then all it may have
+		b.bytes = slices.Grow(b.bytes, b.more())
 	}
 	b.pairs = append(b.pairs, sortPair{first: firstBytes(key), off: uint32(len(b.bytes)), key: uint32(len(key)), val: uint32(len(value))}) //nolint:gosec // below limit
 	b.bytes = append(append(b.bytes, key...), value...)
 	return nil
+}
+
+func (b *sortBuffer) more() int {
+	if b.bytes == nil {
+		return b.s.limit / 8
+	}
+	return b.s.limit - len(b.bytes)
 }
 
 func firstBytes(key []byte) uint64 {
