@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
@@ -39,12 +40,14 @@ type box struct {
 
 	transfers transfer // the backup or restore under way
 
-	opening sync.Mutex // one opener at a time
+	opening sync.Mutex                     // one opener at a time
+	reading atomic.Pointer[oplog.Progress] // how far the opener is with the journal; nil = nobody opens
 	mu      sync.RWMutex
 	node    *node
 	claim   *claim   // nil when the folder was claimed before this start
 	renewal *renewal // how the process that serves this box is replaced; nil: it is not
 	trial   bool     // the open node is practice
+	giveUp  func()   // ends the opening that is under way; nil: none is
 	leaving bool     // this process is about to be replaced
 }
 
@@ -59,7 +62,7 @@ func (b *box) open() *node {
 	return b.node
 }
 
-// State is new, locked, open or read-only.
+// State is new, locked, opening, open or read-only.
 func (b *box) State() string {
 	n := b.open()
 	switch {
@@ -67,6 +70,8 @@ func (b *box) State() string {
 		return "read-only"
 	case n != nil:
 		return "open"
+	case b.reading.Load() != nil:
+		return "opening"
 	case identity.Exists(b.dir):
 		return "locked"
 	}
@@ -108,31 +113,6 @@ func (b *box) Watch() (<-chan struct{}, func()) {
 		return n.journal.Watch()
 	}
 	return nil, func() {}
-}
-
-// Unlock opens a locked box with any of its passphrases, or with what its key file
-// holds, and starts its mesh.
-func (b *box) Unlock(_ context.Context, secret []byte) error {
-	b.opening.Lock()
-	defer b.opening.Unlock()
-	if err := b.stays(); err != nil {
-		return err
-	}
-	switch b.State() {
-	case "new":
-		if identity.Wiped(b.dir) {
-			return fault.New(fault.Gone, "fault.identity.wiped")
-		}
-		return fault.New(fault.NotFound, "fault.node.no_folder", "Folder", b.dir)
-	case "open", "read-only":
-		return nil
-	}
-	n, err := openFolder(b.ctx, b.dir, secret, b.logger)
-	if err != nil {
-		return err
-	}
-	b.begin(n, false)
-	return nil
 }
 
 // begin puts an opened node to work. A box that cannot be heard works alone: the
@@ -177,6 +157,7 @@ func (b *box) meshLater(n *node) {
 // Close closes the open node, and wipes practice.
 func (b *box) Close() {
 	b.transfers.stop()
+	b.stopOpening()
 	b.opening.Lock()
 	defer b.opening.Unlock()
 	if !b.shut() {
@@ -266,7 +247,7 @@ func (b *box) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (contr
 func (b *box) meshed() (*node, error) {
 	n := b.open()
 	if n == nil {
-		return nil, fault.New(fault.Locked, "fault.node.locked")
+		return nil, b.notOpen()
 	}
 	switch {
 	case n.Mesh() != nil:

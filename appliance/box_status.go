@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/waypost/waypost/appliance/control"
-	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/mesh"
 	"github.com/waypost/waypost/ui"
@@ -29,6 +28,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	s.Disk.Free, s.Disk.Total = diskRoom(b.dir)
 	site := b.Site()
 	s.Node, s.Number, s.Deployment, s.Site, s.Practice = site.Node, site.Number, site.Deployment, site.Site, site.Practice
+	s.Rebuild = b.rebuilding()
 	n := b.open()
 	if n == nil {
 		return s, nil
@@ -71,6 +71,9 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	full, toFree := n.journal.Room()
 	add(full, "danger", "alert.disk_full", map[string]any{"MB": toFree})
 	add(stats.ReadOnly, "danger", "alert.read_only", nil)
+	if s.Rebuild != nil {
+		add(true, "warning", "alert.rebuilding", map[string]any{"Percent": s.Rebuild.Percent})
+	}
 	faults := len(stats.Problems) - len(n.journal.Losses())
 	add(faults > 0, "danger", "alert.problems", map[string]any{"Count": faults})
 	heard := slices.ContainsFunc(s.Peers, func(p control.Peer) bool { return p.State == mesh.Connected })
@@ -100,7 +103,7 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 func (b *box) Check(ctx context.Context) (control.Check, error) {
 	n := b.open()
 	if n == nil {
-		return control.Check{}, fault.New(fault.Locked, "fault.node.locked")
+		return control.Check{}, b.notOpen()
 	}
 	return n.check(ctx)
 }

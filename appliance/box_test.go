@@ -26,7 +26,7 @@ func newBox(t *testing.T, dir string) *box {
 	unlock, err := lockFolder(dir)
 	must(err)
 	ctx, cancel := context.WithCancel(context.Background())
-	b, err := openBox(ctx, serveOptions{Data: dir, Mesh: "127.0.0.1:0"}, false, slog.New(slog.DiscardHandler))
+	b, _, err := openBox(ctx, serveOptions{Data: dir, Mesh: "127.0.0.1:0"}, false, slog.New(slog.DiscardHandler))
 	must(err)
 	t.Cleanup(func() { cancel(); b.Close(); unlock() })
 	return b

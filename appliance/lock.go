@@ -33,6 +33,7 @@ func (a *app) lockVerb() *cobra.Command {
 // renewal.go). Locking a locked box is fine. Faults: NotFound when nothing was started
 // here, Conflict "fault.node.practice_lock".
 func (b *box) Lock(context.Context) error {
+	b.stopOpening()
 	b.opening.Lock()
 	defer b.opening.Unlock()
 	switch {
@@ -92,6 +93,7 @@ func (b *box) stays() error {
 // ended runs do on the folder of a box that is closed meanwhile and stays so. It is for
 // what ends a folder.
 func (b *box) ended(do func() error) error {
+	b.stopOpening()
 	b.opening.Lock()
 	defer b.opening.Unlock()
 	if b.practice() {

@@ -57,11 +57,17 @@ func openFolder(ctx context.Context, dir string, passphrase []byte, logger *slog
 	if err != nil {
 		return nil, err
 	}
-	return openVault(ctx, dir, vault, logger)
+	return openVault(ctx, dir, vault, logger, openOptions{})
+}
+
+// openOptions is what some openers want besides.
+type openOptions struct {
+	rebuild bool                 // throw the views away
+	tell    func(oplog.Progress) // told how far reading the journal again is
 }
 
 // openVault puts the node together on an open vault.
-func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *slog.Logger) (n *node, err error) {
+func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *slog.Logger, o openOptions) (n *node, err error) {
 	n = &node{dir: dir, clock: clock.System(), logger: logger, vault: vault}
 	if !vault.KeysLocked() {
 		logger.Warn("the system does not let the keys be locked in memory: they may reach the swap (ulimit -l)")
@@ -83,6 +89,7 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 		Dir: filepath.Join(dir, "journal"), Store: n.store, Authority: vault, StorageKey: vault.Subkey("journal"),
 		Clock: n.clock, Logger: logger.With("part", "oplog"), Kinds: station.Kinds(), Views: station.Views(),
 		MinFree: sizes.Floor, Ballast: sizes.Ballast, NewLog: n.mark.NewLog || n.copied,
+		Rebuild: o.rebuild, Progress: o.tell,
 	}); err != nil {
 		return n, err
 	}
@@ -241,7 +248,7 @@ func writeKits(vault *identity.Vault, sheet identity.RootSheet, o initOptions) e
 
 // addLead opens a new vault's folder and gives it its first lead.
 func addLead(ctx context.Context, dir string, vault *identity.Vault, lead string, passphrase []byte, logger *slog.Logger) (*node, error) {
-	n, err := openVault(ctx, dir, vault, logger)
+	n, err := openVault(ctx, dir, vault, logger, openOptions{})
 	if err != nil {
 		return nil, err
 	}

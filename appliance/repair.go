@@ -44,7 +44,7 @@ func (a *app) repair(ctx context.Context, file string) (control.Check, error) {
 func (b *box) Repair(ctx context.Context) (control.Check, error) {
 	n := b.open()
 	if n == nil {
-		return control.Check{}, fault.New(fault.Locked, "fault.node.locked")
+		return control.Check{}, b.notOpen()
 	}
 	return n.repair(ctx)
 }

@@ -59,25 +59,33 @@ func runServe(ctx context.Context, o serveOptions, stdout, stderr io.Writer) err
 		}
 	}
 	defer from.lock.Close()
-	b, err := openBox(ctx, o, from.renewed, logger)
+	b, secret, err := openBox(ctx, o, from.renewed, logger)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
 	for {
-		again, err := serveOnce(ctx, b, catalog, o, from, logger, stdout, stderr)
+		again, err := serveOnce(ctx, b, secret, catalog, o, from, logger, stdout, stderr)
 		if !again {
 			return err
 		}
-		from = b.stay() // it could not be replaced, so it goes on as it is
+		from, secret = b.stay(), nil // it could not be replaced, so it goes on as it is
 	}
 }
 
 // serveOnce serves until ctx ends, or until the process is to be replaced and could not
 // be; then again is true.
-func serveOnce(ctx context.Context, b *box, catalog *locale.Catalog, o serveOptions, from heritage, logger *slog.Logger, stdout, stderr io.Writer) (again bool, err error) {
+func serveOnce(ctx context.Context, b *box, secret []byte, catalog *locale.Catalog, o serveOptions, from heritage, logger *slog.Logger, stdout, stderr io.Writer) (again bool, err error) {
 	s, err := listenAll(b, catalog, o, from, logger)
 	if err != nil {
+		return false, err
+	}
+	// The pages answer already, and say how far it is.
+	if err := b.openFirst(secret); err != nil {
+		err = errors.Join(err, s.stop(logger))
+		if ctx.Err() != nil {
+			err = nil // told to stop before it was open
+		}
 		return false, err
 	}
 	greet(stderr, catalog, b, s)
@@ -175,40 +183,50 @@ func listenControl(dir string) (net.Listener, error) {
 	return ln, os.Chmod(path, 0o600)
 }
 
-// openBox finds out in which state the folder is and opens it when a passphrase or key
-// file was given. A renewed process was locked by somebody, so it stays locked, and
-// nothing keeps it from coming back.
-func openBox(ctx context.Context, o serveOptions, renewed bool, logger *slog.Logger) (*box, error) {
+// openBox finds out in which state the folder is and reads the secret that it will be
+// opened with, when a passphrase or key file was given. A renewed process was locked by
+// somebody, so it stays locked, and nothing keeps it from coming back.
+func openBox(ctx context.Context, o serveOptions, renewed bool, logger *slog.Logger) (*box, []byte, error) {
 	c := clock.System()
 	web, err := identity.OpenWeb(filepath.Join(o.Data, "web"), c)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	meshAddr, err := pickMesh(o.Mesh, readPorts(o.Data).Mesh)
 	if err != nil && renewed {
 		meshAddr, err = o.Mesh, nil // the mesh itself tries again and says so
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	b := &box{dir: o.Data, advertise: o.Advertise, meshListen: meshAddr, clock: c, logger: logger, web: web, started: c.Now(), ctx: ctx}
 	b.meshAddr, b.meshPort = advertised(meshAddr, o.Advertise)
 	if err := removePractice(o.Data); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !identity.Exists(o.Data) {
 		b.claim, err = newClaim(c)
-		return b, err
+		return b, nil, err
 	}
 	if renewed || o.Opener == (opener{}) {
-		return b, nil
+		return b, nil, nil
 	}
 	secret, err := o.Opener.secret(&app{})
-	if err != nil {
-		return nil, err
+	return b, secret, err
+}
+
+// openFirst opens the box with the secret it was started with, and waits for all of it;
+// without one it stays as it is.
+func (b *box) openFirst(secret []byte) error {
+	if secret == nil {
+		return nil
 	}
-	defer clear(secret)
-	return b, b.Unlock(ctx, secret)
+	done, err := b.unlock(secret)
+	clear(secret)
+	if err != nil || done == nil {
+		return err
+	}
+	return <-done
 }
 
 func newLogger(format string, w io.Writer) *slog.Logger {

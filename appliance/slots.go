@@ -240,7 +240,7 @@ func (b *box) keeper(actor staff.Actor) (*node, error) {
 	n := b.open()
 	switch {
 	case n == nil:
-		return nil, fault.New(fault.Locked, "fault.node.locked")
+		return nil, b.notOpen()
 	case b.practice():
 		return nil, fault.New(fault.Conflict, "fault.node.practice_lock")
 	}

@@ -11,7 +11,7 @@ import (
 // overviewScreen is the first screen. Other posts come first, alerts last; where
 // the terminal is small each gives up lines before the other vanishes.
 func (m model) overviewScreen(room int) []string {
-	if m.status.State == "new" || m.status.State == "locked" {
+	if m.status.State == "new" || m.status.State == "locked" || m.status.State == "opening" {
 		return m.closedScreen()
 	}
 	switch {
@@ -66,10 +66,18 @@ func (m model) overviewNarrow(room int) []string {
 // closedScreen says what to do with a node that is new or locked.
 func (m model) closedScreen() []string {
 	out := []string{""}
-	for _, l := range wrap(m.say("tui.is_"+m.status.State), m.width-2) {
+	for _, l := range wrap(m.say("tui.is_"+m.status.State, "Percent", m.percent()), m.width-2) {
 		out = append(out, " "+l)
 	}
 	return append(out, "", " "+m.say("tui.disk")+"  "+m.say("tui.free_of", "Free", bytesText(m.status.Disk.Free), "Total", bytesText(m.status.Disk.Total)))
+}
+
+// percent is how far the node is with reading its journal again.
+func (m model) percent() int {
+	if m.status.Rebuild == nil {
+		return 0
+	}
+	return m.status.Rebuild.Percent
 }
 
 func (m model) people() []string {

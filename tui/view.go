@@ -65,7 +65,7 @@ func (m model) state() string {
 	switch m.status.State {
 	case "open":
 		return m.look.good.Render("● " + text)
-	case "locked", "new":
+	case "locked", "new", "opening":
 		return m.look.warn.Render("■ " + text)
 	}
 	return m.look.bad.Render("▲ " + text)

@@ -110,7 +110,7 @@ func (b *apiBox) State() string {
 }
 
 func (b *apiBox) Desks() *station.Station {
-	if s := b.State(); s == stateNew || s == stateLocked {
+	if s := b.State(); s == stateNew || s == stateLocked || s == stateOpening {
 		return nil
 	}
 	return b.desks
@@ -163,6 +163,9 @@ func (b *apiBox) Confirm(_ context.Context, a staff.Actor, _ string) error {
 
 func (b *apiBox) Status(context.Context) (control.Status, error) {
 	s := control.Status{State: b.State(), Site: "North gate", Mesh: "10.0.0.1:7946", Peers: []control.Peer{}, Alerts: []control.Alert{{Key: "alert.clock", Level: "warning"}}}
+	if s.State == stateOpening {
+		s.Rebuild = &control.Rebuild{Phase: "folding", Done: 41, Total: 100, Percent: 41}
+	}
 	if b.Desks() == nil {
 		return s, nil
 	}
@@ -234,6 +237,14 @@ func (b *apiBox) Check(ctx context.Context) (control.Check, error) {
 }
 
 func (b *apiBox) Repair(ctx context.Context) (control.Check, error) { return b.Check(ctx) }
+
+func (b *apiBox) Rebuild(ctx context.Context) (control.Rebuilt, error) {
+	if b.Desks() == nil {
+		return control.Rebuilt{}, fault.New(fault.Locked, "fault.node.locked")
+	}
+	err := b.log.Rebuild(ctx)
+	return control.Rebuilt{Ops: b.log.Stats().Ops}, err
+}
 
 func (b *apiBox) CA() CAInfo {
 	return CAInfo{PEM: []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), Fingerprint: "00", Words: []string{"a", "b", "c", "d", "e"}}

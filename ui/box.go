@@ -13,6 +13,7 @@ import (
 const (
 	stateNew      = "new"       // nothing was started here yet
 	stateLocked   = "locked"    // there is a site, and nobody has opened it since the start
+	stateOpening  = "opening"   // somebody has opened it, and it reads its records again
 	stateOpen     = "open"      // it works
 	stateReadOnly = "read-only" // it reads, but can no longer save
 )
@@ -22,7 +23,7 @@ const (
 type Box interface {
 	Keeper
 
-	// State is new, locked, open or read-only.
+	// State is new, locked, opening, open or read-only.
 	State() string
 	// Site says which post this is; zero where the state does not let it be known.
 	Site() SiteInfo
@@ -33,7 +34,8 @@ type Box interface {
 	Watch() (changes <-chan struct{}, stop func())
 
 	// Unlock opens a locked box with any of its passphrases, or with what its key file
-	// holds. Faults: Denied for a wrong one, Invalid for a damaged key file.
+	// holds. It may return while the records are still being read. Faults: Denied for a
+	// wrong one, Invalid for a damaged key file.
 	Unlock(ctx context.Context, secret []byte) error
 	// CheckClaim looks at a claim code without using it up. Faults: Denied for a
 	// wrong one, Gone for one that is used up.
@@ -82,6 +84,9 @@ type Box interface {
 	// Repair mends what is stored, asks the other nodes for what was lost, waits for
 	// them, and checks. Faults: Locked.
 	Repair(ctx context.Context) (control.Check, error)
+	// Rebuild makes the views anew from the journal; Status says how far it is. Faults:
+	// Locked, and those of the journal.
+	Rebuild(ctx context.Context) (control.Rebuilt, error)
 
 	// CA is what a phone needs to trust this box's pages.
 	CA() CAInfo

@@ -90,8 +90,11 @@ func (v *visit) failed(err error) error {
 
 // whenAgain says to a client that is refused for now when it is worth to come back.
 func (v *visit) whenAgain(f *fault.Error) {
-	if f.Class == fault.Busy {
+	switch {
+	case f.Class == fault.Busy:
 		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(retryAfter(f)))
+	case f.Key == "fault.api.opening":
+		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(openingAgain))
 	}
 }
 
@@ -112,7 +115,7 @@ func (v *visit) wayOut(f *fault.Error) string {
 		return ""
 	}
 	switch {
-	case f.Key == "fault.api.new" || f.Key == "fault.api.locked" || f.Key == "fault.api.open_already":
+	case f.Key == "fault.api.new" || f.Key == "fault.api.locked" || f.Key == "fault.api.opening" || f.Key == "fault.api.open_already":
 		return "/"
 	case f.Class == fault.Unauthenticated:
 		return "/signin?to=" + url.QueryEscape(v.c.OriginalURL())

@@ -65,6 +65,11 @@ func closed(v *view) {
 	v.State, v.Open, v.Site = stateLocked, false, SiteInfo{}
 }
 
+func beingOpened(v *view) {
+	stranger(v)
+	v.State, v.Open, v.Site = stateOpening, false, SiteInfo{}
+}
+
 func galleryID(n byte) oplog.ID { return oplog.ID{n, 7, 7, 7, 7, 7, 7, 7, 7, n} }
 
 func age(n int) *int { return &n }
@@ -288,6 +293,7 @@ func firstPictures() []picture {
 		{name: "unlock", page: "entry/unlock", frame: closed},
 		{name: "unlock-wrong", page: "entry/unlock", frame: closed, form: topOf("fault.identity.wrong_passphrase")},
 		{name: "unlock-key-wrong", page: "entry/unlock", frame: closed, form: topOf("fault.identity.wrong_key_file")},
+		{name: "opening", page: "entry/opening", frame: beingOpened, data: func(speaker) any { return openingModel{41, openingAgain} }},
 		{name: "signin", page: "entry/signin", frame: stranger, data: func(speaker) any { return signInModel{"/"} }},
 		{name: "welcome", page: "entry/welcome", frame: stranger, data: func(speaker) any {
 			return welcomePage{Address: "https://10.42.0.1:8443/", Others: []string{"https://[fe80::1]:8443/"}, QR: svg("https://10.42.0.1:8443/"), Words: wordList{galleryWords, true}}

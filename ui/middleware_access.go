@@ -74,7 +74,7 @@ func (v *visit) stateFits() error {
 			return wrongState(state)
 		}
 	case signed, allowed:
-		if state == stateNew || state == stateLocked || v.desks() == nil {
+		if state == stateNew || state == stateLocked || state == stateOpening || v.desks() == nil {
 			return wrongState(state)
 		}
 	}
@@ -87,6 +87,8 @@ func wrongState(state string) error {
 		return fault.New(fault.Conflict, "fault.api.new")
 	case stateLocked:
 		return fault.New(fault.Locked, "fault.api.locked")
+	case stateOpening:
+		return fault.New(fault.Unavailable, "fault.api.opening")
 	}
 	return fault.New(fault.Conflict, "fault.api.open_already")
 }

@@ -375,10 +375,12 @@ func TestBearerKeys(t *testing.T) {
 func TestStatesHaveTheirOwnStatus(t *testing.T) {
 	r := newRig(t)
 	key := r.key(staff.Lead)
-	for state, want := range map[string]int{stateNew: 409, stateLocked: 423, stateOpen: 200, stateReadOnly: 200} {
+	for state, want := range map[string]int{stateNew: 409, stateLocked: 423, stateOpening: 503, stateOpen: 200, stateReadOnly: 200} {
 		r.box.set(state)
 		if a := r.call(key, "GET", "/api/v1/people", ""); a.status != want {
 			t.Errorf("%s: %d", state, a.status)
+		} else if again := a.header.Get("Retry-After"); (state == stateOpening) != (again != "") {
+			t.Errorf("%s: come back in %q seconds", state, again)
 		}
 		a := r.ask(Public, "GET", "/healthz", "")
 		if a.status != 200 || string(a.body) != `{"state":"`+state+`"}` {

@@ -28,6 +28,7 @@ func (s *Server) operatorRoutes() []route {
 		list,
 		call("GET", "/check", operatorCheck),
 		call("POST", "/repair", operatorRepair),
+		call("POST", "/rebuild", operatorRebuild),
 		call("POST", "/verify", operatorVerify),
 		call("GET", "/slots", operatorSlots),
 		call("POST", "/slots", operatorAddSlot),
@@ -234,6 +235,14 @@ func operatorRepair(v *visit) error {
 		return err
 	}
 	return v.json(fiber.StatusOK, check)
+}
+
+func operatorRebuild(v *visit) error {
+	rebuilt, err := v.s.config.Box.Rebuild(v.s.ctx)
+	if err != nil {
+		return err
+	}
+	return v.json(fiber.StatusOK, rebuilt)
 }
 
 func operatorVerify(v *visit) error {

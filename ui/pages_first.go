@@ -50,6 +50,8 @@ func (v *visit) first() error {
 		return v.firstRun()
 	case stateLocked:
 		return v.unlockPage()
+	case stateOpening:
+		return v.openingPage()
 	}
 	if !v.signedIn() {
 		return v.signInPage()
@@ -169,6 +171,25 @@ func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Start
 }
 
 func (v *visit) unlockPage() error { return v.render("entry/unlock", nil) }
+
+// openingAgain is after how many seconds a page or a program asks again whether the
+// box has read its records.
+const openingAgain = 3
+
+// openingModel says how far the box is. The page asks again by itself.
+type openingModel struct{ Percent, Again int }
+
+func (v *visit) openingPage() error {
+	m := openingModel{Again: openingAgain}
+	status, err := v.s.config.Box.Status(v.s.ctx)
+	if err != nil {
+		return err
+	}
+	if status.Rebuild != nil {
+		m.Percent = status.Rebuild.Percent
+	}
+	return v.render("entry/opening", m)
+}
 
 // open opens a locked box. Words are taken however they were typed: numbered, with
 // commas, on several lines, with capitals. What was typed is not shown again. The file of

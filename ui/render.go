@@ -38,7 +38,7 @@ type pages struct {
 func pageNames() []string {
 	return []string{
 		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words", "first/restore", "first/restoring", "backup/backup", "backup/restored",
-		"entry/unlock", "entry/signin", "entry/welcome",
+		"entry/unlock", "entry/opening", "entry/signin", "entry/welcome",
 		"home/home", "home/error",
 		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member",
 		"cards/card", "cards/sheet",
@@ -108,7 +108,7 @@ type view struct {
 	Page     string // "people/person"
 	Path     string // of the request, for the language switch
 	Query    string // of the request, likewise: the claim code, what was searched for
-	State    string // of the box: new, locked, open or read-only
+	State    string // of the box: new, locked, opening, open or read-only
 	Site     SiteInfo
 	User     string // who is signed in; empty when nobody
 	CSRF     string

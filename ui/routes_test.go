@@ -60,7 +60,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 	session := people[staff.Registrar]
 	var golden strings.Builder
 	for _, rt := range routes {
-		for _, state := range []string{stateNew, stateLocked, stateOpen, stateReadOnly} {
+		for _, state := range []string{stateNew, stateLocked, stateOpening, stateOpen, stateReadOnly} {
 			r.box.set(state)
 			fmt.Fprintf(&golden, "%s %s %s:", rt.method, rt.path, state)
 			ask := func(name string, surface Surface, headers ...string) {

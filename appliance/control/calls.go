@@ -74,6 +74,14 @@ func (c *Client) Repair(ctx context.Context) (Check, error) {
 	return k, err
 }
 
+// Rebuild throws the node's views away and makes them anew from its journal, which may
+// take minutes; Status says how far it is. It goes on when the caller leaves.
+func (c *Client) Rebuild(ctx context.Context) (Rebuilt, error) {
+	var r Rebuilt
+	err := c.PostSlow(ctx, "/operator/rebuild", struct{}{}, &r)
+	return r, err
+}
+
 // Verify says what the text of a card is worth.
 func (c *Client) Verify(ctx context.Context, text string) (Verdict, error) {
 	var v Verdict

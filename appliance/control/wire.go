@@ -9,7 +9,7 @@ type Status struct {
 	Number     uint16  `json:"number"`     // the short number printed in tokens
 	Deployment string  `json:"deployment"` // name of the operation
 	Site       string  `json:"site"`       // name of the place
-	State      string  `json:"state"`      // new, locked, open or read-only
+	State      string  `json:"state"`      // new, locked, opening, open or read-only
 	Practice   bool    `json:"practice"`   // a throw-away folder of made-up people
 	People     uint64  `json:"people"`
 	Households uint64  `json:"households"`
@@ -28,6 +28,23 @@ type Status struct {
 
 	Backup   *LastBackup `json:"backup"`             // the last one that was read back; null when there is none
 	Restored *Restored   `json:"restored,omitempty"` // the node came out of a backup and nobody reads people here yet
+	Rebuild  *Rebuild    `json:"rebuild,omitempty"`  // while the journal is read again
+}
+
+// Rebuild says how far reading the journal again is.
+type Rebuild struct {
+	Phase   string `json:"phase"` // reading, folding or writing
+	Done    uint64 `json:"done"`
+	Total   uint64 `json:"total"`
+	Percent int    `json:"percent"` // of all phases
+}
+
+// Rebuilt is the answer of `waypost rebuild`.
+type Rebuilt struct {
+	Ops        uint64  `json:"ops"`
+	People     uint64  `json:"people"`
+	Households uint64  `json:"households"`
+	Seconds    float64 `json:"seconds"`
 }
 
 // Pieces counts the parts that photos and files are stored in: a photo is usually one.

@@ -208,7 +208,15 @@ func readSegmentFile(fsys files.FS, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSegment+maxFrame+segmentHeader+frameHeader+1))
+	const most = maxSegment + maxFrame + segmentHeader + frameHeader + 1
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	// Taken at once: a buffer that grows to 64 MB leaves three times that behind.
+	raw := bytes.NewBuffer(make([]byte, 0, min(max(st.Size(), 0), most)+bytes.MinRead))
+	_, err = raw.ReadFrom(io.LimitReader(f, most))
+	return raw.Bytes(), err
 }
 
 // readPieces reads what can be read of a file, as zeros what cannot. It faults when
