@@ -93,7 +93,7 @@ func (b *bulk) sorters() error {
 		to    **sorter
 		what  string
 		limit int
-	}{{&b.ops, "ops", sortBytes}, {&b.once, "keys", sortBytes / 4}, {&b.rows, "rows", sortBytes}} {
+	}{{&b.ops, "ops", b.l.sortBytes}, {&b.once, "keys", b.l.sortBytes / 4}, {&b.rows, "rows", b.l.sortBytes}} {
 		path := filepath.Join(b.l.journal.dir, fmt.Sprintf(spillName, s.what))
 		one, err := newSorter(b.l.journal.fs, path, s.limit, b.l.roomy)
 		if err != nil {

@@ -196,3 +196,18 @@ func (l *Log) Authority() Authority { return l.auth }
 func (l *Log) Mend(segments []uint64) error {
 	return l.exclusive(func() error { _, err := l.mend(segments); return err })
 }
+
+// SortIn makes rebuilds sort in buffers of n bytes.
+func (l *Log) SortIn(n int) { l.sortBytes = n }
+
+// Stored gives everything the view store holds but its state and its numbers.
+func (l *Log) Stored(fn func(k, v []byte)) error {
+	return l.store.View(func(r StoreReader) error {
+		return r.Scan(nil, nil, func(k, v []byte) error {
+			if k[0] != spaceState && k[0] != spaceRing {
+				fn(k, v)
+			}
+			return nil
+		})
+	})
+}

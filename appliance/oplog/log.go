@@ -77,6 +77,7 @@ type Log struct {
 	progress  atomic.Pointer[Progress] // of the rebuild under way
 	tell      func(Progress)
 	telling   sync.Mutex // one report at a time, so that none overtakes another
+	sortBytes int        // one buffer of a rebuild by sorting
 	streaming bool       // a rebuild by sorting is under way; writer only
 
 	halves sync.RWMutex // readers wait while a commit in several parts is under way

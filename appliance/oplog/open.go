@@ -89,7 +89,7 @@ func open(ctx context.Context, o Options) (*Log, error) {
 func newLog(o Options) (*Log, error) {
 	l := &Log{
 		store: o.Store, auth: o.Authority, clk: o.Clock, logger: o.Logger, room: newRoom(o),
-		oneTx: trustedTx, oneTxKeys: trustedTxKeys,
+		oneTx: trustedTx, oneTxKeys: trustedTxKeys, sortBytes: sortBytes,
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
 		chains: map[LogID]*chain{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{},
 		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, suspects: map[uint64]bool{},
