@@ -5,7 +5,7 @@ DATA ?= ./data
 BIN := waypost
 PKGS := ./...
 
-.PHONY: build run demo test vet unit race scripts browser tools arm64 torture torture-short bench clean
+.PHONY: build run demo test vet unit race scripts browser tools arm64 torture torture-short bench bench-program bench-journal clean
 
 build:
 	$(GO) build -trimpath -o $(BIN) ./appliance
@@ -60,10 +60,17 @@ tools:
 	test -z "$$want" || { echo "installing for the tests:$$want"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$want >/dev/null; } || \
 	{ echo "the tests need more than there is: as root run 'apt-get install -y$$want', then 'make test' again"; exit 1; }
 
-# The figures of the whole program as a table, then the benchmarks of the packages.
-bench:
-	WAYPOST_FIGURES=1 $(GO) test -timeout 15m -count=1 -v -run TestFigures ./appliance
+# The figures of the whole program as a table, then those of the journal with a million ops (some minutes; OPS=100000
+# is quicker), then the benchmarks of the packages.
+bench: bench-program bench-journal
 	$(GO) test -run '^$$' -bench . -benchtime 2s ./appliance/oplog ./appliance/registration ./appliance/chunks ./appliance/tokens ./mesh
+
+OPS ?= 1000000
+bench-journal:
+	WAYPOST_FIGURES_OPS=$(OPS) $(GO) test -timeout 60m -count=1 -v -run TestJournalFigures ./appliance
+
+bench-program:
+	WAYPOST_FIGURES=1 $(GO) test -timeout 15m -count=1 -v -run TestFigures ./appliance
 
 clean:
 	rm -rf $(BIN) $(BIN)-arm64 build

@@ -107,6 +107,12 @@ func locked() control.Status {
 	return control.Status{State: "locked", Disk: s.Disk, Clock: s.Clock}
 }
 
+func opening() control.Status {
+	s := locked()
+	s.State, s.Rebuild = "opening", &control.Rebuild{Phase: "folding", Done: 41, Total: 100, Percent: 41}
+	return s
+}
+
 // states are what a screen can look like, and the keys that lead there.
 func states() map[string]func(m model) model {
 	with := func(s control.Status, keys ...string) func(model) model {
@@ -114,7 +120,7 @@ func states() map[string]func(m model) model {
 	}
 	gone := answered{err: control.NotRunning("/srv/waypost")}
 	return map[string]func(m model) model{
-		"empty": with(empty()), "busy": with(busy()), "alert": with(alarmed()), "locked": with(locked()),
+		"empty": with(empty()), "busy": with(busy()), "alert": with(alarmed()), "locked": with(locked()), "opening": with(opening()),
 		"nodes": with(busy(), "n", "j", "j"), "many-nodes": with(alarmed(), "n", "G"), "alerts": with(alarmed(), "a", "down"),
 		"help": with(busy(), "?"), "starting": func(m model) model { return m },
 		"not-connected": func(m model) model { return step(m, gone) },

@@ -52,8 +52,9 @@
 // refuses a batch with a payload beyond that; a node without the key cannot see
 // it and forwards it, and where it is found later it is kept and not understood.
 // The bound is on the payload so that it holds for batches that anybody joined.
-// Merge opens one batch at a time; a rebuild opens 4 MB and the batch that goes
-// beyond.
+// Merge opens one batch at a time; a rebuild by transactions opens 4 MB and the
+// batch that goes beyond, one by sorting keeps 8 MB a goroutine and writes what is
+// more to a temporary file.
 //
 // # Files
 //
@@ -119,6 +120,10 @@
 //   - What a kill left unflushed is flushed before anything is built on it: torture TestLossy.
 //   - Whatever file of a folder rots: said, or harmless, and mended by one neighbour: torture TestRot.
 //   - Wrong clocks delete and reorder nothing: torture TestClock.
+//
+// rebuild-*.tmp is there for a moment when the views of many ops are made anew: ops
+// and rows while they are sorted, sealed under a key that was never written down. The
+// name is taken away as soon as the file is open.
 //
 // # The view store
 //

@@ -106,6 +106,7 @@ type Log struct {
 	worked    atomic.Uint64 // jobs of the writer since the scrub looked
 
 	ownHurt  bool     // writer only; the own log lost ops and has no successor yet
+	together int      // commands of the last group; writer only
 	clock    uint64   // writer only
 	salt     [16]byte // writer only; drawn anew with each segment
 	saltSeg  uint64   // the segment salt belongs to

@@ -3,6 +3,7 @@ package oplog
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -95,22 +96,18 @@ func (l *Log) serve(j *job) (next *job) {
 		}
 		return nil
 	}
-	for more := true; more; {
+	for j != nil {
 		if j.taken.CompareAndSwap(false, true) {
 			g.command(j)
 		}
 		if g.full() {
 			break
 		}
-		select {
-		case j = <-l.jobs:
-			if j.exclusive != nil {
-				next, more = j, false
-			}
-		default:
-			more = false
+		if j = l.another(len(g.jobs)); j != nil && j.exclusive != nil {
+			next, j = j, nil
 		}
 	}
+	l.together = len(g.jobs)
 	err = l.guard(func() error { return l.commit(g) })
 	for i, waiting := range g.jobs {
 		if g.errs[i] == nil {
@@ -119,6 +116,27 @@ func (l *Log) serve(j *job) (next *job) {
 		waiting.answer <- g.errs[i]
 	}
 	return next
+}
+
+// letOthers is how often the writer lets others run before it ends a group that is
+// smaller than the one before.
+const letOthers = 8
+
+// another is the next job for a group that has n, nil when nobody waits. Those who were
+// just answered may be about to come back: without a moment for them they would miss
+// this flush and wait for two. Somebody who works alone never waits for anybody.
+func (l *Log) another(n int) *job {
+	for i := 0; ; i++ {
+		select {
+		case j := <-l.jobs:
+			return j
+		default:
+		}
+		if n >= l.together || i == letOthers {
+			return nil
+		}
+		runtime.Gosched()
+	}
 }
 
 // guard turns a panic into a fault, with the stack in the log but not the
