@@ -261,7 +261,30 @@ func (b *bulk) stretch(buf *sortBuffer, s stretch) error {
 			b.l.phase(Reading, b.done.Add(uint64(len(batch.ops))), b.total)
 			return nil
 		})
+		if err == nil {
+			err = b.salvaged(buf, body, uint32(s.first+i)) //nolint:gosec // counts of frames
+		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// salvaged adds the ops of a salvage frame that are not held otherwise.
+func (b *bulk) salvaged(buf *sortBuffer, body []byte, frame uint32) error {
+	ops, err := parseSalvage(body)
+	if err != nil {
+		return b.fail(errFiles(err))
+	}
+	for i, s := range ops {
+		b.l.mu.RLock()
+		held := b.l.holds(s.ref)
+		b.l.mu.RUnlock()
+		if held {
+			continue
+		}
+		if err := b.add(buf, s, frame, uint32(i)); err != nil { //nolint:gosec // ops of one frame
 			return err
 		}
 	}
@@ -272,6 +295,11 @@ func (b *bulk) stretch(buf *sortBuffer, s stretch) error {
 func (b *bulk) op(buf *sortBuffer, r *record, frame, place uint32) error {
 	s, _ := b.l.unseal(r) // what cannot be read is opaque
 	b.note(s)
+	return b.add(buf, s, frame, place)
+}
+
+// add sorts an op by subject and arrival.
+func (b *bulk) add(buf *sortBuffer, s *stored, frame, place uint32) error {
 	key := binary.BigEndian.AppendUint32(append(make([]byte, 0, 18), s.subject[:]...), frame)
 	return buf.add(binary.BigEndian.AppendUint32(key, place), s.append(nil))
 }
