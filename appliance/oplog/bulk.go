@@ -72,10 +72,13 @@ func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state) (sta
 	b.rankViews()
 	l.streaming = true
 	defer func() { l.streaming = false }()
-	err := b.read()
-	if err == nil {
-		err = store.Bulk(func(put func(key, value []byte) error) error { return b.fill(put) })
-	}
+	// Read when the store has said that it can be filled.
+	err := store.Bulk(func(put func(key, value []byte) error) error {
+		if err := b.read(); err != nil {
+			return err
+		}
+		return b.fill(put)
+	})
 	switch {
 	case b.broken != nil:
 		return from, b.broken
