@@ -268,20 +268,6 @@ func TestOpeningALockedBox(t *testing.T) {
 	b.post("/unlock", url.Values{"words": {"1. Correct, 2. horse\n3. battery 4. staple"}}).wants(200, "Sign in")
 }
 
-// While the box reads its records again every page says how far it is, and comes back
-// by itself without scripts.
-func TestABoxThatIsBeingOpened(t *testing.T) {
-	box, s := newPageServer(t)
-	box.set(stateOpening)
-	b := newBrowser(t, s)
-	for _, path := range []string{"/", "/people", "/unlock", "/signin"} {
-		b.get(path).wants(200, "Reading the records again: 41", `<meta http-equiv="refresh" content="3">`, `<progress`).lacks("/people/new")
-	}
-	b.get("/help").wants(200).lacks("refresh")
-	box.set(stateOpen)
-	b.get("/").wants(200, "Sign in").lacks("refresh")
-}
-
 func TestPlainWords(t *testing.T) {
 	for typed, want := range map[string]string{
 		"one two": "one two", "1. One, 2. Two\n3) yo-yo": "one two yo-yo", "- one - two": "one two", "  ": "", "t-shirt;drop-down": "t-shirt drop-down",
