@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -39,7 +41,7 @@ func TestJournalChild(t *testing.T) {
 		"make": c.makeMany, "rebuild": func() { c.opening(station.Views()) }, "rebuild-plain": func() { c.opening([]*oplog.View{plainView()}) },
 		"open": func() { c.opening(station.Views()) }, "die": c.die, "serve": c.serve,
 		"writers": func() { c.writers(ops, files.OS(), 3*time.Second) }, "writers-slow": func() { c.writers(ops, slowFiles{files.OS()}, 3*time.Second) },
-		"bare-waypost": c.bareWaypost, "bare-badger": func() { c.bareBadger(false) }, "bare-badger-sync": func() { c.bareBadger(true) },
+		"bare-waypost": c.bareWaypost,
 	}
 	parts[what]()
 	stop()

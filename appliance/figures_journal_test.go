@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -84,7 +86,11 @@ func (m measured) String() string {
 // child runs one part in a process of its own, under the memory limit.
 func (f *figures) child(what, dir string, ops int) (m measured) {
 	f.t.Helper()
-	cmd := exec.Command(f.bin, "-test.run", "^TestJournalChild$", "-test.timeout", "30m") //nolint:gosec // this test
+	bin, test := f.bin, "^TestJournalChild$"
+	if strings.HasPrefix(what, "bare-badger") {
+		bin, test = filepath.Join(f.dir, "bare.test"), "^TestBareBadger$"
+	}
+	cmd := exec.Command(bin, "-test.run", test, "-test.timeout", "30m") //nolint:gosec // this test
 	cmd.Env = append(os.Environ(), "WAYPOST_FIGURES_CHILD="+what, "WAYPOST_FIGURES_HOME="+dir, fmt.Sprint("WAYPOST_FIGURES_OPS=", ops), "GOMEMLIMIT="+journalLimit)
 	if what == "make" {
 		cmd.Env = append(cmd.Env, "GOMEMLIMIT=off")
@@ -132,8 +138,13 @@ func (f *figures) writers() {
 	}
 }
 
-// bare sets the journal with its views beside Badger as it comes.
+// bare sets the journal with its views beside Badger as it comes, which only the tests of
+// badgerstore know.
 func (f *figures) bare(ops int) {
+	badger := filepath.Join(f.dir, "bare.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", badger, "./badgerstore").CombinedOutput(); err != nil {
+		f.t.Fatalf("%v\n%s", err, out)
+	}
 	var out bytes.Buffer
 	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "64 writers, one person each time\tops/s\tops per CPU s\tp99 ms\tanonymous MiB\ton disk MB\tleft after one flipped bit")
@@ -142,7 +153,7 @@ func (f *figures) bare(ops int) {
 		{"bare-badger", "Badger, its defaults: not flushed"},
 		{"bare-badger-sync", "Badger, SyncWrites"},
 	} {
-		m := f.child(c.child, filepath.Join(f.dir, c.child), ops)
+		m := f.child(c.child, filepath.Join(f.dir, "bare"), ops)
 		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.1f\t%.0f\t%.1f\t%.0f of %.0f\n", c.name, m.rate(), m.Ops/m.CPU, m.P99, m.RSS, m.Bytes/1e6, m.Left, m.Ops)
 	}
 	f.check(w.Flush())

@@ -1,17 +1,17 @@
+//go:build linux
+
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/dgraph-io/badger/v4"
 
 	"github.com/waypost/waypost/appliance/files"
 	"github.com/waypost/waypost/appliance/oplog"
@@ -102,6 +102,7 @@ func (c *journalChild) bareWaypost() {
 	c.each(func(i int) error { return c.register(l, i) })
 	c.check(l.Close())
 	c.Bytes = folderBytes(c.dir)
+	c.peopleFile()
 	names, err := filepath.Glob(filepath.Join(c.dir, "journal", "*.wpj"))
 	c.check(err)
 	c.flip(names[len(names)-1])
@@ -113,47 +114,15 @@ func (c *journalChild) bareWaypost() {
 	c.check(l.Close())
 }
 
-// bareBadger writes the same people as JSON, with three keys each as the view has.
-func (c *journalChild) bareBadger(sync bool) {
-	open := func() *badger.DB {
-		db, err := badger.Open(badger.DefaultOptions(filepath.Join(c.dir, "badger")).WithSyncWrites(sync).WithLogger(nil))
+// peopleFile writes what the same people are as JSON, a line each, for bare Badger.
+func (c *journalChild) peopleFile() {
+	var lines bytes.Buffer
+	for _, h := range c.people {
+		raw, err := json.Marshal(h.Members[0])
 		c.check(err)
-		return db
+		lines.Write(append(raw, '\n'))
 	}
-	db := open()
-	c.each(func(i int) error {
-		p := c.people[i%len(c.people)].Members[0]
-		raw, err := json.Marshal(p)
-		if err != nil {
-			return err
-		}
-		return db.Update(func(tx *badger.Txn) error {
-			if err := tx.Set(fmt.Appendf(nil, "person %08d", i), raw); err != nil {
-				return err
-			}
-			return tx.Set(fmt.Appendf(nil, "name %s %s %08d", p.FamilyName, p.GivenName, i), nil)
-		})
-	})
-	// A process that is killed leaves its log files; a copy of them is such a folder.
-	c.Bytes = folderBytes(c.dir)
-	killed := filepath.Join(c.dir, "killed")
-	c.check(os.CopyFS(killed, os.DirFS(filepath.Join(c.dir, "badger"))))
-	c.check(db.Close())
-	c.check(os.RemoveAll(filepath.Join(c.dir, "badger")))
-	c.check(os.Rename(killed, filepath.Join(c.dir, "badger")))
-	names, err := filepath.Glob(filepath.Join(c.dir, "badger", "*.mem"))
-	c.check(err)
-	c.flip(names[0])
-	db = open()
-	c.check(db.View(func(tx *badger.Txn) error {
-		it := tx.NewIterator(badger.IteratorOptions{Prefix: []byte("person ")})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			c.Left++
-		}
-		return nil
-	}))
-	c.check(db.Close())
+	c.check(os.WriteFile(filepath.Join(c.dir, "people.jsonl"), lines.Bytes(), 0o600))
 }
 
 // flip changes one bit in the middle of what a file holds.
