@@ -24,7 +24,8 @@ const (
 	flagEpoch      = 1 << iota // compartment, area and epoch follow
 	flagSalt                   // a salt follows
 	flagSupersedes             // references follow
-	flagsKnown     = flagEpoch | flagSalt | flagSupersedes
+	flagBare                   // the payload is gone: its digest stands in its place, and no salt
+	flagsKnown     = flagEpoch | flagSalt | flagSupersedes | flagBare
 )
 
 var errBatch = errors.New("batch is malformed")
@@ -62,10 +63,13 @@ func (b *batch) encode(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, b.first)
 	dst = append(dst, b.prev[:]...)
 	dst = binary.AppendUvarint(dst, uint64(len(b.ops)))
-	before := &record{}
+	before := record{}
 	for i := range b.ops {
-		dst = b.ops[i].encode(dst, before)
-		before = &b.ops[i]
+		dst = b.ops[i].encode(dst, &before)
+		salt := before.salt
+		if before = b.ops[i]; before.bare {
+			before.salt = salt // it carries none, so the next one follows the last that was said
+		}
 	}
 	return append(dst, b.sig[:]...)
 }
@@ -75,7 +79,9 @@ func (r *record) encode(dst []byte, before *record) []byte {
 	if r.comp != before.comp || r.area != before.area || r.epoch != before.epoch {
 		flags |= flagEpoch
 	}
-	if r.salt != before.salt {
+	if r.bare {
+		flags |= flagBare
+	} else if r.salt != before.salt {
 		flags |= flagSalt
 	}
 	if len(r.supersedes) > 0 {
@@ -97,6 +103,9 @@ func (r *record) encode(dst []byte, before *record) []byte {
 		for _, s := range r.supersedes {
 			dst = appendSupersedes(dst, r.ref, s)
 		}
+	}
+	if r.bare {
+		return append(dst, r.digest[:]...)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(r.payload)))
 	return append(dst, r.payload...)
@@ -208,8 +217,14 @@ func (r *record) decode(c *cursor, before *record) {
 			r.supersedes[i] = takeSupersedes(c, r.ref)
 		}
 	}
-	r.payload = c.take(int(c.uvarint(maxSealed)))
-	if flags&^byte(flagsKnown) != 0 || step == 0 || r.clock > maxClock || r.comp == 0 || (r.comp == Deployment && r.salt != [16]byte{}) {
+	if r.bare = flags&flagBare != 0; r.bare {
+		copy(r.digest[:], c.take(len(r.digest)))
+	} else {
+		r.payload = c.take(int(c.uvarint(maxSealed)))
+	}
+	// What lies open is never taken away; and what stands for a payload has no salt.
+	wrong := r.comp == Deployment && (r.bare || r.salt != [16]byte{}) || r.bare && flags&flagSalt != 0
+	if flags&^byte(flagsKnown) != 0 || step == 0 || r.clock > maxClock || r.comp == 0 || wrong {
 		c.ok = false
 	}
 }

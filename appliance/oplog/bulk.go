@@ -49,16 +49,23 @@ type bulk struct {
 	ranks   [][]byte
 	spare   chan []byte
 	rank    []byte // view -> place of its prefix in ranks
+	gone    []gone // subjects that were erased or lack payloads, ascending
 
 	mu     sync.Mutex
 	state  state // what is noted of ops that are not understood
 	broken error // no other way of rebuilding would do better: the journal, or cancelled
 }
 
+// gone is a row under spaceGone.
+type gone struct {
+	subject ID
+	row     goneRow
+}
+
 // rebuildBulk fills the store anew from the whole journal. It reports what state
-// its ops make. When errors.Is(err, errAgain) nothing has changed and transactions
+// its ops make, and which subjects were erased or lack payloads. When errors.Is(err, errAgain) nothing has changed and transactions
 // may still do it.
-func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state) (state, error) {
+func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state) (state, map[ID]goneRow, error) {
 	b := &bulk{l: l, ctx: ctx, state: from, workers: min(runtime.GOMAXPROCS(0), 4), spare: make(chan []byte, 4)}
 	l.mu.RLock()
 	for _, c := range l.chains {
@@ -66,7 +73,7 @@ func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state) (sta
 	}
 	l.mu.RUnlock()
 	if err := b.sorters(); err != nil {
-		return from, err
+		return from, nil, err
 	}
 	defer b.close()
 	b.rankViews()
@@ -81,11 +88,15 @@ func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state) (sta
 	})
 	switch {
 	case b.broken != nil:
-		return from, b.broken
+		return from, nil, b.broken
 	case err != nil:
-		return from, fmt.Errorf("%w: %w", errAgain, err)
+		return from, nil, fmt.Errorf("%w: %w", errAgain, err)
 	}
-	return b.state, nil
+	rows := make(map[ID]goneRow, len(b.gone))
+	for _, g := range b.gone {
+		rows[g.subject] = g.row
+	}
+	return b.state, rows, nil
 }
 
 // errAgain is a rebuild that failed for want of something transactions do not need.

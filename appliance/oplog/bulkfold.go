@@ -14,11 +14,12 @@ type onePart struct {
 	ops      int
 	err      error
 	chunks   []entry // in the order of their keys
+	gone     []gone  // likewise
 	done     chan struct{}
 }
 
-// fill writes the ops by subject while folding them, then the idempotency keys, then
-// the rows.
+// fill writes the ops by subject while folding them, then the idempotency keys, the
+// rows, and who was erased.
 func (b *bulk) fill(put func(key, value []byte) error) error {
 	if err := b.fold(put); err != nil {
 		return err
@@ -29,7 +30,10 @@ func (b *bulk) fill(put func(key, value []byte) error) error {
 	if err := b.fillOnce(put); err != nil {
 		return err
 	}
-	return b.fillRows(put)
+	if err := b.fillRows(put); err != nil {
+		return err
+	}
+	return b.fillGone(put)
 }
 
 // fold folds parts in several goroutines and writes the ops in order.
@@ -92,6 +96,7 @@ func (b *bulk) putChunks(p *onePart, put func(key, value []byte) error) error {
 			return err
 		}
 	}
+	b.gone = append(b.gone, p.gone...)
 	b.l.phase(Folding, b.done.Add(uint64(p.ops)), b.total) //nolint:gosec // a count
 	return nil
 }
@@ -143,17 +148,22 @@ func (b *bulk) foldPart(p *onePart, rows, once *sortBuffer) error {
 	return nil
 }
 
-// eachOnce leaves out ops that lie in the journal twice.
+// eachOnce leaves out ops that lie in the journal twice; a copy whose payload is gone
+// gives way to one that has it.
 func eachOnce(ops []*stored) []*stored {
 	if len(ops) < 2 {
 		return ops
 	}
-	seen := make(map[Ref]bool, len(ops))
+	place := make(map[Ref]int, len(ops))
 	kept := ops[:0]
 	for _, o := range ops {
-		if !seen[o.ref] {
-			seen[o.ref] = true
+		i, again := place[o.ref]
+		switch {
+		case !again:
+			place[o.ref] = len(kept)
 			kept = append(kept, o)
+		case kept[i].bare && !o.bare:
+			kept[i] = o
 		}
 	}
 	return kept
@@ -163,7 +173,7 @@ func eachOnce(ops []*stored) []*stored {
 func (b *bulk) subject(p *onePart, id ID, ops []*stored, rows, once *sortBuffer) error {
 	e := b.l.engine
 	for _, o := range ops {
-		if !o.opaque {
+		if !o.opaque && !o.bare {
 			e.judge(o)
 			b.note(o)
 		}
@@ -171,7 +181,10 @@ func (b *bulk) subject(p *onePart, id ID, ops []*stored, rows, once *sortBuffer)
 	over := space{base: nothing{}, over: newOverlay()}
 	storeOps(&over, id, 0, nil, ops)
 	over.over.tree.Ascend(func(c entry) bool { p.chunks = append(p.chunks, c); return true })
-	known := e.open(ops)
+	known := e.seen(id, ops)
+	if row := goneRowOf(known.standing, ops); row.stands() {
+		p.gone = append(p.gone, gone{id, row})
+	}
 	for v := range e.views {
 		for _, r := range lastOfEach(e.rows(v, id, known)) {
 			key := append(append([]byte{b.rank[v]}, r.Key...), id[:]...)
@@ -179,6 +192,9 @@ func (b *bulk) subject(p *onePart, id ID, ops []*stored, rows, once *sortBuffer)
 				return err
 			}
 		}
+	}
+	if known.standing.Erased {
+		return nil // its idempotency keys tell what a request was made of
 	}
 	for _, o := range ops {
 		key, row, err := onceEntry(o)
@@ -246,6 +262,19 @@ func (b *bulk) fillRows(put func(key, value []byte) error) error {
 		full = append(append(full[:0], b.ranks[key[0]]...), key[1:]...)
 		return put(full, value)
 	})
+}
+
+func (b *bulk) fillGone(put func(key, value []byte) error) error {
+	for _, g := range b.gone {
+		raw, err := encMode.Marshal(g.row)
+		if err != nil {
+			return errInternal("erasure row")
+		}
+		if err := put(goneKey(g.subject), raw); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bulk) rowCount() (n uint64) {

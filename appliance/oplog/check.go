@@ -296,7 +296,12 @@ func (c *checker) subject(s StoreReader, subject ID, ops []*stored) (int, error)
 			c.say("op %s is in the views only", o.ref)
 		}
 	}
-	n, known := 0, c.l.engine.open(ops)
+	n, known := 0, c.l.engine.seen(subject, ops)
+	for _, o := range ops {
+		if o.bare && !known.standing.Erased {
+			c.say("op %s: its payload is gone and no erasure of it is known", o.ref)
+		}
+	}
 	for i, v := range c.l.engine.views {
 		rows := map[string][]byte{}
 		for _, r := range c.l.engine.rows(i, subject, known) {

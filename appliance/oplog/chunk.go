@@ -58,6 +58,13 @@ func storeOps(s *space, subject ID, chunk int, tail []byte, news []*stored) {
 	}
 }
 
+// forgetOps deletes the chunks up to the last one, to write them anew.
+func forgetOps(s *space, subject ID, last int) {
+	for n := range last + 1 {
+		s.delete(opsKey(subject, n))
+	}
+}
+
 // append writes: length ‖ log ‖ sequence ‖ clock ‖ flags ‖ references ‖ payload.
 func (s *stored) append(dst []byte) []byte {
 	b := make([]byte, 0, 48+len(s.plain)+len(s.supersedes)*26)
@@ -65,15 +72,17 @@ func (s *stored) append(dst []byte) []byte {
 	b = binary.AppendUvarint(b, s.ref.Seq)
 	b = binary.AppendUvarint(b, s.clock)
 	var flags byte
-	if s.opaque {
-		flags = 1
+	for bit, set := range []bool{s.opaque, s.bare, s.sealed} {
+		if set {
+			flags |= 1 << bit
+		}
 	}
 	b = append(b, flags, byte(len(s.supersedes)))
 	for _, r := range s.supersedes {
 		b = append(b, r.Log[:]...)
 		b = binary.AppendUvarint(b, r.Seq)
 	}
-	if !s.opaque {
+	if !s.opaque && !s.bare {
 		b = append(b, s.plain...)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(b)))
@@ -89,7 +98,8 @@ func appendStored(ops []*stored, subject ID, raw []byte) ([]*stored, error) {
 		copy(s.ref.Log[:], one.take(len(s.ref.Log)))
 		s.ref.Seq = one.uvarint(maxClock)
 		s.clock = one.uvarint(maxClock)
-		s.opaque = one.byte() == 1
+		flags := one.byte()
+		s.opaque, s.bare, s.sealed = flags&1 != 0, flags&2 != 0, flags&4 != 0
 		if n := int(one.byte()); n > 0 && n <= len(one.b) {
 			s.supersedes = make([]Ref, n)
 			for i := range s.supersedes {

@@ -111,9 +111,11 @@ func (l *Log) take(batches []*batch, pos framePos) {
 	var mend []LogID
 	for _, b := range batches {
 		c := l.chains[b.log]
-		c.add(run{first: b.first, last: b.last(), frame: frame})
+		c.add(run{first: b.first, last: b.last(), frame: frame, bare: b.bare()})
 		end := &b.ops[len(b.ops)-1]
-		c.head, c.clock = Head{Log: b.log, Seq: b.last(), Hash: end.hash}, end.clock
+		if b.last() > c.head.Seq { // otherwise it filled what was bare
+			c.head, c.clock = Head{Log: b.log, Seq: b.last(), Hash: end.hash}, end.clock
+		}
 		if c.hole {
 			mend = append(mend, b.log)
 		}
@@ -183,6 +185,7 @@ func (l *Log) saveState(g *group) error {
 	}
 	l.mu.Lock()
 	l.state = s
+	l.noteGone(g.space.over)
 	l.mu.Unlock()
 	return nil
 }

@@ -18,6 +18,7 @@ const (
 	spaceOnce  = 'n' // idempotency hash -> what it wrote
 	spaceRing  = 't' // transaction number modulo ringSize -> number
 	spaceRow   = 'v' // length ‖ view name ‖ row key ‖ subject -> row
+	spaceGone  = 'x' // subject -> how it stands when it was erased, or payloads of it are gone
 )
 
 // stored is one op as the view store keeps it: what of the header a fold needs,
@@ -31,12 +32,15 @@ type stored struct {
 	read       *content
 	op         *Op   // what understand made of it, once
 	opaque     bool  // unknown kind, or a key this node lacks
+	bare       bool  // its payload is gone
+	sealed     bool  // of another compartment than the open one: an erasure takes it away
+	hidden     bool  // its subject was erased when it was applied
 	lacking    *lack // the key it lacks
 }
 
 // content reads plain once; nil when it cannot be read.
 func (s *stored) content() *content {
-	if s.read == nil && !s.opaque {
+	if s.read == nil && !s.opaque && !s.bare {
 		c, err := decodeContent(s.plain)
 		if err != nil {
 			return nil
@@ -60,15 +64,17 @@ type engine struct {
 	views   []*View
 	prefix  map[*View][]byte
 	byKind  map[kindID][]int // indexes into views
+	erasing int              // index of the view that knows erasures; -1 without one
+	home    [16]byte         // the deployment; set once, before the first fold
 	schema  [8]byte          // changes when kinds, views or this layout do
 	problem func(string)
 }
 
 // storeLayout is raised whenever the meaning of a stored key changes.
-const storeLayout = "waypost/views/1"
+const storeLayout = "waypost/views/2"
 
 func newEngine(kinds []Kind, views []*View) (*engine, error) {
-	e := &engine{kinds: map[kindID]Kind{}, views: views, prefix: map[*View][]byte{}, byKind: map[kindID][]int{}}
+	e := &engine{kinds: map[kindID]Kind{}, views: views, prefix: map[*View][]byte{}, byKind: map[kindID][]int{}, erasing: -1}
 	add := func(k Kind) error {
 		old, known := e.kinds[k.id()]
 		if k.name == "" || k.version == 0 || k.comp == 0 || k.decode == nil || (known && (old.typ != k.typ || old.comp != k.comp)) {
@@ -89,6 +95,12 @@ func newEngine(kinds []Kind, views []*View) (*engine, error) {
 		}
 		names[v.Name] = true
 		e.prefix[v] = append([]byte{spaceRow, byte(len(v.Name))}, v.Name...)
+		if v.Erases != nil {
+			if e.erasing >= 0 || slices.ContainsFunc(v.Kinds, func(k Kind) bool { return k.comp != Deployment }) {
+				return nil, errInternal(fmt.Sprintf("view %q cannot be the one that knows erasures", v.Name))
+			}
+			e.erasing = i
+		}
 		for _, k := range v.Kinds {
 			if err := add(k); err != nil {
 				return nil, err
@@ -145,25 +157,37 @@ func (e *engine) understand(s *stored) (Op, bool) {
 }
 
 // apply adds ops of one subject and folds it again. Ops that are already there
-// are skipped, so replaying is harmless.
+// are skipped, so replaying is harmless; one whose payload was gone is filled.
 func (e *engine) apply(s *space, subject ID, news []*stored) error {
 	old, chunk, tail, err := loadOps(s, subject)
 	if err != nil {
 		return err
 	}
-	all := old
+	all, filled := old, false
 	for _, n := range news {
-		if slices.ContainsFunc(all, func(o *stored) bool { return o.ref == n.ref }) {
-			continue
+		i := slices.IndexFunc(all, func(o *stored) bool { return o.ref == n.ref })
+		switch {
+		case i < 0:
+			all = append(all, n)
+		case all[i].bare && !n.bare:
+			all = slices.Clone(all) // old stays what it was
+			all[i], filled = n, true
 		}
-		all = append(all, n)
 	}
 	// Folded also when nothing is new: a crash may have cut a large commit
 	// after the ops and before the rows.
-	was := e.open(old)
-	e.refold(s, subject, was, sortOps(append(slices.Clone(was), e.open(all[len(old):])...)))
-	storeOps(s, subject, chunk, tail, all[len(old):])
-	return nil
+	was, now := e.seen(subject, old), e.seen(subject, all)
+	e.refold(s, subject, was, now)
+	if filled {
+		forgetOps(s, subject, chunk)
+		storeOps(s, subject, 0, nil, all)
+	} else {
+		storeOps(s, subject, chunk, tail, all[len(old):])
+	}
+	for _, n := range news {
+		n.hidden = now.standing.Erased
+	}
+	return e.noteStanding(s, subject, was.standing, now.standing, all, filled)
 }
 
 // open sorts the ops a fold may see.
@@ -190,9 +214,20 @@ func sortOps(ops []Op) []Op {
 	return ops
 }
 
+// seen is what a fold may see of a subject: its known ops in order, and whether
+// it was erased.
+type seen struct {
+	ops      []Op
+	standing Standing
+}
+
+func (e *engine) seen(subject ID, ops []*stored) seen {
+	return seen{ops: e.open(ops), standing: e.standing(subject, ops)}
+}
+
 // refold writes the rows of now and deletes those only before had. Folds are
 // pure, so what before had need not be remembered: it is folded again.
-func (e *engine) refold(s *space, subject ID, before, now []Op) {
+func (e *engine) refold(s *space, subject ID, before, now seen) {
 	for i, v := range e.views {
 		had := e.rows(i, subject, before)
 		has := e.rows(i, subject, now)
@@ -207,11 +242,15 @@ func (e *engine) refold(s *space, subject ID, before, now []Op) {
 	}
 }
 
-// rows runs one fold over the ops it asked for.
-func (e *engine) rows(view int, subject ID, ops []Op) (rows []Row) {
+// rows runs one fold over the ops it asked for. Of a subject that was erased only
+// the view that knows erasures says anything.
+func (e *engine) rows(view int, subject ID, of seen) (rows []Row) {
+	if of.standing.Erased && view != e.erasing {
+		return nil
+	}
 	v := e.views[view]
-	mine := make([]Op, 0, len(ops))
-	for _, op := range ops {
+	mine := make([]Op, 0, len(of.ops))
+	for _, op := range of.ops {
 		if slices.Contains(e.byKind[kindID{op.Kind, op.Version}], view) {
 			mine = append(mine, op)
 		}
@@ -264,6 +303,9 @@ func (e *engine) applyAll(s *space, ops []*stored) ([]ID, error) {
 // noteOnce remembers an idempotency key. When two nodes used one key the
 // smallest op keeps it, on every node alike.
 func (e *engine) noteOnce(s *space, o *stored) error {
+	if o.hidden {
+		return nil
+	}
 	key, row, err := onceEntry(o)
 	if err != nil || key == nil {
 		return err

@@ -34,6 +34,7 @@ type record struct {
 	epoch      uint32
 	salt       [16]byte // zero in the Deployment compartment
 	payload    []byte   // sealed, except in the Deployment compartment
+	bare       bool     // the payload is gone; digest was carried in its place
 	digest     [32]byte // hash of salt and payload
 	hash       [32]byte // hash of the header
 }
@@ -56,7 +57,8 @@ func (r *record) appendHead(b []byte) []byte {
 	return b
 }
 
-// seal computes both hashes; prev, salt and payload must be set. buf is scratch.
+// link computes both hashes; prev, salt and payload must be set, or digest where
+// the payload is gone. buf is scratch.
 func (r *record) link(prev [32]byte, buf []byte) []byte {
 	r.prev = prev
 	buf = buf[:0]
@@ -64,7 +66,9 @@ func (r *record) link(prev [32]byte, buf []byte) []byte {
 		buf = append(buf, r.salt[:]...)
 	}
 	buf = append(buf, r.payload...)
-	r.digest = sha256.Sum256(buf)
+	if !r.bare {
+		r.digest = sha256.Sum256(buf)
+	}
 	buf = append(buf[:0], "wpo1"...)
 	buf = r.appendHead(buf)
 	buf = append(buf, r.prev[:]...)

@@ -10,6 +10,7 @@ import (
 type run struct {
 	first, last uint64
 	frame       uint32 // index into Log.frames
+	bare        bool   // payloads of it are gone
 }
 
 // chain is what is known of one log. The runs up to head are contiguous; runs
@@ -40,6 +41,9 @@ func (c *chain) add(r run) {
 		}
 		return 0
 	})
+	if i < len(c.runs) && r.bare && !c.runs[i].bare && c.runs[i].first == r.first && c.runs[i].last == r.last {
+		return // the same ops, with their payloads
+	}
 	// What r covers completely it replaces: after damage, refetched ops may
 	// overlap those that survived behind the hole.
 	end := i

@@ -93,6 +93,8 @@ type Log struct {
 	salvagedIn map[uint64][]Ref
 	scrubbed   time.Time // end of the last pass, or opening
 	scrubs     uint64
+	gone       map[ID]goneRow // what the views hold under spaceGone
+	destroying map[ID]bool    // by Erase, just now
 	readOnly   error
 	problems   []string
 	noted      uint64 // notes ever made

@@ -175,6 +175,9 @@ func (l *Log) merge1(in *incoming) (added int, fork *Fork, err error) {
 	if fork != nil {
 		return 0, fork, l.keepFork(in, *fork, own)
 	}
+	if err := l.fill(c, in); err != nil {
+		return 0, nil, err
+	}
 	if in.last() <= c.head.Seq {
 		return 0, nil, nil
 	}
@@ -204,7 +207,7 @@ func (l *Log) keep(c *chain, in *incoming) (int, error) {
 		return 0, err
 	}
 	defer func() { g.tx.Discard() }()
-	ops := in.ops[len(in.ops)-len(fresh.ops):]
+	fresh, ops := l.keepOut(fresh, in.ops[len(in.ops)-len(fresh.ops):])
 	if g.events, err = l.engine.applyAll(&g.space, ops); err != nil {
 		return 0, err
 	}
@@ -269,7 +272,7 @@ func (l *Log) keepFork(in *incoming, f Fork, own LogID) error {
 			return err
 		}
 		body := append([]byte{frameEvidence}, f.HashA[:]...)
-		if _, _, err := l.journal.append(append(body, in.raw...)); err != nil {
+		if _, _, err := l.journal.append(in.stripped(l.refuses).encode(body)); err != nil {
 			return err
 		}
 		if err := l.journal.flush(); err != nil {

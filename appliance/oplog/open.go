@@ -65,6 +65,9 @@ func open(ctx context.Context, o Options) (*Log, error) {
 	if err := l.scan(ctx); err != nil {
 		return nil, err
 	}
+	if err := l.loadGone(); err != nil {
+		return nil, err
+	}
 	l.expectViews()
 	l.mendScan()
 	if _, _, err := l.room.look(); err != nil {
@@ -91,7 +94,7 @@ func newLog(o Options) (*Log, error) {
 		store: o.Store, auth: o.Authority, clk: o.Clock, logger: o.Logger, room: newRoom(o),
 		oneTx: trustedTx, oneTxKeys: trustedTxKeys, sortBytes: sortBytes,
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
-		chains: map[LogID]*chain{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{},
+		chains: map[LogID]*chain{}, gone: map[ID]goneRow{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{},
 		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, suspects: map[uint64]bool{},
 		tendNow: make(chan struct{}, 1), tell: o.Progress,
 	}
@@ -105,7 +108,7 @@ func newLog(o Options) (*Log, error) {
 	if l.engine, err = newEngine(o.Kinds, o.Views); err != nil {
 		return nil, err
 	}
-	l.engine.problem = l.problem
+	l.engine.problem, l.engine.home = l.problem, l.auth.Deployment()
 	return l, nil
 }
 
@@ -324,7 +327,7 @@ func (l *Log) locateNear(segment uint64) (next int, lost bool) {
 // openRecord makes what the views keep of an op. What cannot be read is opaque;
 // err says why, for a batch that can still be refused.
 func (l *Log) openRecord(r *record) (s *stored, err error) {
-	if s, err = l.unseal(r); err == nil {
+	if s, err = l.unseal(r); err == nil && !s.bare {
 		l.engine.judge(s)
 	}
 	return s, err
@@ -332,7 +335,10 @@ func (l *Log) openRecord(r *record) (s *stored, err error) {
 
 // unseal opens an op's payload, if it can, and does not look into it.
 func (l *Log) unseal(r *record) (s *stored, err error) {
-	s = &stored{ref: r.ref, clock: r.clock, subject: r.subject, supersedes: r.supersedes}
+	s = &stored{ref: r.ref, clock: r.clock, subject: r.subject, supersedes: r.supersedes, bare: r.bare, sealed: r.comp != Deployment}
+	if r.bare {
+		return s, nil
+	}
 	if s.plain, err = openPayload(l.auth, r); err != nil {
 		s.opaque, s.plain = true, nil
 		if errors.Is(err, errNoKey) {

@@ -65,7 +65,7 @@ func (l *Log) Range(log LogID, after uint64, maxOps, maxBytes int) (raw []byte, 
 func (b *batch) bytes() int {
 	n := 160
 	for i := range b.ops {
-		n += 60 + 25*len(b.ops[i].supersedes) + len(b.ops[i].payload)
+		n += 64 + 25*len(b.ops[i].supersedes) + len(b.ops[i].payload)
 	}
 	return n
 }

@@ -71,9 +71,9 @@ func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
 	l.mu.RUnlock()
 	fresh := state{Deployment: l.auth.Deployment(), Schema: l.engine.schema, Tx: tx, From: tx + 1}
 	if store, ok := l.store.(BulkStore); ok {
-		made, err := l.rebuildBulk(ctx, store, fresh)
+		made, gone, err := l.rebuildBulk(ctx, store, fresh)
 		if err == nil {
-			return false, l.rebuilt(made)
+			return false, l.rebuilt(made, gone)
 		}
 		if !errors.Is(err, errAgain) {
 			return true, err
@@ -87,6 +87,7 @@ func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
 		return false, errStore(err)
 	}
 	l.mu.Lock()
+	clear(l.gone)
 	l.state = fresh
 	l.mu.Unlock()
 	return false, l.replay(ctx, 0)
@@ -94,9 +95,9 @@ func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
 
 // rebuilt saves the state that belongs to a store which was filled in one go. Until
 // it is there the store counts as empty.
-func (l *Log) rebuilt(s state) error {
+func (l *Log) rebuilt(s state, gone map[ID]goneRow) error {
 	l.mu.Lock()
-	l.state = s
+	l.state, l.gone = s, gone
 	l.mu.Unlock()
 	g, err := l.begin()
 	if err != nil {

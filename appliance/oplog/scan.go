@@ -133,7 +133,7 @@ func (l *Log) scanBatch(b *batch, frame uint32) error {
 	for _, r := range b.ops {
 		l.follow(r.clock)
 	}
-	c.add(run{first: b.first, last: b.last(), frame: frame})
+	c.add(run{first: b.first, last: b.last(), frame: frame, bare: b.bare()})
 	return nil
 }
 

@@ -3,6 +3,7 @@ package oplog
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -73,7 +74,7 @@ func (t *Tx) append(k Kind, subject ID, body any, supersedes []Ref) (Ref, error)
 	t.ops++
 	t.once = nil
 	d := t.g.stage(subject, k.comp, plain, supersedes)
-	t.touch(&stored{ref: d.ref, clock: d.clock, subject: subject, supersedes: supersedes, plain: plain})
+	t.touch(&stored{ref: d.ref, clock: d.clock, subject: subject, supersedes: supersedes, plain: plain, sealed: k.comp != Deployment})
 	return d.ref, nil
 }
 
@@ -203,6 +204,9 @@ func (r *reader) Ops(subject ID) ([]Op, error) {
 	ops, _, _, err := loadOps(r.s, subject)
 	if err != nil {
 		return nil, err
+	}
+	if r.e.standing(subject, ops).Erased {
+		ops = slices.DeleteFunc(ops, func(o *stored) bool { return !r.e.isErasing(o) })
 	}
 	return r.e.open(ops), nil
 }

@@ -26,6 +26,10 @@ type View struct {
 	Version uint
 	Kinds   []Kind
 	Fold    func(subject ID, ops []Op) []Row
+	// Erases is set on the one view that knows erasures; all its kinds lie open. It
+	// tells from them (sorted, those of the subject) how the subject stands. Like
+	// Fold it is pure; the deployment is what signatures are bound to.
+	Erases func(deployment [16]byte, subject ID, ops []Op) Standing
 }
 
 // Reader asks questions of the views. Faults come from the store only.
