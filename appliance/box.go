@@ -122,6 +122,7 @@ func (b *box) begin(n *node, trial bool) {
 	b.mu.Lock()
 	b.node, b.trial = n, trial
 	b.mu.Unlock()
+	n.startErasing(b.ctx)
 	if trial {
 		return
 	}

@@ -54,6 +54,11 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 			})
 		}
 	}
+	erased, err := n.desks.Staff.Counts(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Erasures = control.Erased(erased)
 	s.Backup, s.Restored = n.lastBackup(s.Ops), n.restored()
 	s.Alerts = append(b.alerts(s, n, site), b.backupAlerts(s, n, site)...)
 	return s, nil
@@ -94,6 +99,7 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	add(unconfirmed > 0, "danger", "alert.unconfirmed", map[string]any{"Count": unconfirmed})
 	add(!site.Confirmed && !site.Practice, "danger", "alert.self_unconfirmed", nil)
 	add(site.RootOnBox && !site.Practice, "danger", "alert.root_on_box", nil)
+	add(s.Erasures.Signing > 0, "danger", "alert.erasures", map[string]any{"Count": s.Erasures.Signing})
 	add(stats.Opaque > 0, "warning", "alert.opaque", map[string]any{"Count": stats.Opaque})
 	add(!s.Clock.Sure, "warning", "alert.clock", nil)
 	return out

@@ -39,6 +39,7 @@ type node struct {
 
 	mu     sync.Mutex // guards the rest
 	mesh   *mesh.Mesh
+	erased func() // ends the destroying of what was erased; nil before it runs
 	closed bool
 	mark   backup.Mark // of the backup this folder came out of
 }
@@ -148,6 +149,23 @@ func (n *node) startMesh(ctx context.Context, listen, advertise string) error {
 	return nil
 }
 
+// startErasing lets the node destroy what was erased, when its time has come. Only a
+// node that serves does: a verb on a closed folder is not running time.
+func (n *node) startErasing(ctx context.Context) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || n.erased != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.desks.Staff.RunErasures(ctx, n.logger.With("part", "erasures"))
+	}()
+	n.erased = func() { cancel(); <-done }
+}
+
 // Mesh is the running mesh, nil on a closed folder.
 func (n *node) Mesh() *mesh.Mesh {
 	n.mu.Lock()
@@ -159,10 +177,13 @@ func (n *node) Mesh() *mesh.Mesh {
 // keys. Safe on a half-built node.
 func (n *node) Close() error {
 	n.mu.Lock()
-	m := n.mesh
+	m, erased := n.mesh, n.erased
 	n.closed = true
 	n.mu.Unlock()
 	var errs []error
+	if erased != nil {
+		erased()
+	}
 	if n.desks != nil {
 		errs = append(errs, n.desks.Close())
 	}

@@ -22,7 +22,7 @@ const maxIdempotencyKey = 200
 // apiRoutes are the calls of the public contract.
 func (s *Server) apiRoutes() []route {
 	const v1 = "/api/v1"
-	return []route{
+	return append([]route{
 		{method: "GET", path: "/healthz", policy: public(), where: onAll, handle: getHealth},
 		{method: "GET", path: "/ca.pem", policy: public(), where: onPublic, handle: getCA},
 		{method: "GET", path: "/ca.crt", policy: public(), where: onPublic, handle: getCADER},
@@ -43,7 +43,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "POST", path: v1 + "/lock", policy: signedIn(), where: onAPI, handle: postLock},
 		{method: "GET", path: v1 + "/mesh", policy: need(staff.SeeMesh), where: onAPI, handle: getMesh},
 		{method: "GET", path: v1 + "/events", policy: signedIn(), where: onAPI, stream: true, handle: getEvents},
-	}
+	}, s.eraseRoutes()...)
 }
 
 // getHealth says the state of the box, to anybody and in every state.

@@ -50,6 +50,13 @@ func (v *visit) serve() error {
 // handleInLine runs a handler that compares a secret. For claims and unlocks it
 // waits for its turn; signing in has a line of its own (identity.Stretch).
 func (v *visit) handleInLine() error {
+	if v.route.policy.who == person {
+		done, err := v.inPerson()
+		defer done()
+		if err != nil {
+			return err
+		}
+	}
 	if who := v.route.policy.who; who == claimant || who == opener {
 		leave, err := v.inLine()
 		if err != nil {
@@ -73,7 +80,7 @@ func (v *visit) stateFits() error {
 		if state != stateLocked {
 			return wrongState(state)
 		}
-	case signed, allowed:
+	case signed, allowed, person:
 		if state == stateNew || state == stateLocked || state == stateOpening || v.desks() == nil {
 			return wrongState(state)
 		}
@@ -126,7 +133,7 @@ func (v *visit) identify() error {
 
 // personal is what a person answers for: a key in a program's settings must not make
 // accounts, keys or nodes, whatever its role.
-var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes, staff.ManageBox, staff.KeepBackups}
+var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes, staff.ManageBox, staff.KeepBackups, staff.ErasePeople, staff.UndoErasures}
 
 // recognise takes a bearer key before a page session: a program that shows a key
 // means the key. Pages are for people and know no keys.
@@ -197,7 +204,7 @@ func (v *visit) sameOrigin() error {
 // of its own and takes nothing from the session.
 func (v *visit) csrfFits() error {
 	who := v.route.policy.who
-	if v.session == nil || v.key != "" || who != signed && who != allowed {
+	if v.session == nil || v.key != "" || who != signed && who != allowed && who != person {
 		return nil
 	}
 	sent := v.c.Get("X-CSRF-Token")

@@ -41,6 +41,13 @@ func (v *visit) home() error {
 	if _, waiting := v.s.words.of(v.actor); waiting {
 		m.Alerts = append([]alertLine{{Tone: "bad", Text: v.lang.Text("home.words", nil), Link: "/words"}}, m.Alerts...)
 	}
+	if v.actor.Can(staff.ErasePeople) {
+		alerts, err := v.eraseAlerts()
+		if err != nil {
+			return err
+		}
+		m.Alerts = append(m.Alerts, alerts...)
+	}
 	if v.actor.Can(staff.SeeMesh) && !status.Practice {
 		line := meshLineOf(&view{Lang: v.lang}, status)
 		m.Mesh = &line
@@ -70,7 +77,7 @@ func tilesFor(a staff.Actor) []tile {
 
 // alertLinks say where a page can help with an alert of the box.
 var alertLinks = map[string]string{
-	"alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/help/keys",
+	"alert.erasures": "/approvals", "alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/help/keys",
 	"alert.read_only": "/help/trouble", "alert.mesh_off": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.disk_full": "/help/trouble", "alert.problems": "/help/trouble",
 	"alert.lost": "/help/trouble", "alert.lost_alone": "/help/trouble", "alert.rebuilding": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.backup_old": "/backup",

@@ -50,6 +50,7 @@ type personPage struct {
 	Card                  *cardState
 	Photo                 photoBox
 	MayCorrect, MayIssue  bool
+	MayErase              bool
 	Seen, Once            string
 	By, Site              string
 	At                    time.Time
@@ -287,7 +288,7 @@ func (v *visit) personModel(id oplog.ID) (personPage, error) {
 	w := v.words()
 	m := personPage{
 		ID: id.String(), Path: "/people/" + id.String(), Name: w.name(r.Person), About: w.about(r.Person), Facts: w.facts(r.Person),
-		Conflicts: w.conflicts(r), MayCorrect: v.actor.Can(staff.CorrectPeople), MayIssue: v.actor.Can(staff.IssueTokens),
+		Conflicts: w.conflicts(r), MayCorrect: v.actor.Can(staff.CorrectPeople), MayIssue: v.actor.Can(staff.IssueTokens), MayErase: v.actor.Can(staff.ErasePeople),
 		Seen: r.Version, Once: newOnce(), By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 	}
 	m.Photo = v.photoBox(r, m.MayCorrect)

@@ -93,6 +93,7 @@ var places = []struct {
 	{"/staff", "nav.staff", "staff", "", staff.ManageStaff, false},
 	{"/box", "nav.box", "lock", "", staff.ManageBox, false},
 	{"/backup", "nav.backup", "backup", "", staff.KeepBackups, false},
+	{"/approvals", "nav.approvals", "check", "", staff.ErasePeople, false},
 }
 
 // navFor is the bar on top: only what this person may use.

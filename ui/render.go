@@ -46,6 +46,7 @@ func pageNames() []string {
 		"mesh/mesh", "mesh/invite",
 		"staff/staff",
 		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped",
+		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"help/index", "help/topic",
 	}
 }
@@ -360,7 +361,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 
 // backTo is the page a form lives on, for the language switch after a post.
 func backTo(p string) string {
-	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/disable", "/invite"} {
+	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/disable", "/invite"} {
 		if strings.HasSuffix(p, tail) {
 			return path.Dir(p)
 		}

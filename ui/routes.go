@@ -31,6 +31,7 @@ const (
 	opener         // whoever has the words, which the handler checks; only while the box is locked
 	signed         // anybody with an account or a key; the box is open
 	allowed        // and whose role covers the action
+	person         // somebody with an account whose role covers the action, by their own session or passphrase
 	operator       // the control socket, in every state
 )
 
@@ -88,13 +89,13 @@ func checkRoutes(routes []route) error {
 	for _, r := range routes {
 		name := r.method + " " + r.path
 		switch {
-		case r.policy.who == undeclared || r.policy.who == allowed && r.policy.action == "":
+		case r.policy.who == undeclared || (r.policy.who == allowed || r.policy.who == person) && r.policy.action == "":
 			return fmt.Errorf("ui: route %s has no policy", name)
 		case r.handle == nil || !strings.HasPrefix(r.path, "/"):
 			return fmt.Errorf("ui: route %s cannot be served", name)
 		case r.on().has(Public) && r.policy.who != anybody:
 			return fmt.Errorf("ui: route %s would take a sign-in over plain HTTP", name)
-		case r.unsafe() && (r.policy.who == claimant || r.policy.who == opener) && r.guess == nil:
+		case r.unsafe() && (r.policy.who == claimant || r.policy.who == opener || r.policy.who == person) && r.guess == nil:
 			return fmt.Errorf("ui: route %s would let anybody guess without end", name)
 		case (r.policy.who == operator) != (r.on() == onOperator):
 			return fmt.Errorf("ui: route %s is not on the operator's surface alone", name)

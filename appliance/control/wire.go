@@ -24,6 +24,7 @@ type Status struct {
 	Alerts     []Alert `json:"alerts"`
 	Mesh       string  `json:"mesh"`    // host:port other nodes dial
 	Started    string  `json:"started"` // RFC 3339
+	Erasures   Erased  `json:"erasures"`
 	Version    string  `json:"version"`
 
 	Backup   *LastBackup `json:"backup"`             // the last one that was read back; null when there is none
@@ -52,6 +53,15 @@ type Pieces struct {
 	Held    int `json:"held"`
 	Lacking int `json:"lacking"` // named by records that are here, and still to come
 	Damaged int `json:"damaged"` // found since the start, set aside and asked for again
+}
+
+// Erased counts people who were erased, and never names them.
+type Erased struct {
+	Waiting int `json:"waiting"` // requests that nobody has confirmed yet
+	Hidden  int `json:"hidden"`  // erased, and not destroyed on this node yet
+	Pending int `json:"pending"` // destroyed here; other nodes have not said so
+	Done    int `json:"done"`    // destroyed on every node that is known
+	Signing int `json:"signing"` // of the hidden: nothing is destroyed until an issuer signs
 }
 
 // Peer is another node as seen from here.

@@ -26,6 +26,7 @@ type Desk struct {
 	index   *index
 	chunks  *chunks.Store
 	line    *chunks.Line
+	erasing Erasing
 }
 
 // Options is what the desk asks of its surroundings. Every function may be called

@@ -36,6 +36,8 @@ const (
 	ReadPeople     Action = "read-people"     // look up, list and search
 	RegisterPeople Action = "register-people" // add people and households
 	CorrectPeople  Action = "correct-people"  // change what was registered
+	ErasePeople    Action = "erase-people"    // be one of the two who erase a person, and see what was erased
+	UndoErasures   Action = "undo-erasures"   // take an erasure back, or give an issuer's word that it is final
 	ImportPeople   Action = "import-people"   // register from a file, many at once
 	IssueTokens    Action = "issue-tokens"    // issue and reissue cards
 	VerifyTokens   Action = "verify-tokens"   // see what a card is worth
@@ -53,7 +55,7 @@ const (
 // Actions lists every action, in the order of the constants.
 func Actions() []Action {
 	return []Action{
-		ReadPeople, RegisterPeople, CorrectPeople, ImportPeople, IssueTokens, VerifyTokens, SeeMesh,
+		ReadPeople, RegisterPeople, CorrectPeople, ErasePeople, UndoErasures, ImportPeople, IssueTokens, VerifyTokens, SeeMesh,
 		InviteNodes, ConfirmNodes, ManageStaff, ManageKeys, SeeStatus, Check, ManageBox, KeepBackups,
 	}
 }
@@ -75,7 +77,7 @@ func (r Role) may() []Action {
 	case Caseworker, Medical, Tracing:
 		return []Action{ReadPeople, VerifyTokens}
 	case Coordinator:
-		return []Action{ReadPeople, SeeMesh, SeeStatus}
+		return []Action{ReadPeople, ErasePeople, SeeMesh, SeeStatus}
 	case Information:
 		return []Action{SeeStatus}
 	case Carrier:

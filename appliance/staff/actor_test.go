@@ -12,16 +12,16 @@ import (
 // The whole policy, cell by cell: y is may, . is may not. Columns in the order of
 // Actions.
 const policy = `
-             read reg  corr imp  issue verify mesh invite confirm staff keys status check box backups
-lead         y    y    y    y    y     y      y    y      y       y     y    y      y     y   y
-registrar    y    y    y    .    y     y      y    .      .       .     .    y      .     .   .
-distributor  y    .    .    .    .     y      .    .      .       .     .    y      .     .   .
-caseworker   y    .    .    .    .     y      .    .      .       .     .    .      .     .   .
-medical      y    .    .    .    .     y      .    .      .       .     .    .      .     .   .
-tracing      y    .    .    .    .     y      .    .      .       .     .    .      .     .   .
-coordinator  y    .    .    .    .     .      y    .      .       .     .    y      .     .   .
-information  .    .    .    .    .     .      .    .      .       .     .    y      .     .   .
-carrier      .    .    .    .    .     .      y    .      .       .     .    .      .     .   .
+             read reg  corr erase undo imp  issue verify mesh invite confirm staff keys status check box backups
+lead         y    y    y    y     y    y    y     y      y    y      y       y     y    y      y     y   y
+registrar    y    y    y    .     .    .    y     y      y    .      .       .     .    y      .     .   .
+distributor  y    .    .    .     .    .    .     y      .    .      .       .     .    y      .     .   .
+caseworker   y    .    .    .     .    .    .     y      .    .      .       .     .    .      .     .   .
+medical      y    .    .    .     .    .    .     y      .    .      .       .     .    .      .     .   .
+tracing      y    .    .    .     .    .    .     y      .    .      .       .     .    .      .     .   .
+coordinator  y    .    .    y     .    .    .     .      y    .      .       .     .    y      .     .   .
+information  .    .    .    .     .    .    .     .      .    .      .       .     .    y      .     .   .
+carrier      .    .    .    .     .    .    .     .      y    .      .       .     .    .      .     .   .
 `
 
 func TestPolicyIsTheTable(t *testing.T) {

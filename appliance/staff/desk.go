@@ -26,6 +26,8 @@ type Desk struct {
 	cost     identity.Cost
 	dummy    account // what an unknown user's passphrase is tried on
 	authors  Authors
+	issuer   Issuer
+	keeper   *keeper
 
 	changing sync.Mutex // one change of the accounts at a time
 
@@ -62,6 +64,7 @@ func Open(log *oplog.Log, dir string, accountsKey [32]byte, c clock.Clock, site 
 		clock: c, site: site, node: node,
 		tries: map[string][]time.Time{}, sessions: map[[32]byte]*session{}, names: map[ID]string{},
 	}
+	d.keeper = newKeeper(identity.NewSealedFile(dir, "erasures", derived(accountsKey, "erasures")))
 	for _, o := range options {
 		o(d)
 	}

@@ -71,12 +71,14 @@ var (
 )
 
 // Kinds are the facts of this desk.
-func Kinds() []oplog.Kind {
+func Kinds() []oplog.Kind { return append(accountKinds(), eraseKinds()...) }
+
+func accountKinds() []oplog.Kind {
 	return []oplog.Kind{enrolledKind, namedKind, disabledKind, keyIssuedKind, keyRevokedKind, reopenedKind}
 }
 
 // Views are what they add up to.
-func Views() []*oplog.View { return []*oplog.View{staffView} }
+func Views() []*oplog.View { return []*oplog.View{staffView, erasures, approvals} }
 
 // staffView has, per subject and its id (the first eight bytes of it):
 //
@@ -89,7 +91,7 @@ func Views() []*oplog.View { return []*oplog.View{staffView} }
 // A fold knows neither which log belongs to which node nor the key that proofs
 // are made with. So every claim is a row of its own, and whoever reads it judges:
 // this node its own accounts and keys by the proof, everybody a name by the log.
-var staffView = &oplog.View{Name: "staff", Version: 2, Kinds: Kinds(), Fold: foldStaff}
+var staffView = &oplog.View{Name: "staff", Version: 2, Kinds: accountKinds(), Fold: foldStaff}
 
 // accountRow is what every node knows about an account: nothing that could change.
 type accountRow struct {

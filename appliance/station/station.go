@@ -54,7 +54,8 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	s := &Station{Identity: identity.OpenDesk(o.Log, o.Vault)}
 	var err error
 	s.Staff, err = staff.Open(o.Log, o.Dir, o.Vault.Subkey("accounts"), o.Clock, o.Vault.SiteName(), o.Vault.NodeID(),
-		staff.WithAuthors(s.Identity.Author))
+		staff.WithAuthors(s.Identity.Author),
+		staff.WithIssuer(staff.Issuer{Deployment: o.Vault.Deployment(), Nodes: s.Identity.Nodes, Countersign: o.Vault.Countersign}))
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +71,8 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	}
 	s.Tokens = tokens.OpenDesk(o.Log, s.Identity, s.Registration, o.Clock)
 	s.Tokens.ShareLine(line)
+	s.Tokens.AskErased(s.Staff.CardErased)
+	s.Registration.SetErasing(registration.Erasing{Ask: s.Staff.AskErasure, Cards: s.Tokens.Holders})
 	switch err := s.Identity.NameSelf(ctx); fault.ClassOf(err) {
 	case "":
 	case fault.Full, fault.ReadOnly:

@@ -44,6 +44,7 @@ type Desk struct {
 	people  People
 	clock   clock.Clock
 	scanner *Scanner
+	erased  func(holder [10]byte) bool
 }
 
 // OpenDesk puts the desk on a log that was opened with this package's Kinds and

@@ -21,7 +21,7 @@ type Verdict string
 const (
 	Genuine       Verdict = "genuine"        // signed by a node of this deployment that may, in date, newest known
 	Superseded    Verdict = "superseded"     // the holder has a newer card
-	Revoked       Verdict = "revoked"        // taken back together with its issuer
+	Revoked       Verdict = "revoked"        // taken back: together with its issuer, or because its holder was erased
 	Expired       Verdict = "expired"        // past its last day
 	UnknownIssuer Verdict = "unknown-issuer" // its node is not known here, or may not issue cards (yet)
 	NotOurs       Verdict = "not-ours"       // not signed by the node it names, for this deployment
@@ -42,6 +42,7 @@ const (
 	reasonNotOurs       = "tokens.reason.not_ours"
 	reasonMalformed     = "tokens.reason.malformed"
 	reasonNewerCard     = "tokens.reason.newer_card"
+	reasonErased        = "tokens.reason.erased"
 )
 
 // Result is what Verify found.
@@ -83,6 +84,8 @@ func (d *Desk) Verify(_ context.Context, actor staff.Actor, text string) (Result
 	}
 	late, why := past(t, d.clock)
 	switch {
+	case res.Person == nil && d.isErased(t.Holder):
+		res.Verdict, res.Reason = Revoked, reasonErased
 	case known.found && known.newest > int(t.Generation):
 		res.Verdict, res.Reason = Superseded, reasonSuperseded
 	case late:

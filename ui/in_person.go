@@ -1,0 +1,74 @@
+package ui
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// Some actions are signed by the person who does them: a program's key is nobody,
+// and neither is whoever stands at the machine. A call for such an action takes a
+// page session, or the name and passphrase of the person in its document, and then
+// whatever key came with it counts for nothing.
+
+// byPerson is for calls that a person signs; their role must cover the action.
+func byPerson(a staff.Action) policy { return policy{who: person, action: a} }
+
+// inPerson finds the person and opens their session for this call. done closes it.
+// Faults: Unauthenticated without anything, Denied "fault.staff.own_hand" for a key
+// alone, those of staff.Desk.SignIn and Actor.Must.
+func (v *visit) inPerson() (done func(), err error) {
+	done = func() {}
+	user, secret := v.credentials()
+	defer clear(secret)
+	switch {
+	case user != "" || len(secret) > 0:
+		session, err := v.desks().Staff.SignIn(identity.From(v.s.ctx, v.client()), user, secret)
+		if err != nil {
+			return done, err
+		}
+		token := session.Token
+		done = func() { v.desks().Staff.SignOut(token) }
+		v.session, v.actor = &session, session.Actor
+	case v.key != "" || v.surface == Control:
+		return done, fault.New(fault.Denied, "fault.staff.own_hand")
+	case v.session == nil:
+		return done, fault.New(fault.Unauthenticated, "fault.staff.sign_in")
+	}
+	return done, v.actor.Must(v.route.policy.action)
+}
+
+// credentials are the name and passphrase in the document, if it has any. What is
+// wrong with the document is said where it is read.
+func (v *visit) credentials() (user string, secret []byte) {
+	var in struct {
+		User       string `json:"user"`
+		Passphrase string `json:"passphrase"`
+	}
+	if len(v.body) == 0 || json.Unmarshal(v.body, &in) != nil {
+		return "", nil
+	}
+	return clean(in.User), []byte(in.Passphrase)
+}
+
+// ownHand signs in whoever fills in a form once more: the passphrase is asked for at
+// the moment that counts, so that a phone left lying about signs nothing. The session
+// it gives is for one signature; close it.
+func (v *visit) ownHand() (s staff.Session, done func(), err error) {
+	secret := v.secret("passphrase")
+	defer clear(secret)
+	ctx := identity.From(v.s.ctx, v.client())
+	s, err = v.desks().Staff.SignIn(ctx, v.actor.Name, secret)
+	if err != nil && fault.ClassOf(err) != fault.Busy {
+		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {
+			s, err = v.desks().Staff.SignIn(ctx, v.actor.Name, []byte(plain))
+		}
+	}
+	if err != nil {
+		return s, func() {}, err
+	}
+	return s, func() { v.desks().Staff.SignOut(s.Token) }, nil
+}
