@@ -36,24 +36,47 @@ func (l *Log) erase(ctx context.Context, subjects []ID) error {
 	if len(gone) == 0 {
 		return nil
 	}
-	segments, err := l.holding(ctx, gone)
-	if err != nil {
+	l.mu.Lock()
+	l.destroying = gone
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.destroying = nil
+		l.mu.Unlock()
+	}()
+	if err := l.destroy(ctx, gone); err != nil {
 		return err
-	}
-	if len(segments) > 0 {
-		strip := func(b *batch) (*batch, error) {
-			b.link()
-			return b.stripped(func(id ID) bool { return gone[id] }), nil
-		}
-		if err := l.rewrite(segments, strip, false); err != nil {
-			return err
-		}
 	}
 	if err := l.rebuild(ctx); err != nil {
 		l.stop(err) // half a view must not be taken for a whole one
 		return err
 	}
 	return nil
+}
+
+// destroy takes the payloads out of the journal. Files aside as damaged go as well:
+// nobody can tell what is in them.
+func (l *Log) destroy(ctx context.Context, gone map[ID]bool) error {
+	segments, err := l.holding(ctx, gone)
+	if err != nil {
+		return err
+	}
+	rw := rewriting{
+		change:   func(b *batch) (*batch, error) { return b.stripped(func(id ID) bool { return gone[id] }), nil },
+		salvaged: func(s *stored) bool { return !s.sealed || !gone[s.subject] },
+	}
+	for _, number := range segments {
+		if ctx.Err() != nil {
+			return errCancelled(ctx)
+		}
+		if err := l.rewriteSegment(number, rw); err != nil {
+			return err
+		}
+	}
+	if err := l.journal.destroyAside(); err != nil {
+		return err
+	}
+	return l.settleViews()
 }
 
 // holding are the segments with a payload of one of these subjects. All are read:
@@ -67,7 +90,7 @@ func (l *Log) holding(ctx context.Context, gone map[ID]bool) ([]uint64, error) {
 		if ctx.Err() != nil {
 			return nil, errCancelled(ctx)
 		}
-		if s.aead == nil {
+		if s.aead == nil || s.gone {
 			continue
 		}
 		raw, err := l.journal.load(s)
@@ -108,6 +131,9 @@ func holds(body []byte, gone map[ID]bool) (found bool) {
 			found = found || !r.bare && r.comp != Deployment && gone[r.subject]
 		}
 		return nil
+	}
+	if ops, err := parseSalvage(body); err == nil && len(ops) > 0 {
+		return slices.ContainsFunc(ops, func(s *stored) bool { return s.sealed && gone[s.subject] })
 	}
 	if len(body) > 33 && body[0] == frameEvidence {
 		_ = look(body[33:])

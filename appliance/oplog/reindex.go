@@ -19,6 +19,7 @@ type sifted struct {
 type logRun struct {
 	log         LogID
 	first, last uint64
+	bare        bool
 }
 
 // runsIn lists the batches of a frame.
@@ -26,7 +27,7 @@ func runsIn(body []byte) (out []logRun, err error) {
 	err = eachBatch(body, func(raw []byte) error {
 		b, err := parseBatch(raw)
 		if err == nil {
-			out = append(out, logRun{b.log, b.first, b.last()})
+			out = append(out, logRun{b.log, b.first, b.last(), b.bare()})
 		}
 		return err
 	})
@@ -99,7 +100,7 @@ func (l *Log) swap(si uint32, fresh *segment, frames []sifted) {
 				c = &chain{}
 				l.chains[r.log] = c
 			}
-			c.runs = append(c.runs, run{first: r.first, last: r.last, frame: uint32(lo + i)})
+			c.runs = append(c.runs, run{first: r.first, last: r.last, frame: uint32(lo + i), bare: r.bare})
 			touched[r.log] = true
 		}
 	}
@@ -130,10 +131,18 @@ func (c *chain) move(lo, hi uint32, n int) (dropped bool) {
 	return dropped
 }
 
-// normalise sorts runs and leaves out those that others cover.
+// normalise sorts runs and leaves out those that others cover; of two with the same
+// ops the one with all payloads stays.
 func (c *chain) normalise() {
 	slices.SortFunc(c.runs, func(a, b run) int {
-		return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(b.last, a.last))
+		order := cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(b.last, a.last))
+		if order == 0 && a.bare != b.bare {
+			order = 1
+			if b.bare {
+				order = -1
+			}
+		}
+		return order
 	})
 	end := uint64(0)
 	c.runs = slices.DeleteFunc(c.runs, func(r run) bool {

@@ -92,10 +92,10 @@ type salvager struct {
 	n    int // ops altogether
 }
 
-// add takes an op that is nowhere else.
+// add takes an op that is nowhere else. What an erasure takes away is not saved from it.
 func (w *salvager) add(s *stored) error {
 	w.l.mu.RLock()
-	held := w.l.holds(s.ref) || w.l.salvaged[s.ref]
+	held := w.l.holds(s.ref) || w.l.salvaged[s.ref] || s.sealed && (w.l.destroying[s.subject] || w.l.gone[s.subject].refuses())
 	w.l.mu.RUnlock()
 	if held || s.opaque || s.content() == nil {
 		return nil
