@@ -269,8 +269,9 @@ func (d *Desk) eraseDue(ctx context.Context) {
 		d.keeper.mu.Lock()
 		hooks := slices.Clone(d.keeper.hooks)
 		d.keeper.mu.Unlock()
+		gone := append(without(destroy, tell), tell...)
 		for _, fn := range hooks {
-			fn(without(append(destroy, tell...), nil))
+			fn(slices.Clone(gone))
 		}
 		err = d.tellDone(ctx, tell)
 	}
