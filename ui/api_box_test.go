@@ -89,12 +89,14 @@ func testStation(t *testing.T, dir string, log *oplog.Log, vault *identity.Vault
 	must(t, err)
 	register, err := registration.Open(log, registration.Options{Clock: c, Sites: func(oplog.LogID) string { return "North gate" }, Chunks: photos})
 	must(t, err)
-	desk, err := staff.Open(log, dir, vault.Subkey("accounts"), c, "North gate", vault.NodeID(), staff.WithCost(identity.TestCost()))
+	desk, err := staff.Open(log, dir, vault.Subkey("accounts"), c, "North gate", vault.NodeID(), staff.WithCost(identity.TestCost()),
+		staff.WithAuthors(people.Author), staff.WithIssuer(staff.Issuer{Deployment: vault.Deployment(), Nodes: people.Nodes, Countersign: vault.Countersign}))
 	must(t, err)
 	t.Cleanup(desk.Close)
-	return &station.Station{
-		Staff: desk, Registration: register, Identity: people, Tokens: tokens.OpenDesk(log, people, register, c),
-	}
+	cards := tokens.OpenDesk(log, people, register, c)
+	cards.AskErased(desk.CardErased)
+	register.SetErasing(registration.Erasing{Ask: desk.AskErasure, Cards: cards.Holders})
+	return &station.Station{Staff: desk, Registration: register, Identity: people, Tokens: cards}
 }
 
 func (b *apiBox) set(state string) {

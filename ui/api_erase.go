@@ -14,7 +14,7 @@ import (
 func (s *Server) eraseRoutes() []route {
 	const v1 = "/api/v1"
 	signs := func(path string, a staff.Action, handle func(*visit) error) route {
-		return route{method: "POST", path: v1 + path, policy: byPerson(a), where: onAPI, guess: bySignIn, handle: handle}
+		return route{method: "POST", path: v1 + path, policy: byPerson(a), where: onAPI, guess: bySignature, handle: handle}
 	}
 	return []route{
 		signs("/people/:id/erase", staff.ErasePeople, postErase),
@@ -126,7 +126,7 @@ func postDecline(v *visit) error {
 	if err := v.desks().Staff.DeclineErasure(v.s.ctx, v.actor, id); err != nil {
 		return err
 	}
-	return v.c.SendStatus(fiber.StatusNoContent)
+	return v.json(fiber.StatusOK, map[string]string{"state": "declined"})
 }
 
 func postUndo(v *visit) error {
@@ -140,7 +140,7 @@ func postUndo(v *visit) error {
 	if err := v.desks().Staff.UndoErasure(v.s.ctx, *v.session, id); err != nil {
 		return err
 	}
-	return v.c.SendStatus(fiber.StatusNoContent)
+	return v.json(fiber.StatusOK, map[string]string{"state": "undone"})
 }
 
 func postFinish(v *visit) error {

@@ -115,7 +115,7 @@ func conflicted() registration.Record {
 func personModelOf(s speaker, r registration.Record, card *cardState) personPage {
 	m := personPage{
 		ID: r.ID.String(), Path: "/people/" + r.ID.String(), Name: s.name(r.Person), About: s.about(r.Person), Facts: s.facts(r.Person), Conflicts: s.conflicts(r),
-		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
+		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, MayErase: true, Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 		Household: &householdBox{Path: "/households/" + galleryID(9).String(), Members: lines(s, galleryFamily()[1:])},
 	}
 	for _, code := range r.Needs {
@@ -241,7 +241,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 }
 
 func pictures() []picture {
-	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures())
+	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures())
 }
 
 func firstPictures() []picture {
@@ -343,7 +343,7 @@ func peoplePictures() []picture {
 		{name: "person-conflict", page: "people/person", data: func(s speaker) any { return personModelOf(s, conflicted(), card) }},
 		{name: "person-read-only-role", page: "people/person", data: func(s speaker) any {
 			m := personModelOf(s, conflicted(), card)
-			m.MayCorrect, m.MayIssue, m.Household, m.Photo = false, false, nil, photoBox{}
+			m.MayCorrect, m.MayIssue, m.MayErase, m.Household, m.Photo = false, false, false, nil, photoBox{}
 			return m
 		}},
 		{name: "household", page: "people/household", data: func(s speaker) any {

@@ -260,6 +260,14 @@ func newOpening() opening {
 
 // What guesses are paid from, for the table of routes.
 func bySignIn(g *guessing) tries { return g.signIn }
+
+// bySignature is for what somebody signs with their passphrase: that they may not is
+// no guess.
+func bySignature(g *guessing) tries {
+	t := g.signIn
+	t.only = "fault.staff.wrong_sign_in"
+	return t
+}
 func byUnlock(g *guessing) tries { return g.unlock }
 func byClaim(g *guessing) tries  { return g.claim }
 

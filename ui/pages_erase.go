@@ -14,14 +14,14 @@ func (s *Server) erasePages() []route {
 	may, undo := need(staff.ErasePeople), need(staff.UndoErasures)
 	return []route{
 		{method: "GET", path: "/people/:id/erase", policy: may, handle: (*visit).erasePage},
-		{method: "POST", path: "/people/:id/erase", policy: may, guess: bySignIn, handle: (*visit).erase},
+		{method: "POST", path: "/people/:id/erase", policy: may, guess: bySignature, handle: (*visit).erase},
 		{method: "GET", path: "/approvals", policy: may, handle: (*visit).approvals},
 		{method: "GET", path: "/approvals/:id", policy: may, handle: (*visit).approval},
-		{method: "POST", path: "/approvals/:id/confirm", policy: may, guess: bySignIn, handle: (*visit).confirmErasure},
+		{method: "POST", path: "/approvals/:id/confirm", policy: may, guess: bySignature, handle: (*visit).confirmErasure},
 		{method: "POST", path: "/approvals/:id/decline", policy: may, handle: (*visit).declineErasure},
 		{method: "GET", path: "/erasures/:id", policy: may, handle: (*visit).erasure},
-		{method: "POST", path: "/erasures/:id/undo", policy: undo, guess: bySignIn, handle: (*visit).undoErasure},
-		{method: "POST", path: "/erasures/:id/finish", policy: undo, guess: bySignIn, handle: (*visit).finishErasure},
+		{method: "POST", path: "/erasures/:id/undo", policy: undo, guess: bySignature, handle: (*visit).undoErasure},
+		{method: "POST", path: "/erasures/:id/finish", policy: undo, guess: bySignature, handle: (*visit).finishErasure},
 	}
 }
 

@@ -118,6 +118,9 @@ func through(rt route, state string, surface Surface, name string) bool {
 			role = staff.Lead
 		}
 		return open && name != "nobody" && staff.Actor{ID: staff.ID{1}, Role: role}.Can(rt.policy.action)
+	case person: // neither a key nor whoever sits at the box is somebody's own hand
+		role, _, _ := strings.Cut(name, "/")
+		return open && name != "nobody" && name != "operator" && staff.Actor{ID: staff.ID{1}, Role: staff.Role(role)}.Can(rt.policy.action)
 	case operator:
 		return surface == Control
 	}
