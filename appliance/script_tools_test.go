@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -190,5 +191,17 @@ func toolCheck(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+}
+
+// erasedTool is a program for scripts: erased DATA waiting|hidden|pending|done N fails
+// unless the node running on DATA counts so many.
+func erasedTool() {
+	s, err := control.New(os.Args[1]).Status(context.Background())
+	toolCheck(err)
+	e := s.Erasures
+	got := map[string]int{"waiting": e.Waiting, "hidden": e.Hidden, "pending": e.Pending, "done": e.Done}[os.Args[2]]
+	if strconv.Itoa(got) != os.Args[3] {
+		toolCheck(fmt.Errorf("%d %s", got, os.Args[2]))
 	}
 }

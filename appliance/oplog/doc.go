@@ -41,7 +41,10 @@
 //	flag 1: compartment (1) ‖ uvarint area ‖ uvarint epoch, else as the op before ‖
 //	flag 2: salt (16), else as the op before ‖
 //	flag 4: count (1) ‖ references: uvarint how far back in this log, or 0 ‖ log ‖ uvarint sequence ‖
-//	uvarint length ‖ payload
+//	flag 8: digest (32), for an op whose payload is gone, else uvarint length ‖ payload
+//
+// An op whose payload is gone says no salt (flag 2); the next one follows the last
+// that was said. In the deployment compartment no payload ever goes.
 //
 // # Limits
 //
@@ -125,12 +128,31 @@
 // and rows while they are sorted, sealed under a key that was never written down. The
 // name is taken away as soon as the file is open.
 //
+// # Erasure
+//
+// One view may know erasures (View.Erases): from facts of the deployment compartment
+// about a subject it tells whether the subject was erased, and whether an issuer has
+// made that final. From then on no other view has rows of it, Reader.Ops gives those
+// facts only, and its idempotency keys are gone; taken back, all is there again.
+// Payloads stay where they are, sealed and hidden, until Log.Erase takes them away:
+// every segment with one is rewritten under a fresh key, evidence of forks and
+// salvaged ops included, files set aside as damaged go with their keys, and the views
+// are thrown away with their files. What arrives for a subject that is final, or
+// whose payloads are all gone here, is stored without its payload.
+//
+// A payload that is gone without an erasure is kept as it is and counted: the facts
+// may come later, or a peer lies. Check names it, Wanting lists it, and any batch
+// that has the payload fills it, written again as a frame of its own: of two
+// batches with the same ops the one with all payloads counts.
+//
 // # The view store
 //
 //	m                                   state: position in the journal and counters
 //	h ‖ log                             [sequence, hash] that is applied
 //	o ‖ subject ‖ chunk (4)             its ops, opened: uvarint length ‖ log ‖ uvarint sequence ‖ uvarint
-//	                                    clock ‖ 1 if not understood ‖ count ‖ references ‖ content
+//	                                    clock ‖ flags: 1 not understood, 2 payload gone, 4 sealed ‖
+//	                                    count ‖ references ‖ content
+//	x ‖ subject                         [erased, final, payloads kept, payloads gone]
 //	n ‖ idempotency key (16)            [clock, op, subject, hash of the request]
 //	t ‖ transaction modulo 4096 (4)     its number, to find a hole
 //	v ‖ length ‖ view ‖ row key ‖ subject   a row

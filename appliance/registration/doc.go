@@ -44,6 +44,14 @@
 // pieces, also after a restart in between. A photo that is replaced or taken away
 // goes when nothing has named it for four days of running time.
 //
+// # Erased
+//
+// Every fact here is about the person it describes, so erasing that subject erases them:
+// the engine hides its rows and destroys its payloads (see oplog and staff). What other
+// subjects say of a person is their id: the list of first members of a household. A
+// household goes with its last person; when two posts that cannot hear each other erase
+// the last two, an empty one is left, which names nobody.
+//
 // # Found at once
 //
 // Search reads an index in memory that is filled when the desk opens and is updated

@@ -25,6 +25,8 @@
 //	staff.key_issued   a bearer key: hash, role, name, end; in the register
 //	staff.key_revoked  it counts no more; open
 //
+// and those of erasing people, below.
+//
 // All bodies are CBOR maps with small integers as keys, deterministic (RFC 8949
 // section 4.2.1):
 //
@@ -60,6 +62,34 @@
 // What another node calls its people is believed when the log that says so is
 // that node's (WithAuthors) and somebody has compared its words; from then on also
 // what it said before.
+//
+// # Erasing people
+//
+//	staff.erase_asked          one person wants somebody erased, with their signature and why;
+//	                           about the person, in the register, so that it goes with them
+//	staff.erase_declined       the request is off the list
+//	staff.erased               two people's signatures on who is erased; open, like the next three
+//	staff.erase_withdrawn      somebody took it back
+//	staff.erase_countersigned  an issuer's word: final
+//	staff.erase_done           the node whose log it is has destroyed the payloads
+//
+// A statement is {1: nonce (16), 2: subjects, 3: hashes of their cards}; a signature is
+// {1: body of staff.enrolled, 2: Ed25519 (64)} over "waypost/staff-signature/1" ‖
+// "waypost/erase/1" ‖ deployment ‖ statement. The body of staff.enrolled travels along,
+// so that the signer's id is bound to the key without asking anybody.
+//
+// What a fold checks, on every node alike: both signatures, two different accounts and
+// keys, that the subject is no account and no node's own, an issuer's word down to the root.
+// That hides and shows. What each node judges for itself before it destroys anything:
+// that both accounts may erase and are of nodes whose words were compared, that the
+// node that wrote it is one, and that it keeps to EraseCap. Where that fails the person
+// is hidden, a lead is told, and only an issuer's word destroys. One lead takes an
+// erasure back, which loses nothing, until an issuer signed; the command also refuses
+// once a node has said that it is done, but a withdrawal that crossed with it wins where
+// the payloads still lie, and the others fetch them back from there.
+//
+// The sealed file "erasures" counts how long this node has run, and since when it has
+// known of each erasure. Without it every wait begins anew.
 //
 // What it never holds: a passphrase, or anything that could be used to guess one
 // at another node.

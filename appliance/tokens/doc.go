@@ -115,4 +115,12 @@
 // sightings of one card are the same card. Claims, pinned rounds and punched
 // cells deal with the first; the second is said plainly to those who decide
 // where cards are scanned.
+//
+// # Erased
+//
+// A person's cards are erased with them. The erasure names hashes of their holder numbers
+// (staff.CardMark), so that a card of theirs is told from one of somebody who has not
+// been heard of yet: it is revoked and shows nobody. A card that was made where the
+// first of the two people could not know of it is not named, and reads as one of
+// somebody unknown here.
 package tokens
