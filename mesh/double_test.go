@@ -201,6 +201,8 @@ func (l *memLog) Heads() []oplog.Head {
 	return out
 }
 
+func (l *memLog) Wanting() ([]oplog.Ref, error) { return nil, nil }
+
 func (l *memLog) HashAt(log oplog.LogID, seq uint64) ([32]byte, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -151,6 +151,12 @@ func (m *Mesh) missing(l *link, now time.Time) []ask {
 		}
 		gaps = append(gaps, gap{ask{log, mine}, t.seq - mine})
 	}
+	for log, after := range m.lacking {
+		if s := l.bare[log]; l.told[log].seq <= after || m.mine[log].Seq < l.told[log].seq || m.claims[log] != nil || s != nil && now.Before(s.until) {
+			continue
+		}
+		gaps = append(gaps, gap{ask{log, after}, batchOps}) // payloads that are gone here: it may have them
+	}
 	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Compare(a.size, b.size) })
 	if len(gaps) > maxAsks {
 		gaps = gaps[:maxAsks]
@@ -313,7 +319,10 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, err error) {
 			reply.marks = append(reply.marks, k)
 			l.sent[a.log] = k.seq
 		}
+		after, still := m.lacking[a.log]
 		switch {
+		case still && after == a.after && mine.Seq > a.after:
+			m.shunIn(l.bare, a.log, now) // its copy lacks them too
 		case mine.Seq > a.after:
 			delete(l.shun, a.log)
 		case now.Before(m.pauseTo), full && len(f.parts[i].data) == 0:
@@ -329,11 +338,13 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, err error) {
 }
 
 // shun leaves one log of one peer alone for a while, longer each time.
-func (m *Mesh) shun(l *link, log oplog.LogID, now time.Time) {
-	s := l.shun[log]
+func (m *Mesh) shun(l *link, log oplog.LogID, now time.Time) { m.shunIn(l.shun, log, now) }
+
+func (m *Mesh) shunIn(list map[oplog.LogID]*shunned, log oplog.LogID, now time.Time) {
+	s := list[log]
 	if s == nil {
 		s = &shunned{}
-		l.shun[log] = s
+		list[log] = s
 	}
 	wait := min(shunFirst<<min(s.fails, 10), shunMost)
 	if m.forked(log) {
@@ -362,9 +373,10 @@ func (m *Mesh) refresh() {
 	defer m.refreshing.Unlock()
 	heads := m.records.Heads()
 	own := m.records.Own()
+	lacking := m.lacks()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.own = own
+	m.own, m.lacking = own, lacking
 	if m.shrunk(heads) {
 		m.sayAgain()
 	}
@@ -389,6 +401,22 @@ func (m *Mesh) refresh() {
 	if m.gossip != nil {
 		m.gossip.announce(gossip)
 	}
+}
+
+// lacks says of which logs payloads are gone here without anybody having been erased,
+// and behind which op. A journal that cannot be read says so elsewhere.
+func (m *Mesh) lacks() map[oplog.LogID]uint64 {
+	refs, err := m.records.Wanting()
+	if err != nil || len(refs) == 0 {
+		return nil
+	}
+	out := map[oplog.LogID]uint64{}
+	for _, r := range refs {
+		if after, known := out[r.Log]; !known || r.Seq-1 < after {
+			out[r.Log] = r.Seq - 1
+		}
+	}
+	return out
 }
 
 // shrunk takes heads that went back into m.mine: damage in the journal took what was

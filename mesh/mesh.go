@@ -28,6 +28,7 @@ type Records interface {
 	Merge(ctx context.Context, batches ...[]byte) (oplog.MergeResult, error)
 	Succeed(ctx context.Context, was oplog.LogID) error
 	Watch() (notify <-chan struct{}, stop func())
+	Wanting() ([]oplog.Ref, error)
 }
 
 // Keys is this node's identity as the mesh needs it; *identity.Vault is one.
@@ -106,6 +107,7 @@ type Mesh struct {
 	gossip     *gossip
 	own        oplog.LogID
 	mine       map[oplog.LogID]oplog.Head // durable heads as last read
+	lacking    map[oplog.LogID]uint64     // where payloads are gone without an erasure, and behind which op
 	peers      map[identity.NodeID]*peer
 	seeds      map[string]*dial
 	knownCards map[string]bool

@@ -145,6 +145,15 @@
 // that has the payload fills it, written again as a frame of its own: of two
 // batches with the same ops the one with all payloads counts.
 //
+// Promised, and by which test: the same rows in any order of the facts
+// (TestErasedInAnyOrder; signed ones, staff.TestErasuresInEveryOrderOfLogs); rows, ops and
+// keys gone at once and back when taken back (TestAnErasedSubjectShowsNowhere); no
+// planted word in any frame or table afterwards, opened with every key there is
+// (TestErasingLeavesNothingInAnyFile); finished after a cut at any file operation
+// (TestDestroyingMayBeCutAtEveryFileOperation); nobody brought back by a peer with an
+// old copy (TestAnOldPeerBringsNobodyBack); nothing lost to a peer that leaves payloads
+// out (TestAPayloadThatIsGoneIsWanted, mesh.TestPayloadsThatAreGoneAreFetched).
+//
 // # The view store
 //
 //	m                                   state: position in the journal and counters

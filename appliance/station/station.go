@@ -72,6 +72,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	s.Tokens = tokens.OpenDesk(o.Log, s.Identity, s.Registration, o.Clock)
 	s.Tokens.ShareLine(line)
 	s.Tokens.AskErased(s.Staff.CardErased)
+	s.Staff.OnErased(func(people []oplog.ID) { s.Registration.Erased(people...) })
 	s.Registration.SetErasing(registration.Erasing{Ask: s.Staff.AskErasure, Cards: s.Tokens.Holders})
 	switch err := s.Identity.NameSelf(ctx); fault.ClassOf(err) {
 	case "":
