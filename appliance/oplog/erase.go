@@ -35,6 +35,23 @@ type goneRow struct {
 // Until then they are kept, so that taking an erasure back loses nothing.
 func (r goneRow) refuses() bool { return r.Erased && (r.Final || r.Kept == 0 && r.Bare > 0) }
 
+// stands reports whether there is something to remember.
+func (r goneRow) stands() bool { return r.Erased || r.Bare > 0 }
+
+// goneRowOf counts what is left of a subject's ops.
+func goneRowOf(st Standing, ops []*stored) goneRow {
+	row := goneRow{Erased: st.Erased, Final: st.Final}
+	for _, o := range ops {
+		switch {
+		case o.bare:
+			row.Bare++
+		case o.sealed:
+			row.Kept++
+		}
+	}
+	return row
+}
+
 func goneKey(subject ID) []byte { return append([]byte{spaceGone}, subject[:]...) }
 
 // standing asks the view that knows erasures. The birth of a log is about its
@@ -85,17 +102,9 @@ func (e *engine) isErasing(o *stored) bool {
 // takes its idempotency keys away or brings them back: they tell what a request
 // was made of.
 func (e *engine) noteStanding(s *space, subject ID, was, now Standing, all []*stored, filled bool) error {
-	row := goneRow{Erased: now.Erased, Final: now.Final}
-	for _, o := range all {
-		switch {
-		case o.bare:
-			row.Bare++
-		case o.sealed:
-			row.Kept++
-		}
-	}
+	row := goneRowOf(now, all)
 	switch {
-	case now.Erased || row.Bare > 0:
+	case row.stands():
 		raw, err := encMode.Marshal(row)
 		if err != nil {
 			return errInternal("erasure row")

@@ -44,14 +44,18 @@ func (l *Log) erase(ctx context.Context, subjects []ID) error {
 		l.destroying = nil
 		l.mu.Unlock()
 	}()
+	// The views go: what only they hold of others is written down first.
+	if err := l.keepLast(ctx); err != nil {
+		return err
+	}
 	if err := l.destroy(ctx, gone); err != nil {
 		return err
 	}
-	if err := l.rebuild(ctx); err != nil {
+	whole, err := l.refill(ctx)
+	if err != nil && !whole {
 		l.stop(err) // half a view must not be taken for a whole one
-		return err
 	}
-	return nil
+	return err // with the old views, Kept still says that there is something to destroy
 }
 
 // destroy takes the payloads out of the journal. Files aside as damaged go as well:
