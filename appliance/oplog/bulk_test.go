@@ -109,7 +109,8 @@ func TestRebuildIsEqualHoweverItIsDone(t *testing.T) {
 			t.Run(fmt.Sprint(name, " ", seed), func(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(seed, 4))
 				a := oplogtest.NewAuthority(t)
-				o := oplogtest.Options(t, a, nil, shelves())
+				views := append(shelves(), strikes())
+				o := oplogtest.Options(t, a, nil, views)
 				o.Store = store(t)
 				l, err := oplog.Open(context.Background(), o)
 				must(t, err)
@@ -119,19 +120,23 @@ func TestRebuildIsEqualHoweverItIsDone(t *testing.T) {
 					people[i] = oplog.NewID()
 				}
 				scribble(t, l, rnd, 600, people)
-				peer := oplogtest.Node(t, a.Peer(t), []oplog.Kind{otherKind()}, shelves())
+				peer := oplogtest.Node(t, a.Peer(t), []oplog.Kind{otherKind()}, views)
 				scribble(t, peer, rnd, 100, people[:10])
+				strikeSome(t, l)
 				must(t, peer.Do(context.Background(), oplog.By{2}, func(tx *oplog.Tx) error { // not understood here
 					_, err := tx.Append(otherKind(), people[3], noted{Text: "later"})
 					return err
 				}))
 				oplogtest.Exchange(t, l, peer)
-				before, stats := dump(t, l), l.Stats()
+				before, stats, struck := dump(t, l), l.Stats(), l.Gone()
 				for _, buffer := range []int{200, 5000, 1 << 20} {
 					l.SortIn(buffer)
 					must(t, l.Rebuild(context.Background()))
 					if after := dump(t, l); !slices.Equal(before, after) {
 						t.Fatalf("in buffers of %d: %d entries instead of %d, or others", buffer, len(after), len(before))
+					}
+					if now := l.Gone(); len(now) != 2 || !slices.Equal(now, struck) {
+						t.Fatalf("erased: %v became %v", struck, now)
 					}
 					if now := l.Stats(); now.Ops != stats.Ops || now.Opaque != stats.Opaque || stats.Opaque == 0 || now.ReadOnly {
 						t.Fatalf("%+v became %+v", stats, now)
@@ -146,6 +151,27 @@ func TestRebuildIsEqualHoweverItIsDone(t *testing.T) {
 				oplogtest.Same(t, l, peer)
 			})
 		}
+	}
+}
+
+// strikeSome erases people: hidden, taken back, and destroyed.
+func strikeSome(t testing.TB, l *oplog.Log) {
+	t.Helper()
+	var who [3]oplog.ID
+	for i := range who {
+		who[i] = oplog.NewID()
+		must(t, l.Do(context.Background(), oplog.By{1}, func(tx *oplog.Tx) error {
+			tx.SetOnce([16]byte{200, byte(i)}, [8]byte{})
+			_, err := tx.Append(notedKind, who[i], noted{Text: "struck"})
+			return err
+		}))
+		must(t, strike(l, who[i], struck{Signed: true}))
+	}
+	must(t, strike(l, who[1], struck{Undone: true}))
+	must(t, strike(l, who[2], struck{Final: true}))
+	must(t, l.Erase(context.Background(), who[2:]))
+	if hidden, destroyed := l.GoneOf(who[0]), l.GoneOf(who[2]); !hidden.Erased || hidden.Kept != 1 || destroyed.Bare != 1 || destroyed.Kept != 0 {
+		t.Fatalf("%+v %+v", hidden, destroyed)
 	}
 }
 
