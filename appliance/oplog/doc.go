@@ -85,6 +85,10 @@
 // NNNNNNNN-G.new is a segment being rewritten and takes the place of its number when
 // the keys say so; damaged/ holds the newest 64 MB of files that were set aside.
 //
+// rebuild-*.tmp is there for a moment when the views of many ops are made anew: ops
+// and rows while they are sorted, sealed under a key that was never written down. The
+// name is taken away as soon as the file is open.
+//
 // # Damage
 //
 // What cannot be read is found at open, which reads everything, by a scrub that takes a
@@ -123,10 +127,6 @@
 //   - What a kill left unflushed is flushed before anything is built on it: torture TestLossy.
 //   - Whatever file of a folder rots: said, or harmless, and mended by one neighbour: torture TestRot.
 //   - Wrong clocks delete and reorder nothing: torture TestClock.
-//
-// rebuild-*.tmp is there for a moment when the views of many ops are made anew: ops
-// and rows while they are sorted, sealed under a key that was never written down. The
-// name is taken away as soon as the file is open.
 //
 // # Erasure
 //

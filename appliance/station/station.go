@@ -45,6 +45,7 @@ type Options struct {
 	Clock  clock.Clock
 	Logger *slog.Logger
 	Chunks *chunks.Store // where photos lie; nil = there are none
+	Cost   identity.Cost // of stretching new accounts' passphrases; zero = identity.StrongCost
 }
 
 // Open opens the desks. It must come before the journal is used by anybody else.
@@ -54,7 +55,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	s := &Station{Identity: identity.OpenDesk(o.Log, o.Vault)}
 	var err error
 	s.Staff, err = staff.Open(o.Log, o.Dir, o.Vault.Subkey("accounts"), o.Clock, o.Vault.SiteName(), o.Vault.NodeID(),
-		staff.WithAuthors(s.Identity.Author),
+		staff.WithCost(o.Cost), staff.WithAuthors(s.Identity.Author),
 		staff.WithIssuer(staff.Issuer{Deployment: o.Vault.Deployment(), Nodes: s.Identity.Nodes, Countersign: o.Vault.Countersign}))
 	if err != nil {
 		return nil, err

@@ -15,6 +15,9 @@
 //	TestFullDisk       a 32 MB disk fills up, then 10 MB are freed           1            20: alive, said within 5 s, goes on, 0 lost
 //	TestClock          1970, ten years on, backwards                         yes          yes: 0 deleted, 0 reordered
 //
+// TestEveryOperation's day is a first start, registrations, an import, a merge, an erasure
+// by two people with the issuer's word, a backup, a stop and a start.
+//
 // The row of planted names, keys and passphrases, searched in files, logs and after a
 // lock in memory, is TestCanaries of the program's own package.
 //

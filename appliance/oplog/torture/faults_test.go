@@ -15,8 +15,10 @@ import (
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/files"
 	"github.com/waypost/waypost/appliance/files/filestest"
+	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/tokens"
 )
 
@@ -35,7 +37,8 @@ var failures = []struct {
 }
 
 // TestEveryOperation lets every single file operation of a day fail once: first start,
-// registration, a household, a correction, a card, an import, a merge, a backup, stop and start.
+// registration, a household, a correction, a card, an import, a merge, an erasure by two
+// people, a backup, stop and start.
 // Whatever is answered must be an error a person understands; what was promised must be
 // there after the next start, in half of the runs with a power cut before it.
 func TestEveryOperation(t *testing.T) {
@@ -47,6 +50,9 @@ func TestEveryOperation(t *testing.T) {
 	total := map[bool]int{}
 	for _, reads := range []bool{false, true} {
 		total[reads] = d.run(firstSeed(), 0, filestest.Fault{Reads: reads}, "nothing")
+		if !d.destroyed || !d.backed {
+			t.Fatalf("a day without faults: erased %v, backup %v", d.destroyed, d.backed)
+		}
 	}
 	r.note("%d operations, %d with reading", total[false], total[true])
 	for i, f := range failures {
@@ -77,7 +83,9 @@ type day struct {
 	m    *model
 	p    *post
 
-	backed bool
+	backed    bool
+	leaves    oplog.ID // who is erased
+	destroyed bool     // and that was answered as done
 }
 
 // run plays the day with operation n failing; it returns how many there were.
@@ -85,13 +93,16 @@ func (d *day) run(seed uint64, n int, f filestest.Fault, how string) int {
 	dir := filepath.Join(d.r.dir, "day")
 	copyFolder(d.r.t, filepath.Join(dir, "box"), d.k.dirs[0])
 	must(d.r.t, os.Mkdir(filepath.Join(dir, "stick"), 0o700))
+	must(d.r.t, os.Mkdir(filepath.Join(d.r.dir, "accounts"), 0o700))
+	defer os.RemoveAll(filepath.Join(d.r.dir, "accounts"))
 	defer os.RemoveAll(dir)
 	lossy, err := filestest.NewLossy(dir)
 	must(d.r.t, err)
 	d.at, d.how, d.m, d.p, d.backed = n, how, newModel(), nil, false
+	d.leaves, d.destroyed = oplog.ID{}, false
 	d.disk = filestest.NewFailing(lossy)
 	d.disk.Arm(n, f)
-	for _, step := range []func() error{d.open(dir), d.write, d.merge, d.backup(dir), d.restart(dir), d.more} {
+	for _, step := range []func() error{d.open(dir), d.write, d.merge, d.erase, d.backup(dir), d.restart(dir), d.more} {
 		d.clean(step())
 	}
 	count := d.disk.Count()
@@ -120,6 +131,9 @@ func (d *day) fail(format string, args ...any) {
 
 // clean fails the run for an error nobody could act on.
 func (d *day) clean(err error) {
+	if err != nil && d.at == 0 {
+		d.r.t.Fatalf("on a day without faults: %v", err)
+	}
 	d.r.t.Helper()
 	if err == nil {
 		return
@@ -138,7 +152,7 @@ func (d *day) clean(err error) {
 func (d *day) open(dir string) func() error {
 	return func() (err error) {
 		for range 2 {
-			if d.p, err = openPost(d.k.vaults[0], filepath.Join(dir, "box"), d.c, d.disk, oplogtest.MemStore()); err == nil {
+			if d.p, err = openPostAt(d.k.vaults[0], filepath.Join(dir, "box"), filepath.Join(d.r.dir, "accounts"), d.c, d.disk, oplogtest.MemStore()); err == nil {
 				return nil
 			}
 			d.clean(err)
@@ -173,6 +187,11 @@ func (d *day) write() error {
 			d.clean(err)
 		}
 	}
+	leaves, err := d.p.register(d.m, "Leaves")
+	d.clean(err)
+	if err == nil {
+		d.leaves = leaves
+	}
 	d.clean(d.p.household(d.m, "Mother", "Son", "Daughter"))
 	return d.p.imports(d.m, "Row1", "Row2", "Row3", "Row4", "Row5", "Row6")
 }
@@ -195,6 +214,37 @@ func (d *day) merge() error {
 		d.m.ack(id, name)
 	}
 	return nil
+}
+
+// erase has two people erase somebody, the issuer sign too, and what is left destroyed.
+func (d *day) erase() error {
+	if d.p == nil || d.leaves.IsZero() {
+		return nil
+	}
+	var who [2]staff.Session
+	for i, user := range []string{"amina", "noor"} {
+		_, err := d.p.Staff.Add(ctx, operator, staff.NewAccount{User: user, Role: staff.Lead, Passphrase: secret})
+		if err == nil {
+			who[i], err = d.p.Staff.SignIn(ctx, user, secret)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	approval, err := d.p.Staff.AskErasure(ctx, who[0], staff.ErasureRequest{Subjects: []oplog.ID{d.leaves}, Reason: "own_wish"})
+	if err != nil {
+		return err
+	}
+	d.m.leave(d.leaves.String(), false)
+	if _, err = d.p.Staff.ConfirmErasure(ctx, who[1], approval); err != nil {
+		return err
+	}
+	d.m.leave(d.leaves.String(), true)
+	if err = d.p.Staff.FinishErasure(ctx, who[0], d.leaves); err == nil {
+		err = d.p.log.Erase(ctx, []oplog.ID{d.leaves})
+	}
+	d.destroyed = err == nil
+	return err
 }
 
 // backup writes one onto a stick of the same bad make.
@@ -243,6 +293,9 @@ func (d *day) reopen(dir string) {
 		return
 	}
 	defer p.close()
+	if left := p.log.GoneOf(d.leaves); d.destroyed && (left.Kept != 0 || left.Bare == 0) {
+		d.fail("destroyed, and %d payloads of %d are here", left.Kept, left.Kept+left.Bare)
+	}
 	y, report, err := p.judge(d.m)
 	must(d.r.t, err)
 	d.r.add(y)

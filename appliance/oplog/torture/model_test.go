@@ -13,13 +13,14 @@ type model struct {
 	mu     sync.Mutex
 	acked  map[string]string // id -> text that was acknowledged
 	other  map[string]string // id -> a text it may read instead: its change was not answered
+	gone   map[string]bool   // id -> erased; false where that was asked and not answered
 	sent   map[string]bool   // every text that was ever asked to be written
 	groups map[string]int    // texts that were written in one go, by group: how many
 	member map[string]string // text -> its group
 }
 
 func newModel() *model {
-	return &model{acked: map[string]string{}, other: map[string]string{}, sent: map[string]bool{}, groups: map[string]int{}, member: map[string]string{}}
+	return &model{acked: map[string]string{}, other: map[string]string{}, gone: map[string]bool{}, sent: map[string]bool{}, groups: map[string]int{}, member: map[string]string{}}
 }
 
 // send notes what is about to be asked.
@@ -56,6 +57,13 @@ func (m *model) either(id, text string) {
 	m.other[id] = text
 }
 
+// leave notes that an id was erased, or that this was asked.
+func (m *model) leave(id string, answered bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gone[id] = answered
+}
+
 // promised is a copy of what was acknowledged.
 func (m *model) promised() map[string]string {
 	m.mu.Lock()
@@ -87,7 +95,12 @@ func (m *model) compare(served map[string]string) (y tally) {
 	y.acked = len(m.acked)
 	for id, text := range m.acked {
 		got, ok := served[id]
+		erased, asked := m.gone[id]
 		switch {
+		case erased && ok:
+			y.wrong++
+			y.say("%s (%s) was erased and is shown", text, id)
+		case asked && !ok:
 		case !ok:
 			y.lost++
 			y.say("%s (%s) is lost", text, id)

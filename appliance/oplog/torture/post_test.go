@@ -66,6 +66,12 @@ type post struct {
 
 // openPost opens journal and desks of a vault. dir holds journal/ and the accounts.
 func openPost(v *identity.Vault, dir string, c clock.Clock, fs files.FS, store oplog.Store) (*post, error) {
+	return openPostAt(v, dir, dir, c, fs, store)
+}
+
+// openPostAt is openPost with the accounts in a folder of their own: they are not
+// written through fs.
+func openPostAt(v *identity.Vault, dir, accounts string, c clock.Clock, fs files.FS, store oplog.Store) (*post, error) {
 	log, err := oplog.Open(ctx, oplog.Options{
 		Dir: filepath.Join(dir, "journal"), Files: fs, Store: store, Authority: v, StorageKey: v.Subkey("journal"),
 		Clock: c, Kinds: station.Kinds(), Views: station.Views(),
@@ -74,7 +80,7 @@ func openPost(v *identity.Vault, dir string, c clock.Clock, fs files.FS, store o
 	if err != nil {
 		return nil, err
 	}
-	s, err := station.Open(ctx, station.Options{Log: log, Vault: v, Dir: dir, Clock: c, Logger: silent})
+	s, err := station.Open(ctx, station.Options{Log: log, Vault: v, Dir: accounts, Clock: c, Logger: silent, Cost: identity.TestCost()})
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
