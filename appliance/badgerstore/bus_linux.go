@@ -3,7 +3,10 @@
 package badgerstore
 
 import (
+	"bufio"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,8 +24,9 @@ import (
 // none, counts, and lets the instruction run again. Badger then goes on, on bytes that
 // are not on the disk; whoever reads the store asks the count and throws the views away
 // when it has moved (Store.lost). They are made of the journal, so nothing is lost by it.
-// Everything that is not such a fault goes to Go's handler as before, so the worst that
-// can come of this code is what would have come without it.
+// Everything that is not such a fault goes to Go's handler as before, and so does a page
+// of the program itself: a card that cannot read its own program back must not go on with
+// zeros in the place of a table or a key. Nothing else of Waypost maps a file.
 //
 // What was weighed instead: a child process for the store or for all of `serve`, started
 // anew when it dies. It needs the storage key in a second process or the five words
@@ -41,6 +45,8 @@ func busHandlerPC() uintptr
 var (
 	busMask   uintptr // clears the part of an address inside its page
 	busNext   uintptr // Go's own handler
+	busFrom   uintptr // the program's own pages, from here
+	busTo     uintptr // to here
 	busFaults uint64
 )
 
@@ -57,11 +63,47 @@ var installBus = sync.OnceValue(func() bool {
 	if !rtSigaction(nil, &old) || old.handler <= 1 { // 0 and 1: default and ignored
 		return false
 	}
+	from, to, ok := ownPages()
+	if !ok {
+		return false
+	}
+	busFrom, busTo = from, to
 	busMask, busNext = ^uintptr(os.Getpagesize()-1), old.handler
 	ours := old // its flags, mask and way back
 	ours.handler = busHandlerPC()
 	return rtSigaction(&ours, nil)
 })
+
+// ownPages is where the program's file is mapped, from proc_pid_maps(5).
+func ownPages() (from, to uintptr, ok bool) {
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return 0, 0, false
+	}
+	f, err := os.Open("/proc/self/maps")
+	if err != nil {
+		return 0, 0, false
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if !strings.HasSuffix(lines.Text(), " "+exe) {
+			continue
+		}
+		span, _, _ := strings.Cut(lines.Text(), " ")
+		low, high, _ := strings.Cut(span, "-")
+		a, aerr := strconv.ParseUint(low, 16, 64)
+		b, berr := strconv.ParseUint(high, 16, 64)
+		if aerr != nil || berr != nil {
+			return 0, 0, false
+		}
+		if from == 0 {
+			from = uintptr(a)
+		}
+		to = uintptr(b)
+	}
+	return from, to, lines.Err() == nil && from < to
+}
 
 func rtSigaction(set, old *sigaction) bool {
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(syscall.SIGBUS),

@@ -10,6 +10,12 @@ TEXT ·busHandler(SB), NOSPLIT|NOFRAME, $0-0
 	JNE  pass
 	MOVQ ·busMask(SB), CX
 	MOVQ 16(SI), DI         // si_addr
+	CMPQ DI, ·busFrom(SB)
+	JCS  theirs
+	CMPQ DI, ·busTo(SB)
+	JCS  pass               // a page of the program itself
+
+theirs:
 	ANDQ CX, DI
 	MOVQ CX, SI
 	NEGQ SI                 // the length of a page

@@ -11,6 +11,14 @@ TEXT ·busHandler(SB), NOSPLIT|NOFRAME, $0-0
 	BNE  pass
 	MOVD ·busMask(SB), R12
 	MOVD 16(R1), R0         // si_addr
+	MOVD ·busFrom(SB), R13
+	CMP  R13, R0
+	BLO  theirs
+	MOVD ·busTo(SB), R13
+	CMP  R13, R0
+	BLO  pass               // a page of the program itself
+
+theirs:
 	AND  R12, R0
 	NEG  R12, R1            // the length of a page
 	MOVD $3, R2             // PROT_READ|PROT_WRITE

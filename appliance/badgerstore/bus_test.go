@@ -3,11 +3,14 @@
 package badgerstore
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
@@ -54,6 +57,42 @@ func TestAPageThatCannotBeHad(t *testing.T) {
 	if err := syscall.Munmap(data); err != nil {
 		t.Error(err)
 	}
+}
+
+// The program's own pages are left to Go: zeros in their place would be run and believed.
+func TestAPageOfTheProgramItselfEndsIt(t *testing.T) {
+	const child = "WAYPOST_TEST_OWN_PAGE"
+	if os.Getenv(child) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestAPageOfTheProgramItselfEndsIt$", "-test.v")
+		cmd.Env = append(os.Environ(), child+"="+filepath.Join(t.TempDir(), "mapped"))
+		out, err := cmd.CombinedOutput()
+		if err == nil || !bytes.Contains(out, []byte("outside is mended: 0")) || !bytes.Contains(out, []byte("SIGBUS")) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	if from, to, ok := ownPages(); !ok || busHandlerPC() < from || busHandlerPC() >= to || !installBus() {
+		t.Fatalf("the program lies between %x and %x", from, to)
+	}
+	f, err := os.Create(os.Getenv(child))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.Getpagesize()
+	if err := f.Truncate(int64(2 * page)); err != nil {
+		t.Fatal(err)
+	}
+	data, err := syscall.Mmap(int(f.Fd()), 0, 2*page, syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(0); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println("outside is mended:", data[0])
+	busFrom = uintptr(unsafe.Pointer(&data[page])) // as if it were the program's
+	busTo = busFrom + uintptr(page)
+	fmt.Println("and this must not be reached:", data[page])
 }
 
 // A table cut short under the running store: reading it is the kernel's SIGBUS. The
