@@ -108,7 +108,7 @@ func (s *Store) options() badger.Options {
 	return badger.DefaultOptions(s.dir).
 		WithSyncWrites(false).
 		WithCompression(options.None).
-		WithChecksumVerificationMode(options.OnTableRead).
+		WithChecksumVerificationMode(options.NoVerification). // sound has read every block (sound.go)
 		WithVerifyValueChecksum(true).
 		WithMemTableSize(s.sizes.MemTable).WithNumMemtables(2).
 		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).
@@ -185,6 +185,9 @@ func (s *Store) openMarked(o badger.Options) (db *badger.DB, err error) {
 			db, err = nil, rerr
 		}
 	}()
+	if err := s.sound(o); err != nil {
+		return nil, err
+	}
 	return badger.Open(o)
 }
 

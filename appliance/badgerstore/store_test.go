@@ -95,6 +95,18 @@ func TestDamagedStoresAreMadeAnew(t *testing.T) {
 		}
 	}
 	flip := func(b []byte) []byte { b[len(b)/2] ^= 1; return b }
+	sector := func(at int) func([]byte) []byte { // the sector that holds the byte, counted from the end below zero
+		return func(b []byte) []byte {
+			if at < 0 {
+				at += len(b)
+			}
+			at = at / 512 * 512
+			for i := at; i < min(at+512, len(b)); i++ {
+				b[i] = byte(i*37 + 11)
+			}
+			return b
+		}
+	}
 	for name, damage := range map[string]func(*testing.T, string){
 		"no manifest":          remove("MANIFEST"),
 		"manifest header only": rewrite("MANIFEST", func(b []byte) []byte { return b[:16] }),
@@ -102,6 +114,18 @@ func TestDamagedStoresAreMadeAnew(t *testing.T) {
 		"no key registry":      remove("KEYREGISTRY"),
 		"key registry bit":     rewrite("KEYREGISTRY", flip),
 		"table bit":            rewrite("*.sst", flip),
+		// Each of these ends a process that lets Badger open the table (sound.go).
+		"table cut":            rewrite("*.sst", func(b []byte) []byte { return b[:len(b)/3] }),
+		"table's end":          rewrite("*.sst", sector(-1)),
+		"table's index":        rewrite("*.sst", sector(-600)),
+		"table's first sector": rewrite("*.sst", sector(0)),
+		"table empty":          rewrite("*.sst", func([]byte) []byte { return nil }),
+		"end of a block": rewrite("*.sst", func(b []byte) []byte {
+			for at := 3584; at < len(b)/2; at += 4096 { // blocks of a bit more than 4 KB: some have their end there
+				b = sector(at)(b)
+			}
+			return b
+		}),
 		"died twice while opening": func(t *testing.T, dir string) {
 			if err := os.WriteFile(filepath.Join(dir, openingMark), []byte(".."), 0o600); err != nil {
 				t.Fatal(err)

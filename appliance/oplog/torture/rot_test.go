@@ -34,16 +34,17 @@ func TestRot(t *testing.T) {
 type garden struct {
 	c          clock.Clock
 	dir, young string
-	files      []string // below dir
+	unclean    string              // dir a moment before its last stop: logs of the views, no closing record
+	files      map[string][]string // of dir and of unclean, below it
 	m          *model
 	peer       *post
 }
 
 // newGarden lives through three runs of a box, so that there are segments, tables and
-// copies of several ages; the second ends without a clean stop.
+// copies of several ages; the second ends without a clean stop, and the third both ways.
 func newGarden(t *testing.T) *garden {
 	t.Helper()
-	g := &garden{c: clock.NewFake(oplogtest.Noon()), m: newModel()}
+	g := &garden{c: clock.NewFake(oplogtest.Noon()), m: newModel(), files: map[string][]string{}}
 	k := newCamp(t, g.c)
 	var theirs *model
 	g.peer, theirs = k.neighbour(t, 20)
@@ -64,37 +65,45 @@ func newGarden(t *testing.T) *garden {
 		must(t, err)
 		_, err = pull(g.peer.log, p.log, 50)
 		must(t, err)
-		if life == 1 {
-			g.dir = filepath.Join(scratch(t), "unclean") // as a kill leaves it
-			copyFolder(t, g.dir, dir)
-		}
+		killed := filepath.Join(scratch(t), fmt.Sprint("killed", life)) // as a kill leaves it
+		copyFolder(t, killed, dir)
 		must(t, p.close())
-		if life == 1 {
-			dir = g.dir
-		}
-		if life == 0 {
+		switch life {
+		case 0:
 			g.young = filepath.Join(scratch(t), "young")
 			copyFolder(t, g.young, dir)
+		case 1:
+			dir = killed
+		case 2:
+			g.dir, g.unclean = dir, killed
 		}
 	}
-	must(t, filepath.WalkDir(g.dir, func(p string, d fs.DirEntry, err error) error {
+	g.files[g.dir], g.files[g.unclean] = filesIn(t, g.dir), filesIn(t, g.unclean)
+	return g
+}
+
+// filesIn names the files below dir, sorted.
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
-			rel, _ := filepath.Rel(g.dir, p)
-			g.files = append(g.files, rel)
+			rel, _ := filepath.Rel(dir, p)
+			names = append(names, rel)
 		}
 		return err
 	}))
-	slices.Sort(g.files)
-	return g
+	slices.Sort(names)
+	return names
 }
 
 func (g *garden) open(dir string) (*post, error) { return openFolder(dir, g.c) }
 
-// damage is one thing that happens to one file; it says what.
-func (g *garden) damage(dir string, rnd *rand.Rand) (file, what string, err error) {
-	file = g.files[rnd.IntN(len(g.files))]
+// damage is one thing that happens to one file of the copy of a folder; it says what.
+func (g *garden) damage(dir, of string, rnd *rand.Rand) (file, what string, err error) {
+	files := g.files[of]
+	file = files[rnd.IntN(len(files))]
 	if rnd.IntN(2) == 0 { // the journal is what matters: half of all
-		file = pick(rnd, g.files, func(f string) bool { return strings.HasPrefix(f, "journal/") })
+		file = pick(rnd, files, func(f string) bool { return strings.HasPrefix(f, "journal/") })
 	}
 	path := filepath.Join(dir, file)
 	raw, err := os.ReadFile(path)
@@ -136,21 +145,18 @@ func pick(rnd *rand.Rand, all []string, want func(string) bool) string {
 	return some[rnd.IntN(len(some))]
 }
 
-// endsTheProcess opens the folder in a process of its own. Badger panics on some
-// damage in a goroutine of its own, which nobody can catch; the start after the second
-// time is to find its marks and begin with empty views.
-func (g *garden) endsTheProcess(t *testing.T, dir string) bool {
+// endsTheProcess opens a copy of the folder in a process of its own: Badger panics on
+// damaged tables in goroutines of its own, which nobody can catch, and would end this
+// one. What the process says is returned.
+func (g *garden) endsTheProcess(t *testing.T, dir string) (said string, died bool) {
 	t.Helper()
-	died := false
-	for range 2 {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestProbe$")
-		cmd.Env = append(os.Environ(), "WAYPOST_TORTURE_PROBE="+dir)
-		if cmd.Run() == nil {
-			break
-		}
-		died = true
-	}
-	return died
+	again := dir + "-probe"
+	copyFolder(t, again, dir)
+	defer os.RemoveAll(again)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestProbe$")
+	cmd.Env = append(os.Environ(), "WAYPOST_TORTURE_PROBE="+again)
+	out, err := cmd.CombinedOutput()
+	return string(out[:min(len(out), 2000)]), err != nil
 }
 
 // TestProbe is the process of endsTheProcess.
@@ -166,16 +172,24 @@ func TestProbe(t *testing.T) {
 // rot plays one seed; it returns what became of the damage.
 func (g *garden) rot(r *row, seed uint64) string {
 	rnd := rand.New(rand.NewPCG(seed, 6))
-	dir := filepath.Join(r.dir, "rot")
-	copyFolder(r.t, dir, g.dir)
+	dir, of := filepath.Join(r.dir, "rot"), g.dir
+	if rnd.IntN(3) == 0 {
+		of = g.unclean
+	}
+	copyFolder(r.t, dir, of)
 	defer os.RemoveAll(dir)
-	file, what, err := g.damage(dir, rnd)
+	file, what, err := g.damage(dir, of, rnd)
 	must(r.t, err)
 	fail := func(format string, args ...any) {
 		r.t.Helper()
-		r.fail(seed, "%s (%s): %s", file, what, fmt.Sprintf(format, args...))
+		r.fail(seed, "%s of %s (%s): %s", file, filepath.Base(of), what, fmt.Sprintf(format, args...))
 	}
-	died := strings.HasPrefix(file, "views/") && g.endsTheProcess(r.t, dir)
+	if strings.HasPrefix(file, "views/") {
+		if said, died := g.endsTheProcess(r.t, dir); died {
+			fail("ends the process that opens it: %s", said)
+			return "ended the process"
+		}
+	}
 	p, err := g.open(dir)
 	if err != nil {
 		fail("does not open: %v", err)
@@ -193,8 +207,6 @@ func (g *garden) rot(r *row, seed uint64) string {
 	verdict := "harmless"
 	said := len(report.Problems)+len(report.Notes) > 0
 	switch {
-	case died:
-		verdict = "ended the process"
 	case said:
 		verdict = "detected"
 	case y.lost > 0:
