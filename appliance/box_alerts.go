@@ -35,10 +35,9 @@ func (b *box) backupAlerts(s control.Status, n *node, site ui.SiteInfo) []contro
 	twins := 0
 	if m := n.Mesh(); m != nil {
 		twins = m.Twins()
-	}
-	if m := n.Mesh(); m != nil {
 		doubled := len(m.Doubled())
 		add(doubled > 0, "danger", "alert.double", map[string]any{"Count": doubled})
+		add(doubled+twins == 0 && len(m.Forks()) > 0, "warning", "alert.parted", nil)
 	}
 	add(twins > 0, "danger", "alert.twin", nil)
 	add(n.copied && twins == 0, "warning", "alert.copied", nil)

@@ -86,6 +86,10 @@
 // is asked for pieces while nothing is missing of what it told of its logs, a question
 // for records never waits for a piece, and parts of pieces are written last.
 //
+// A log with two histories is asked for by nobody but the node whose key it has: that
+// one looks for the place where they part, backwards from the end of the shorter one,
+// and writes what both have again under its new log (oplog.Log.Rejoin).
+//
 // # Cards
 //
 // An address card says where a node is, in its own words, so that third nodes can

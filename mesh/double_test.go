@@ -129,14 +129,16 @@ func (b *book) Refused(context.Context, error) error {
 
 // memLog is a double of oplog.Log: hash chains in memory, without signatures.
 type memLog struct {
-	mu     sync.Mutex
-	own    oplog.LogID
-	logs   map[oplog.LogID][]entry
-	wakes  []chan struct{}
-	served map[oplog.LogID]int // ops handed out by Range
-	asked  int                 // calls of Range
-	merges int                 // calls of Merge
-	fail   error               // what Merge answers
+	mu      sync.Mutex
+	own     oplog.LogID
+	logs    map[oplog.LogID][]entry
+	owned   map[oplog.LogID]bool // logs of this node
+	wakes   []chan struct{}
+	served  map[oplog.LogID]int // ops handed out by Range
+	asked   int                 // calls of Range
+	merges  int                 // calls of Merge
+	rejoins int                 // calls of Rejoin
+	fail    error               // what Merge answers
 }
 
 type entry struct {
@@ -147,6 +149,7 @@ type entry struct {
 func newMemLog() *memLog {
 	l := &memLog{logs: map[oplog.LogID][]entry{}, served: map[oplog.LogID]int{}}
 	_, _ = rand.Read(l.own[:])
+	l.owned = map[oplog.LogID]bool{l.own: true}
 	return l
 }
 
@@ -221,6 +224,11 @@ func (l *memLog) Range(log oplog.LogID, after uint64, maxOps, maxBytes int) ([]b
 		return nil, after, nil
 	}
 	b := binary.BigEndian.AppendUint64(slices.Clone(log[:]), after)
+	if after > 0 {
+		b = append(b, ops[after-1].hash[:]...)
+	} else {
+		b = append(b, make([]byte, 32)...)
+	}
 	last := after
 	for _, e := range ops[after:] {
 		if int(last-after) >= maxOps || len(b) >= maxBytes {
@@ -242,11 +250,15 @@ func (l *memLog) Merge(_ context.Context, batches ...[]byte) (res oplog.MergeRes
 	}
 	bad := fault.New(fault.Invalid, "fault.oplog.bad_batch")
 	for _, b := range batches {
-		if len(b) < 24 {
+		if len(b) < 56 {
 			return res, bad
 		}
 		log, seq := oplog.LogID(b[:16]), binary.BigEndian.Uint64(b[16:])
-		for b = b[24:]; len(b) >= 4; {
+		if prev := b[24:56]; seq > 0 && seq <= uint64(len(l.logs[log])) && !bytes.Equal(prev, l.logs[log][seq-1].hash[:]) {
+			res.Forks = append(res.Forks, oplog.Fork{Log: log, Seq: seq, HashA: l.logs[log][seq-1].hash, HashB: [32]byte(prev)})
+			return res, nil
+		}
+		for b = b[56:]; len(b) >= 4; {
 			n := int(binary.BigEndian.Uint32(b))
 			body := slices.Clone(b[4 : 4+n])
 			b = b[4+n:]
@@ -274,10 +286,84 @@ func (l *memLog) Merge(_ context.Context, batches ...[]byte) (res oplog.MergeRes
 func (l *memLog) Succeed(_ context.Context, was oplog.LogID) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.succeed(was)
+	return nil
+}
+
+func (l *memLog) succeed(was oplog.LogID) {
 	if l.own == was {
 		_, _ = rand.Read(l.own[:])
+		l.owned[l.own] = true
 	}
-	return nil
+}
+
+func (l *memLog) Ours(log oplog.LogID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.owned[log]
+}
+
+// Rejoin appends what differs to the own log, once.
+func (l *memLog) Rejoin(_ context.Context, b []byte, at oplog.Branch) (res oplog.Rejoined, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rejoins++
+	log, after := oplog.LogID(b[:16]), binary.BigEndian.Uint64(b[16:])
+	res.Branch, res.Joins = at, at.Seq > 0
+	if at.Seq == 0 {
+		theirs := [32]byte(b[24:56])
+		res.Joins = after == 0 || after <= uint64(len(l.logs[log])) && l.logs[log][after-1].hash == theirs
+		if !res.Joins {
+			return res, nil
+		}
+	}
+	have := map[string]bool{}
+	for _, e := range l.logs[l.own] {
+		if l.own == log {
+			break
+		}
+		have[string(e.body)] = true
+	}
+	carry := func(body []byte) {
+		l.succeed(log)
+		if !have[string(body)] {
+			have[string(body)] = true
+			l.logs[l.own] = append(l.logs[l.own], entry{body, chainHash(l.own, l.logs[l.own], body)})
+			res.Ops++
+		}
+	}
+	seq := after
+	for b = b[56:]; len(b) >= 4; {
+		n := int(binary.BigEndian.Uint32(b))
+		body := slices.Clone(b[4 : 4+n])
+		b = b[4+n:]
+		seq++
+		if res.Seq == 0 && seq <= uint64(len(l.logs[log])) && !bytes.Equal(l.logs[log][seq-1].body, body) {
+			res.Log, res.Seq = log, seq
+			for _, e := range l.logs[log][seq-1:] {
+				carry(e.body)
+			}
+		}
+		if res.Seq > 0 {
+			carry(body)
+		}
+	}
+	res.Last = seq
+	l.wake()
+	return res, nil
+}
+
+// bodies is what all logs hold.
+func (l *memLog) bodies() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := map[string]bool{}
+	for _, ops := range l.logs {
+		for _, e := range ops {
+			out[string(e.body)] = true
+		}
+	}
+	return out
 }
 
 func (l *memLog) Watch() (<-chan struct{}, func()) {

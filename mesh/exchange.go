@@ -142,14 +142,15 @@ func (m *Mesh) missing(l *link, now time.Time) []ask {
 	}
 	var gaps []gap
 	for log, t := range l.told {
+		if s := l.shun[log]; m.claims[log] != nil || s != nil && now.Before(s.until) {
+			continue
+		}
 		mine := m.mine[log].Seq
-		if t.seq <= mine || m.claims[log] != nil {
-			continue
+		if r, parted := m.rejoins(l, log, t); r != nil {
+			gaps = append(gaps, gap{ask{log, r.after}, batchOps})
+		} else if !parted && t.seq > mine {
+			gaps = append(gaps, gap{ask{log, mine}, t.seq - mine})
 		}
-		if s := l.shun[log]; s != nil && now.Before(s.until) {
-			continue
-		}
-		gaps = append(gaps, gap{ask{log, mine}, t.seq - mine})
 	}
 	for log, after := range m.lacking {
 		if s := l.bare[log]; l.told[log].seq <= after || m.mine[log].Seq < l.told[log].seq || m.claims[log] != nil || s != nil && now.Before(s.until) {
@@ -263,13 +264,21 @@ func (l *link) merge() {
 
 func (m *Mesh) mergeParts(l *link, f opsFrame) {
 	var blobs [][]byte
+	var err error
+	taken := map[oplog.LogID]bool{} // of logs with two histories
 	for _, p := range f.parts {
-		if len(p.data) > 0 {
+		switch {
+		case m.rejoining(l, p.log):
+			e := m.takeBranch(l, p.log, p.data)
+			taken[p.log] = e == nil && len(p.data) > 0
+			err = cmp.Or(err, e)
+		case len(p.data) > 0:
 			blobs = append(blobs, p.data)
 		}
 	}
-	res, err := m.store(blobs)
-	if err != nil && len(blobs) > 1 {
+	res, merr := m.store(blobs)
+	err = cmp.Or(err, merr)
+	if merr != nil && len(blobs) > 1 {
 		// One bad log must not hold up the others.
 		for _, b := range blobs {
 			r, e := m.store([][]byte{b})
@@ -282,7 +291,7 @@ func (m *Mesh) mergeParts(l *link, f opsFrame) {
 		m.quiet.warn("mesh could not merge a batch", "node", l.node, "err", err)
 	}
 	m.refresh()
-	m.settle(l, f, res, err)
+	m.settle(l, f, res, taken, err)
 }
 
 // store merges blobs unless there are none.
@@ -295,7 +304,7 @@ func (m *Mesh) store(blobs [][]byte) (oplog.MergeResult, error) {
 
 // settle ends a question: acknowledges what is durable, sets aside what made no
 // progress, asks on.
-func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, err error) {
+func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, taken map[oplog.LogID]bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.clock.Now()
@@ -320,7 +329,11 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, err error) {
 			l.sent[a.log] = k.seq
 		}
 		after, still := m.lacking[a.log]
+		got, parted := taken[a.log]
 		switch {
+		case parted:
+			m.settleBranch(l, a.log, got, now)
+		case m.forked(a.log) && m.records.Ours(a.log): // met just now: rejoins goes on
 		case still && after == a.after && mine.Seq > a.after:
 			m.shunIn(l.bare, a.log, now) // its copy lacks them too
 		case mine.Seq > a.after:

@@ -53,7 +53,8 @@ type link struct {
 	busyTo   time.Time
 	shun     map[oplog.LogID]*shunned
 	bare     map[oplog.LogID]*shunned // its copy lacks the payloads that are gone here
-	bytes    int                      // batch size that suits the link
+	rejoin   map[oplog.LogID]*rejoining
+	bytes    int // batch size that suits the link
 	nextID   uint32
 	pieces   pieceTraffic
 }
@@ -80,6 +81,7 @@ func (m *Mesh) runLink(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 		m: m, conn: conn, raw: raw, cert: cert, node: cert.ID(), dialled: dialled,
 		out: newOutbox(), wants: make(chan want, 1), got: make(chan opsFrame, 1),
 		told: map[oplog.LogID]mark{}, sent: map[oplog.LogID]uint64{}, shun: map[oplog.LogID]*shunned{}, bare: map[oplog.LogID]*shunned{}, bytes: batchBytes,
+		rejoin: map[oplog.LogID]*rejoining{},
 		pieces: newPieceTraffic(),
 	}
 	l.low = (dialled != "") == lower(m.self, l.node)

@@ -27,6 +27,8 @@ type Records interface {
 	Range(log oplog.LogID, after uint64, maxOps, maxBytes int) (batch []byte, last uint64, err error)
 	Merge(ctx context.Context, batches ...[]byte) (oplog.MergeResult, error)
 	Succeed(ctx context.Context, was oplog.LogID) error
+	Ours(log oplog.LogID) bool
+	Rejoin(ctx context.Context, batch []byte, at oplog.Branch) (oplog.Rejoined, error)
 	Watch() (notify <-chan struct{}, stop func())
 	Wanting() ([]oplog.Ref, error)
 }
@@ -130,9 +132,11 @@ type Mesh struct {
 	refusals int
 	refused  []Refusal
 	saveAt   time.Duration
-	twins    map[[16]byte]bool // incarnations met with our own keys
-	nextTwin time.Duration     // when a twin is looked for again
-	outdone  time.Duration     // when the own card was last renewed for another's sake
+	rejoined map[branch]bool      // second histories of own logs that were taken whole
+	carried  map[oplog.LogID]bool // own logs whose ops lie in a later own log as well
+	twins    map[[16]byte]bool    // incarnations met with our own keys
+	nextTwin time.Duration        // when a twin is looked for again
+	outdone  time.Duration        // when the own card was last renewed for another's sake
 }
 
 // Start listens, looks for every node known from before, and exchanges records
@@ -175,6 +179,7 @@ func newMesh(c Config) (*Mesh, error) {
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
+		rejoined: map[branch]bool{}, carried: map[oplog.LogID]bool{},
 	}
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
 	var err error

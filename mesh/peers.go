@@ -86,17 +86,17 @@ func (p *peer) saw(addr string) bool {
 	return true
 }
 
-// gaps counts what the peer lacks and what it has that is missing here.
+// gaps counts what the peer lacks and what it has that is missing here. A log with two
+// histories counts as nothing: neither can come, and what its owner writes again counts
+// where it is.
 func (p *peer) gaps(mine map[oplog.LogID]oplog.Head) (behind, ahead uint64) {
 	for log, h := range mine {
-		if k := p.held[log]; k.forked {
-			behind += h.Seq
-		} else if k.seq < h.Seq {
+		if k := p.held[log]; !k.forked && k.seq < h.Seq {
 			behind += h.Seq - k.seq
 		}
 	}
 	for log, k := range p.held {
-		if s := mine[log].Seq; k.seq > s {
+		if s := mine[log].Seq; !k.forked && k.seq > s {
 			ahead += k.seq - s
 		}
 	}
@@ -189,6 +189,9 @@ func (m *Mesh) OnlyHere() uint64 {
 	defer m.mu.Unlock()
 	var n uint64
 	for log, h := range m.mine {
+		if m.carried[log] {
+			continue // its ops are counted where they were written again
+		}
 		var best uint64
 		for _, p := range m.peers {
 			if k := p.held[log]; !k.forked {

@@ -12,7 +12,8 @@ import (
 // folder. Both are who they say they are, so neither can be sent away; what must not
 // happen is that both write one log. They know each other by the incarnation, which is
 // drawn at each start. Each that writes the log of the other opens a new one, and then
-// they exchange records as any two nodes do, so that what both wrote is at both.
+// they exchange records as any two nodes do, so that what both write from then on is at
+// both. What they wrote into the one log before is brought together by rejoin.go.
 //
 // A third node that talks with both keeps both connections instead of taking the older
 // one for dead, and says that the post runs twice.

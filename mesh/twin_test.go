@@ -1,7 +1,11 @@
 package mesh
 
 import (
+	"fmt"
+	"maps"
 	"testing"
+
+	"github.com/waypost/waypost/appliance/oplog"
 )
 
 // copyOf is a second box with the same keys and the same records, as a copied card is.
@@ -13,6 +17,8 @@ func copyOf(n *node) *node {
 	for log, ops := range n.log.logs {
 		c.log.logs[log] = append([]entry(nil), ops...)
 	}
+	c.log.owned = map[oplog.LogID]bool{}
+	maps.Copy(c.log.owned, n.log.owned)
 	return c
 }
 
@@ -39,6 +45,61 @@ func TestTwinsMeet(t *testing.T) {
 	if a.mesh.Complete() || b.mesh.Complete() {
 		t.Fatal("a twin is no other node that could know more")
 	}
+}
+
+// Two boxes that both wrote the log before they met, far apart and by different numbers:
+// what both wrote is at both, and at those who hold either history.
+func TestTwinsThatWroteApart(t *testing.T) {
+	w := newWorld(t)
+	a := w.start(t)
+	c := w.start(t, seeded(a.addr)) // knows a
+	a.log.writeN(700)
+	b := copyOf(a)
+	want := a.log.bodies()
+	for i := range 900 {
+		if i < 300 {
+			a.log.write(fmt.Append(nil, "a wrote ", i))
+			want[fmt.Sprint("a wrote ", i)] = true
+		}
+		b.log.write(fmt.Append(nil, "b wrote ", i))
+		want[fmt.Sprint("b wrote ", i)] = true
+	}
+	wait(t, "c holds what a wrote", func() bool { return same(a.log, c.log) })
+	b.again(seeded(c.addr))
+	all := func(n *node) func() bool { return func() bool { return maps.Equal(n.log.bodies(), want) } }
+	wait(t, "everything at a", all(a))
+	wait(t, "everything at b", all(b))
+	wait(t, "everything at c", all(c))
+	wait(t, "nothing is only here", func() bool { return a.mesh.OnlyHere() == 0 && b.mesh.OnlyHere() == 0 })
+	wait(t, "nobody is behind", func() bool {
+		for _, p := range append(c.mesh.Peers(), a.mesh.Peers()...) {
+			if p.Behind+p.Ahead > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	if n := b.log.rejoins; n > 30 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// An old card was put back: the box writes on before anybody tells it that it wrote more.
+// The other nodes have what it forgot, and get what it wrote.
+func TestAnOldCardPutBack(t *testing.T) {
+	w := newWorld(t)
+	a := w.start(t)
+	c := w.start(t, seeded(a.addr))
+	a.log.writeN(20)
+	old := copyOf(a)
+	a.log.write([]byte("forgotten"), []byte("forgotten too"))
+	wait(t, "c holds it", func() bool { return same(a.log, c.log) })
+	a.close()
+	want := a.log.bodies()
+	old.log.write([]byte("anew"))
+	want["anew"] = true
+	old.again(seeded(c.addr))
+	wait(t, "everything at both", func() bool { return maps.Equal(old.log.bodies(), want) && maps.Equal(c.log.bodies(), want) })
 }
 
 // A third node talks with both, says so, and brings them together.

@@ -81,7 +81,7 @@ var alertLinks = map[string]string{
 	"alert.read_only": "/help/trouble", "alert.mesh_off": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.disk_full": "/help/trouble", "alert.problems": "/help/trouble",
 	"alert.lost": "/help/trouble", "alert.lost_alone": "/help/trouble", "alert.rebuilding": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.backup_old": "/backup",
-	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup",
+	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup", "alert.parted": "/help/backup",
 	"alert.clock": "/help/trouble", "alert.invitation_refused": "/help/posts",
 }
 

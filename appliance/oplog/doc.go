@@ -101,6 +101,27 @@
 // Keys of files aside are kept so that somebody can look at them; an erasure destroys
 // both.
 //
+// # Two histories
+//
+// A folder that was copied, or an old copy of it put back, can write numbers of its log
+// out a second time before anybody tells it. Both are signed; no node can hold both,
+// because an op is known by log and sequence: the first that came stays, a batch of the
+// other is kept as evidence (frame 3), and the log is written no more. The node that has
+// the key writes the ops of both again under its new log (Rejoin), each inside an op of
+// the kind oplog.carried, version 1, in the compartment and about the subject it had:
+//
+//	[log, sequence, history (8), clock, references, [birth of that log, birth of this one],
+//	kind, version, body]
+//
+// with the actor, time and idempotency key of the op that was. The births show that it is
+// one node; otherwise the op is not understood. history is the first 8 bytes of the hash
+// of that history's first op that the other does not have. Folds see the op that was,
+// with its clock, under the name of its new place: the smallest of those it was written
+// again at, and no more at the place where it was first, on nodes that hold that one.
+// References follow: of a carried op to the ops of its own history, of others to the
+// only op about the subject that had that name; where both histories had one about the
+// same subject, to none, so that nothing is hidden.
+//
 // # Promises
 //
 // Each with the test that holds it, here unless a package is named.
@@ -127,6 +148,10 @@
 //   - What a kill left unflushed is flushed before anything is built on it: torture TestLossy.
 //   - Whatever file of a folder rots: said, or harmless, and mended by one neighbour: torture TestRot.
 //   - Wrong clocks delete and reorder nothing: torture TestClock.
+//   - What two boxes with one folder wrote before they met is at every node, each op once, also when one of them is
+//     no more: TestBothHistoriesOfACopiedFolderAreEverywhere, TestAnOldCardPutBackGivesAndGetsWhatWasWritten,
+//     mesh.TestTwinsThatWroteApart, script clone.
+//   - A damaged view file never ends the process: torture TestRot, badgerstore.TestDamagedStoresAreMadeAnew.
 //
 // # Erasure
 //

@@ -57,22 +57,20 @@ func goneKey(subject ID) []byte { return append([]byte{spaceGone}, subject[:]...
 // standing asks the view that knows erasures. The birth of a log is about its
 // node, and no node can be erased: everything it wrote hangs on it.
 func (e *engine) standing(subject ID, ops []*stored) Standing {
-	var facts []Op
+	var facts []*stored
 	for _, o := range ops {
 		if !o.sealed && o.ref.Seq == 1 && isBirth(o) {
 			return Standing{}
 		}
-		if !e.isErasing(o) {
-			continue
-		}
-		if op, ok := e.understand(o); ok {
-			facts = append(facts, op)
+		if e.isErasing(o) {
+			facts = append(facts, o)
 		}
 	}
-	if len(facts) == 0 {
+	known := e.open(facts)
+	if len(known) == 0 {
 		return Standing{}
 	}
-	st := e.asked(subject, sortOps(facts))
+	st := e.asked(subject, known)
 	st.Final = st.Final && st.Erased
 	return st
 }
@@ -95,7 +93,7 @@ func (e *engine) isErasing(o *stored) bool {
 		return false
 	}
 	c := o.content()
-	return c != nil && slices.Contains(e.byKind[kindID{c.Kind, c.Version}], e.erasing)
+	return c != nil && slices.Contains(e.byKind[c.kind()], e.erasing)
 }
 
 // noteStanding keeps the row of a subject that was erased or lacks payloads, and

@@ -2,12 +2,14 @@ package oplog
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // Key spaces of the view store. doc.go describes their values.
@@ -68,6 +70,8 @@ type engine struct {
 	home    [16]byte         // the deployment; set once, before the first fold
 	schema  [8]byte          // changes when kinds, views or this layout do
 	problem func(string)
+	logKey  func(LogID, []byte) (ed25519.PublicKey, error) // Authority.LogKey
+	births  sync.Map                                       // hash of log and birth -> ed25519.PublicKey
 }
 
 // storeLayout is raised whenever the meaning of a stored key changes.
@@ -114,7 +118,7 @@ func newEngine(kinds []Kind, views []*View) (*engine, error) {
 
 // digestSchema covers everything a change of which makes stored views wrong.
 func (e *engine) digestSchema() (d [8]byte) {
-	var lines []string
+	lines := []string{fmt.Sprintf("kind %s %d", carriedKind, carriedVersion)}
 	for id := range e.kinds {
 		lines = append(lines, fmt.Sprintf("kind %s %d", id.name, id.version))
 	}
@@ -141,15 +145,23 @@ func (e *engine) understand(s *stored) (Op, bool) {
 	if c == nil {
 		return Op{}, false
 	}
-	k, known := e.kinds[kindID{c.Kind, c.Version}]
+	op := Op{Ref: s.ref, Clock: s.clock, Subject: s.subject, Supersedes: s.supersedes, Kind: c.Kind, Version: c.Version}
+	raw := c.Body
+	if in := carriedIn(c); in != nil {
+		if !e.proven(s.ref.Log, in) {
+			return Op{}, false
+		}
+		op.Clock, op.Supersedes, op.Kind, op.Version, raw = in.Clock, in.Supersedes, in.Kind, in.Version, in.Body
+	}
+	k, known := e.kinds[kindID{op.Kind, op.Version}]
 	if !known {
 		return Op{}, false
 	}
-	body, err := k.decode(c.Body)
+	body, err := k.decode(raw)
 	if err != nil {
 		return Op{}, false
 	}
-	op := Op{Ref: s.ref, Clock: s.clock, Subject: s.subject, Supersedes: s.supersedes, Kind: c.Kind, Version: c.Version, Body: body}
+	op.Body = body
 	copy(op.By[:], c.By)
 	op.At, op.Unsure = c.when()
 	s.op = &op
@@ -195,6 +207,9 @@ func (e *engine) open(ops []*stored) []Op {
 	out := make([]Op, 0, len(ops))
 	for _, s := range ops {
 		if op, ok := e.understand(s); ok {
+			if s.content().Kind == carriedKind {
+				return sortOps(e.reunite(ops))
+			}
 			out = append(out, op)
 		}
 	}

@@ -24,7 +24,7 @@ type incoming struct {
 // what a call takes in memory follows from what was sent. Ops
 // that are held already are skipped. MergeResult.Forks names logs of which a
 // second, validly signed history arrived; its bytes are kept as evidence and
-// none of its ops are applied. When it is the own log, or the peer knows more
+// none of its ops are applied (Rejoin is for that, where the log is this node's). When it is the own log, or the peer knows more
 // of it than this node does, a new own log is opened.
 //
 // Faults: Invalid "fault.oplog.bad_batch", Denied "fault.oplog.stranger" (a log
@@ -255,17 +255,24 @@ func (l *Log) compare(c *chain, in *incoming) (*Fork, error) {
 	return nil, errFiles(errors.New("what is held cannot be read"))
 }
 
-// maxForks bounds how much evidence is kept: one pair proves a log's fork.
-const maxForks = 64
+// How much evidence is kept: one pair proves a log's fork.
+const (
+	maxForks    = 64
+	maxForksLog = 4 // of one log: it is met anew after each start
+)
 
 // keepFork writes the other history down as evidence and, when the log is the
 // own one, opens a new one.
 func (l *Log) keepFork(in *incoming, f Fork, own LogID) error {
 	l.mu.RLock()
-	known, many := false, len(l.forks) >= maxForks
+	known, of := false, 0
 	for _, k := range l.forks {
-		known = known || (k.Log == f.Log && k.Seq == f.Seq && k.HashB == f.HashB)
+		if k.Log == f.Log {
+			of++
+			known = known || (k.Seq == f.Seq && k.HashB == f.HashB)
+		}
 	}
+	many := len(l.forks) >= maxForks || of >= maxForksLog
 	l.mu.RUnlock()
 	if !known && !many {
 		if err := l.freshSalt(); err != nil {

@@ -108,7 +108,7 @@ func newLog(o Options) (*Log, error) {
 	if l.engine, err = newEngine(o.Kinds, o.Views); err != nil {
 		return nil, err
 	}
-	l.engine.problem, l.engine.home = l.problem, l.auth.Deployment()
+	l.engine.problem, l.engine.home, l.engine.logKey = l.problem, l.auth.Deployment(), l.auth.LogKey
 	return l, nil
 }
 

@@ -43,9 +43,6 @@ func (t *Tx) append(k Kind, subject ID, body any, supersedes []Ref) (Ref, error)
 	if t.over {
 		return Ref{}, errInternal("a command's transaction was used after its end")
 	}
-	if t.ops == MaxBatchOps {
-		return Ref{}, errTooMany()
-	}
 	if _, known := t.g.l.engine.kinds[k.id()]; !known {
 		return Ref{}, errInternal("kind " + k.name + " was not declared in Options")
 	}
@@ -64,17 +61,25 @@ func (t *Tx) append(k Kind, subject ID, body any, supersedes []Ref) (Ref, error)
 	if err != nil {
 		return Ref{}, errInternal("payload")
 	}
+	t.once = nil
+	return t.place(k.comp, subject, plain, supersedes)
+}
+
+// place gives a payload the next place in the own log.
+func (t *Tx) place(comp Compartment, subject ID, plain []byte, supersedes []Ref) (Ref, error) {
 	if len(plain) > MaxPayload {
 		return Ref{}, errTooLarge(MaxPayload)
+	}
+	if t.ops == MaxBatchOps {
+		return Ref{}, errTooMany()
 	}
 	t.bytes += len(plain) + opOverhead + 25*len(supersedes)
 	if t.bytes > commandBytes {
 		return Ref{}, errTooLarge(commandBytes)
 	}
 	t.ops++
-	t.once = nil
-	d := t.g.stage(subject, k.comp, plain, supersedes)
-	t.touch(&stored{ref: d.ref, clock: d.clock, subject: subject, supersedes: supersedes, plain: plain, sealed: k.comp != Deployment})
+	d := t.g.stage(subject, comp, plain, supersedes)
+	t.touch(&stored{ref: d.ref, clock: d.clock, subject: subject, supersedes: supersedes, plain: plain, sealed: comp != Deployment})
 	return d.ref, nil
 }
 

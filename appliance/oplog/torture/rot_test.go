@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -66,7 +67,7 @@ func newGarden(t *testing.T) *garden {
 		_, err = pull(g.peer.log, p.log, 50)
 		must(t, err)
 		killed := filepath.Join(scratch(t), fmt.Sprint("killed", life)) // as a kill leaves it
-		copyFolder(t, killed, dir)
+		copyLive(t, killed, dir)
 		must(t, p.close())
 		switch life {
 		case 0:
@@ -80,6 +81,23 @@ func newGarden(t *testing.T) *garden {
 	}
 	g.files[g.dir], g.files[g.unclean] = filesIn(t, g.dir), filesIn(t, g.unclean)
 	return g
+}
+
+// copyLive copies the folder of a box that runs and is not written to. Badger may put
+// away a log of the views meanwhile; then it is copied again.
+func copyLive(t *testing.T, to, from string) {
+	t.Helper()
+	for range 100 {
+		err := os.CopyFS(to, os.DirFS(from))
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		must(t, os.RemoveAll(to))
+	}
+	t.Fatal("the folder does not come to rest")
 }
 
 // filesIn names the files below dir, sorted.

@@ -1,0 +1,300 @@
+package oplog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Branch says where a log of this node has a second history, which some other node
+// holds. The zero Branch of a log is one that has not been found yet.
+type Branch struct {
+	Log  LogID
+	Seq  uint64  // the first op that differs; 0 = not found yet
+	Name [8]byte // of the other history; see carried
+}
+
+// Rejoined is what a batch of the other history told.
+type Rejoined struct {
+	Branch
+	Joins bool   // the op before the batch is held here, or it was found before
+	Last  uint64 // the last op of the batch
+	Ops   int    // written again
+}
+
+// Ours reports whether a log is of this node's own key: one it writes, or wrote before.
+func (l *Log) Ours(log LogID) bool {
+	key := l.keyOf(log)
+	return key != nil && key.Equal(l.keyOf(l.Own()))
+}
+
+// Rejoin takes a batch of a log of this node's own key that another node holds with
+// another history: this folder was copied, or put back from an old copy, and both went
+// on. at is what the batch before it told. A batch that begins behind the parting tells
+// only that (Joins is false): then ask for an earlier one. From the parting on both
+// histories are written again under the new own log, each op as it was and once,
+// however often it is given: so every node gets both, and those who hold either see
+// each op once. It is reported like a fork that Merge meets.
+//
+// Faults: Invalid "fault.oplog.bad_batch", Denied "fault.oplog.stranger" for a log of
+// another key, and those of Do.
+func (l *Log) Rejoin(ctx context.Context, raw []byte, at Branch) (out Rejoined, err error) {
+	in, err := l.verify(raw, nil)
+	if err != nil {
+		return out, err
+	}
+	if !l.Ours(in.log) {
+		return out, errStranger(errors.New("a log of another node cannot be rejoined"))
+	}
+	out = Rejoined{Branch: at, Joins: at.Seq > 0, Last: in.last()}
+	out.Log = in.log
+	if at.Seq == 0 {
+		if out.Joins, err = l.joins(in); err != nil || !out.Joins {
+			return out, err
+		}
+		if out.Ops, err = l.part(ctx, in, &out.Branch); err != nil {
+			return out, err
+		}
+		if out.Seq == 0 { // one history as far as this goes
+			r, err := l.Merge(ctx, raw)
+			out.Ops = r.Ops
+			return out, err
+		}
+	}
+	n, err := l.carry(ctx, in.batch, out.Branch)
+	out.Ops += n
+	return out, err
+}
+
+// joins reports whether the op before a batch is the one that is held.
+func (l *Log) joins(in *incoming) (bool, error) {
+	if in.first == 1 {
+		return true, nil
+	}
+	if in.first-1 > l.headOf(in.log).Seq {
+		return false, nil
+	}
+	h, ok := l.hashAt(in.log, in.first-1)
+	if !ok {
+		return false, errFiles(errors.New("what is held cannot be read"))
+	}
+	return h == in.prev, nil
+}
+
+// part looks for the parting inside a batch that joins. Where it is found, the proof is
+// kept, the own log is given up if it is this one, and what was written here since then
+// is written again.
+func (l *Log) part(ctx context.Context, in *incoming, at *Branch) (int, error) {
+	head := l.headOf(in.log)
+	for seq := in.first; seq <= min(in.last(), head.Seq); seq++ {
+		ours, ok := l.hashAt(in.log, seq)
+		if !ok {
+			return 0, errFiles(errors.New("what is held cannot be read"))
+		}
+		theirs := in.batch.ops[seq-in.first].hash
+		if ours == theirs {
+			continue
+		}
+		at.Seq, at.Name = seq, [8]byte(theirs[:8])
+		err := l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
+			if err := l.writable(); err != nil {
+				return err
+			}
+			return l.keepFork(in, Fork{Log: in.log, Seq: seq, HashA: ours, HashB: theirs}, l.own)
+		}})
+		if err != nil {
+			return 0, err
+		}
+		head = l.headOf(in.log) // nothing is written there any more
+		return l.carryOwn(ctx, head, Branch{Log: in.log, Seq: seq, Name: [8]byte(ours[:8])})
+	}
+	return 0, nil
+}
+
+// carryOwn writes again what is held of a log from the parting on.
+func (l *Log) carryOwn(ctx context.Context, head Head, at Branch) (total int, err error) {
+	for after := at.Seq - 1; after < head.Seq; {
+		raw, last, err := l.Range(at.Log, after, carriedOps, carriedBytes)
+		if err != nil || len(raw) == 0 {
+			return total, err
+		}
+		b, err := parseBatch(raw)
+		if err != nil {
+			return total, errFiles(err)
+		}
+		b.link()
+		n, err := l.carry(ctx, b, at)
+		if total += n; err != nil {
+			return total, err
+		}
+		after = last
+	}
+	return total, nil
+}
+
+// What is written again with one command: with what carries it within its limits, also
+// when the payloads were packed well.
+const (
+	carriedOps   = 200
+	carriedBytes = 64 << 10
+	carriedPlain = commandBytes / 2
+)
+
+// carry writes the ops of a batch from at.Seq on again, those that were not before.
+func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total int, err error) {
+	shell, err := l.shell(at)
+	if err != nil {
+		return 0, err
+	}
+	var some []*draft
+	size := 0
+	write := func() error {
+		n, err := l.carrySome(ctx, some, at)
+		some, size, total = nil, 0, total+n
+		return err
+	}
+	for i := range b.ops {
+		r := &b.ops[i]
+		if r.ref.Seq < at.Seq || r.bare || (r.comp != Deployment && l.refuses(r.subject)) {
+			continue
+		}
+		plain, err := l.carried(r, shell)
+		if err != nil {
+			// Nobody else can write it either: it stays with those who hold that history.
+			l.logger.Warn("an op of a log with two histories cannot be written again", "op", r.ref, "err", err)
+			continue
+		}
+		if plain == nil {
+			continue
+		}
+		some = append(some, &draft{record: *r, plain: plain})
+		if size += len(plain) + opOverhead; len(some) < carriedOps && size < carriedPlain {
+			continue
+		}
+		if err := write(); err != nil {
+			return total, err
+		}
+	}
+	if len(some) == 0 {
+		return total, nil
+	}
+	return total, write()
+}
+
+// shell is what all ops of a branch are carried in. The own log must not be the one
+// that parted.
+func (l *Log) shell(at Branch) (out carried, err error) {
+	out = carried{Log: at.Log, History: at.Name}
+	for i, log := range []LogID{at.Log, l.Own()} {
+		raw, _, err := l.Range(log, 0, 1, 0)
+		if err != nil {
+			return out, err
+		}
+		b, err := parseBatch(raw)
+		if err != nil {
+			return out, errFiles(err)
+		}
+		s, err := l.unseal(&b.ops[0])
+		if err != nil || !isBirth(s) {
+			return out, errFiles(errors.New("the birth of a log cannot be read"))
+		}
+		out.Proof[i] = s.content().Body
+	}
+	return out, nil
+}
+
+// carried is the payload that carries an op; nil when the op must stay where it is.
+func (l *Log) carried(r *record, shell carried) ([]byte, error) {
+	s, err := l.unseal(r)
+	if err != nil {
+		return nil, err
+	}
+	c := s.content()
+	switch {
+	case c == nil:
+		return nil, errPayload
+	case c.Kind == bornKind:
+		return nil, nil
+	case c.Kind == carriedKind: // from an earlier parting: it keeps its place
+		in := carriedIn(c)
+		if in == nil {
+			return nil, errPayload
+		}
+		in.Proof[1] = shell.Proof[1]
+		inner := *c
+		inner.Kind, inner.Version, inner.Body = in.Kind, in.Version, in.Body
+		return in.pack(&inner)
+	}
+	shell.Seq, shell.Clock, shell.Supersedes = r.ref.Seq, r.clock, r.supersedes
+	return shell.pack(c)
+}
+
+// carrySome writes what is not carried by this node yet.
+func (l *Log) carrySome(ctx context.Context, some []*draft, at Branch) (n int, err error) {
+	err = l.Do(ctx, By{}, func(t *Tx) error {
+		n = 0
+		for _, d := range some {
+			done, err := t.carries(d)
+			if err != nil {
+				return err
+			}
+			if done {
+				continue
+			}
+			if _, err := t.place(d.comp, d.subject, d.plain, nil); err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if n > 0 {
+		l.note(fmt.Sprintf("log %s has two histories: %d ops of history %x were written again", at.Log, n, at.Name))
+	}
+	return n, nil
+}
+
+// carries reports whether an op with this payload was written by this node before.
+func (t *Tx) carries(d *draft) (bool, error) {
+	if err := t.settle(); err != nil {
+		return false, err
+	}
+	ops, _, _, err := loadOps(&t.g.space, d.subject)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range ops {
+		if sameCarried(o, d.plain) && t.g.l.Ours(o.ref.Log) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// sameCarried reports whether an op carries what a payload would: under whichever log of
+// this node.
+func sameCarried(o *stored, plain []byte) bool {
+	if bytes.Equal(o.plain, plain) {
+		return true
+	}
+	c := o.content()
+	if c == nil || c.Kind != carriedKind {
+		return false
+	}
+	d, err := decodeContent(plain)
+	if err != nil {
+		return false
+	}
+	a, b := carriedIn(c), carriedIn(&d)
+	if a == nil || b == nil {
+		return false
+	}
+	a.Proof, b.Proof = [2][]byte{}, [2][]byte{}
+	x, err := a.pack(&content{Kind: a.Kind, Version: a.Version, Body: a.Body, By: c.By, At: c.At, Unsure: c.Unsure, Once: c.Once})
+	y, yerr := b.pack(&content{Kind: b.Kind, Version: b.Version, Body: b.Body, By: d.By, At: d.At, Unsure: d.Unsure, Once: d.Once})
+	return err == nil && yerr == nil && bytes.Equal(x, y)
+}
