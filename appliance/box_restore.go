@@ -97,6 +97,9 @@ func (n *node) readable() error {
 		return err
 	}
 	n.mark = mark
+	if n.mesh != nil {
+		n.mesh.Opened()
+	}
 	return nil
 }
 

@@ -140,7 +140,7 @@ func (n *node) startMesh(ctx context.Context, listen, advertise string) error {
 	m, err := mesh.Start(ctx, mesh.Config{
 		Vault: n.vault, Log: n.journal, Desk: n.desks.Identity, Clock: n.clock,
 		Logger: n.logger.With("part", "mesh"), Listen: listen, Advertise: advertise, Dir: n.dir,
-		Pieces: pieces,
+		Pieces: pieces, Closed: n.mark.Closed,
 	})
 	if err != nil {
 		return err

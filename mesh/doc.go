@@ -86,6 +86,10 @@
 // is asked for pieces while nothing is missing of what it told of its logs, a question
 // for records never waits for a piece, and parts of pieces are written last.
 //
+// A node that came out of a backup sends a PING with the nonce "closed/1" before its
+// VV, and one with "opened/1" when people can be read there again. Between the two it is
+// nobody who could tell others that nothing is missing.
+//
 // A log with two histories is asked for by nobody but the node whose key it has: that
 // one looks for the place where they part, backwards from the end of the shorter one,
 // and writes what both have again under its new log (oplog.Log.Rejoin).

@@ -48,6 +48,7 @@ type link struct {
 	attached bool
 	told     map[oplog.LogID]mark // what they said on this connection that they hold durably
 	whole    bool                 // their vector has arrived
+	waits    bool                 // they came out of a backup and wait themselves
 	sent     map[oplog.LogID]uint64
 	pending  *pending
 	busyTo   time.Time

@@ -63,6 +63,7 @@ type Config struct {
 	Advertise string       // host or host:port to tell other nodes; empty tells every address of this machine
 	Dir       string       // folder of peers.json
 	Pieces    Pieces       // photos and files; nil = none are exchanged
+	Closed    bool         // this node came out of a backup and waits for what others know, until Opened
 }
 
 // Mesh is this node among the others. All methods are safe for concurrent use.
@@ -132,6 +133,7 @@ type Mesh struct {
 	refusals int
 	refused  []Refusal
 	saveAt   time.Duration
+	waits    bool                 // Config.Closed, until Opened
 	rejoined map[branch]bool      // second histories of own logs that were taken whole
 	carried  map[oplog.LogID]bool // own logs whose ops lie in a later own log as well
 	twins    map[[16]byte]bool    // incarnations met with our own keys
@@ -179,7 +181,7 @@ func newMesh(c Config) (*Mesh, error) {
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
-		rejoined: map[branch]bool{}, carried: map[oplog.LogID]bool{},
+		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]bool{},
 	}
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
 	var err error

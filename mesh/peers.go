@@ -256,6 +256,9 @@ func (m *Mesh) attach(l *link) bool {
 	delete(m.seeds, l.dialled)
 	l.attached = true
 	m.learnCard(l.hello.card, nil)
+	if m.waits {
+		l.out.send(ping{isClosed})
+	}
 	m.sendVector(l)
 	m.sendCards(l)
 	m.changed(soon)

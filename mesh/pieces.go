@@ -81,15 +81,19 @@ func (m *Mesh) offerPieces(l *link) {
 	}
 }
 
-// heardPing learns that the peer offers pieces.
+// heardPing learns that the peer offers pieces, or waits for others (complete.go).
 func (m *Mesh) heardPing(l *link, p ping) {
-	if p.nonce != speaksPieces || m.pieces == nil {
-		return
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	l.pieces.speaks = true
-	m.schedule()
+	switch p.nonce {
+	case isClosed, isOpened:
+		l.waits = p.nonce == isClosed
+	case speaksPieces:
+		if m.pieces != nil {
+			l.pieces.speaks = true
+			m.schedule()
+		}
+	}
 }
 
 // schedulePieces asks for pieces wherever there is nothing better to ask for. Called

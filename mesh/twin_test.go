@@ -161,3 +161,26 @@ func TestCompleteMeansAllOfIt(t *testing.T) {
 		t.Fatal("complete without a record")
 	}
 }
+
+// Two boxes that came out of backups do not open each other: neither knows who was
+// erased since. One that others opened counts again.
+func TestTwoThatWaitDoNotOpenEachOther(t *testing.T) {
+	w := newWorld(t)
+	waiting := func(c *Config, _ *node) { c.Closed = true }
+	a := w.start(t, waiting)
+	b := w.start(t, waiting, seeded(a.addr))
+	a.log.writeN(3)
+	b.log.writeN(3)
+	wait(t, "they hold the same", func() bool { return same(a.log, b.log) && a.linked(b) && b.linked(a) })
+	if a.mesh.Complete() || b.mesh.Complete() {
+		t.Fatal("two that wait opened each other")
+	}
+	a.mesh.Opened()
+	wait(t, "b believes a", b.mesh.Complete)
+	if a.mesh.Complete() {
+		t.Fatal("a believes b, which still waits")
+	}
+	c := w.start(t, seeded(a.addr))
+	wait(t, "a believes c", a.mesh.Complete)
+	_ = c
+}
