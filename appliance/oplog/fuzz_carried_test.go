@@ -1,0 +1,112 @@
+package oplog
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"reflect"
+	"slices"
+	"testing"
+)
+
+func TestGoldenCarried(t *testing.T) {
+	c, err := decodeContent(goldenPlain(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := goldenRecord()
+	plain, err := carried{
+		Log: LogID(bytes.Repeat([]byte{0xA7}, 16)), Seq: 9, History: [8]byte(bytes.Repeat([]byte{0xB8}, 8)), Clock: r.clock,
+		Supersedes: r.supersedes, Proof: [2][]byte{{0xC9}, {0xDA}},
+	}.pack(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "carried", plain)
+	back, err := decodeContent(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := carriedIn(&back); in == nil || in.Kind != c.Kind || !bytes.Equal(in.Body, c.Body) || !slices.Equal(in.Supersedes, r.supersedes) {
+		t.Errorf("%+v", in)
+	}
+}
+
+// FuzzReunion: whatever was carried, by whom and how often, a subject's ops come out the
+// same in any order, and no op that nobody moved is gone.
+func FuzzReunion(f *testing.F) {
+	f.Add([]byte{0, 1, 0, 0, 0, 2, 0, 1, 1, 1, 0, 0, 1, 2, 0, 1, 3, 1, 0, 0})
+	f.Add([]byte{0, 1, 0, 0, 1, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 1})
+	f.Add([]byte{4, 1, 0, 0, 5, 1, 0, 0, 0, 1, 0, 0, 6, 1, 0, 3})
+	e, err := newEngine([]Kind{NewKind[struct{}]("a", 1, Register)}, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	// Logs 1 to 3 are one node's, all others strangers to each other.
+	e.logKey = func(log LogID, _ []byte) (ed25519.PublicKey, error) {
+		switch {
+		case log[0] == 0:
+			return nil, errors.New("nobody's")
+		case log[0] <= 3:
+			return bytes.Repeat([]byte{1}, 32), nil
+		}
+		return bytes.Repeat([]byte{log[0]}, 32), nil
+	}
+	f.Fuzz(func(t *testing.T, script []byte) {
+		ops := scripted(t, script)
+		want := e.open(slices.Clone(ops))
+		moved := map[Ref]bool{}
+		for _, s := range ops {
+			if in := carriedIn(s.content()); in != nil && e.proven(s.ref.Log, in) {
+				moved[in.origin()] = true
+			}
+		}
+		have := map[Ref]bool{}
+		for _, op := range want {
+			if have[op.Ref] {
+				t.Fatalf("%v comes twice", op.Ref)
+			}
+			have[op.Ref] = true
+		}
+		for _, s := range ops {
+			if s.content().Kind != carriedKind && !moved[s.ref] && !have[s.ref] {
+				t.Fatalf("%v is gone, and nobody moved it", s.ref)
+			}
+		}
+		slices.Reverse(ops)
+		if got := e.open(ops); !reflect.DeepEqual(got, want) {
+			t.Fatalf("another order, other ops:\n%v\n%v", got, want)
+		}
+	})
+}
+
+// scripted makes an op of every four bytes: who carries it or nobody, where it was, of
+// which history, and what it takes the place of.
+func scripted(t *testing.T, script []byte) (ops []*stored) {
+	t.Helper()
+	seen := map[Ref]bool{}
+	for i := 0; len(script) >= 4 && i < 40; i, script = i+1, script[4:] {
+		by, seq, history, over := script[0]%8, uint64(script[1]%6)+1, script[2]%3, script[3]
+		c := content{Kind: "a", Version: 1, At: int64(history), Body: []byte{0xa0}}
+		from := Ref{Log: LogID{1 + script[2]/64}, Seq: seq}
+		var refs []Ref
+		for k := over % 4; k > 0; k-- {
+			refs = append(refs, Ref{Log: LogID{1 + over/4%6}, Seq: uint64(k)})
+		}
+		s := &stored{ref: from, clock: 10 + seq, supersedes: refs}
+		plain, err := encMode.Marshal(c)
+		if by > 0 {
+			s.ref, s.clock, s.supersedes = Ref{Log: LogID{by}, Seq: 100 + uint64(i)}, 1000+uint64(i), nil
+			plain, err = carried{Log: from.Log, Seq: seq, History: [8]byte{history}, Clock: 10 + seq, Supersedes: refs, Proof: [2][]byte{{1}, {1}}}.pack(&c)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.plain = plain
+		if !seen[s.ref] {
+			seen[s.ref] = true
+			ops = append(ops, s)
+		}
+	}
+	return ops
+}
