@@ -119,7 +119,7 @@ func (n *node) check(ctx context.Context) (control.Check, error) {
 	if err != nil {
 		return control.Check{}, err
 	}
-	c := control.Check{Sound: r.Sound, Ops: r.Ops, Lost: r.Lost, Notes: append([]string{}, r.Notes...), Views: &r.Views, Areas: []string{"register/0"}, Logs: []control.LogHead{}, Problems: []string{}}
+	c := control.Check{Sound: r.Sound, Ops: r.Ops, Lost: r.Lost, Notes: append(n.mended(), r.Notes...), Views: &r.Views, Areas: []string{"register/0"}, Logs: []control.LogHead{}, Problems: []string{}}
 	for _, h := range r.Logs {
 		c.Logs = append(c.Logs, control.LogHead{Log: h.Log.String(), Seq: h.Seq, Head: hexString(h.Hash[:])})
 	}
@@ -248,4 +248,10 @@ func diskRoom(dir string) (free, total uint64) {
 	}
 	size := uint64(fs.Bsize) //nolint:gosec // a block size is positive
 	return fs.Bavail * size, fs.Blocks * size
+}
+
+// mended names what was found wrong with a copy of a small file when the node was
+// opened, and was made good by the other one.
+func (n *node) mended() []string {
+	return append(append([]string{}, n.vault.Mended()...), n.desks.Staff.Mended()...)
 }

@@ -68,6 +68,7 @@ func (a *app) check(ctx context.Context, file string) (control.Check, error) {
 // checkSealed looks at what can be seen without a passphrase. It changes nothing.
 func checkSealed(dir string) (control.Check, error) {
 	problems, notes, err := oplog.InspectSealed(filepath.Join(dir, "journal"))
+	notes = append(identity.InspectCopies(dir), notes...)
 	return control.Check{
 		Sound: len(problems) == 0, Areas: []string{}, Problems: append([]string{}, problems...), Notes: append([]string{}, notes...),
 	}, err

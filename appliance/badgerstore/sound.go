@@ -23,8 +23,9 @@ import (
 // It was met in 2% of the runs that damage a folder; a child process that tries the
 // opening first was weighed too, and takes twice the time for what this does as well.
 
-// errUnsound says that a table is damaged. It is wrapped with what Badger found.
-var errUnsound = errors.New("a table of the views is damaged")
+// errUnsound says that a table, or the list of them, is damaged. It is wrapped with what
+// was found.
+var errUnsound = errors.New("a file of the views is damaged")
 
 // readers is how many tables are read at once: reading and decrypting overlap.
 const readers = 2
@@ -40,9 +41,17 @@ func (s *Store) sound(o badger.Options) error {
 		return err
 	}
 	defer fp.Close()
-	manifest, _, err := badger.ReplayManifestFile(fp, formatMagic, o)
-	if err != nil || len(manifest.Tables) == 0 {
+	manifest, end, err := badger.ReplayManifestFile(fp, formatMagic, o)
+	if err != nil {
 		return err
+	}
+	if s.clean() {
+		if err := s.wholeList(fp, end, manifest.Tables); err != nil {
+			return err
+		}
+	}
+	if len(manifest.Tables) == 0 {
+		return nil
 	}
 	keys, err := badger.OpenKeyRegistry(badger.KeyRegistryOptions{
 		Dir: s.dir, ReadOnly: true, EncryptionKey: s.key[:], EncryptionKeyRotationDuration: o.EncryptionKeyRotationDuration,
@@ -73,6 +82,33 @@ func (s *Store) sound(o badger.Options) error {
 		}()
 	}
 	return each.Finish()
+}
+
+// wholeList finds a MANIFEST that was cut or is an old copy: Badger would take the tables
+// it does not name for leftovers of a crash and delete them. After a clean stop there are
+// none: no entry is half written, and no table is newer than all that are named.
+func (s *Store) wholeList(list *os.File, end int64, named map[uint64]badger.TableManifest) error {
+	st, err := list.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() != end {
+		return fmt.Errorf("%w: %s was cut", errUnsound, badger.ManifestFilename)
+	}
+	var newest uint64
+	for id := range named {
+		newest = max(newest, id)
+	}
+	tables, err := filepath.Glob(filepath.Join(s.dir, "*.sst"))
+	if err != nil {
+		return err
+	}
+	for _, path := range tables {
+		if id, ok := table.ParseFileID(path); ok && id > newest {
+			return fmt.Errorf("%w: %s does not name %s", errUnsound, badger.ManifestFilename, filepath.Base(path))
+		}
+	}
+	return nil
 }
 
 // soundTable reads one table. It is read, not mapped: a sector that cannot be had is an

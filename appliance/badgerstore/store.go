@@ -40,6 +40,8 @@ type Store struct {
 	faulted atomic.Bool // one was met that only a panic told of
 
 	squeezed bool // the writer's: there was no room for a transaction
+
+	remade string // why it was made anew when it was opened last
 }
 
 // Open opens or makes the view store in dir (mode 0700), encrypted under key. A
@@ -63,8 +65,31 @@ func Open(dir string, key [32]byte, logger *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
+// Remade tells why the store was empty when it was opened last, though something lay
+// there; "" when it was opened as it lay. See oplog.Remaker.
+func (s *Store) Remade() string {
+	s.use.enter()
+	defer s.use.leave()
+	return s.remade
+}
+
+// whyAnew names what was wrong, by file where one is known. What Badger says may hold
+// keys, so it is not repeated.
+func whyAnew(beheaded bool, err error) string {
+	switch {
+	case beheaded:
+		return "its list of tables or keys is missing, or it was never opened or filled to the end"
+	case errors.Is(err, errUnsound):
+		return err.Error()
+	case errors.Is(err, fs.ErrNotExist):
+		return "a file of it is missing"
+	}
+	return "Badger does not open it"
+}
+
 // openOrAnew opens what is there; what cannot be opened is deleted and made anew.
 func (s *Store) openOrAnew() (*badger.DB, error) {
+	s.remade = ""
 	beheaded, err := s.beheaded()
 	if err != nil {
 		return nil, err
@@ -81,6 +106,7 @@ func (s *Store) openOrAnew() (*badger.DB, error) {
 			return nil, err
 		}
 	}
+	s.remade = whyAnew(beheaded, err)
 	s.logger.Warn("the view store cannot be used and is made anew", "beheaded", beheaded, "err", err)
 	if err := s.wipe(); err != nil {
 		return nil, err

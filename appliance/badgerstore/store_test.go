@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -67,6 +68,9 @@ func TestContentSurvivesAReopen(t *testing.T) {
 	if n := count(t, s); n != 6000 {
 		t.Fatalf("%d of 6000 keys", n)
 	}
+	if why := s.Remade(); why != "" {
+		t.Error(why)
+	}
 }
 
 // What Badger would open as empty, or not at all, comes back empty and usable:
@@ -111,9 +115,20 @@ func TestDamagedStoresAreMadeAnew(t *testing.T) {
 		"no manifest":          remove("MANIFEST"),
 		"manifest header only": rewrite("MANIFEST", func(b []byte) []byte { return b[:16] }),
 		"manifest bit":         rewrite("MANIFEST", flip),
-		"no key registry":      remove("KEYREGISTRY"),
-		"key registry bit":     rewrite("KEYREGISTRY", flip),
-		"table bit":            rewrite("*.sst", flip),
+		"manifest cut":         rewrite("MANIFEST", func(b []byte) []byte { return b[:len(b)-3] }),
+		"manifest an entry short": rewrite("MANIFEST", func(b []byte) []byte {
+			at := 8 // length ‖ checksum ‖ entry
+			for {
+				next := at + 8 + int(binary.BigEndian.Uint32(b[at:]))
+				if next >= len(b) {
+					return b[:at]
+				}
+				at = next
+			}
+		}),
+		"no key registry":  remove("KEYREGISTRY"),
+		"key registry bit": rewrite("KEYREGISTRY", flip),
+		"table bit":        rewrite("*.sst", flip),
 		// Each of these ends a process that lets Badger open the table (sound.go).
 		"table cut":            rewrite("*.sst", func(b []byte) []byte { return b[:len(b)/3] }),
 		"table's end":          rewrite("*.sst", sector(-1)),
@@ -144,6 +159,9 @@ func TestDamagedStoresAreMadeAnew(t *testing.T) {
 			defer s.Close()
 			if n := count(t, s); n != 0 {
 				t.Errorf("%d keys of a damaged store are still shown", n)
+			}
+			if s.Remade() == "" {
+				t.Error("nobody is told that the store was damaged")
 			}
 			fillStore(t, s)
 			if n := count(t, s); n != 6000 {

@@ -128,20 +128,31 @@ func (s *slot) unwrap(wrapping *[32]byte) (key [32]byte, ok bool) {
 }
 
 func readSlots(dir string) ([]slot, error) {
-	raw, err := readTwice(dir, unlockName, func(b []byte) error {
+	slots, _, err := readSlotsTwice(dir)
+	return slots, err
+}
+
+// readSlotsTwice is readSlots; wrong is that of readTwice.
+func readSlotsTwice(dir string) (slots []slot, wrong []string, err error) {
+	raw, wrong, err := readTwice(dir, unlockName, func(b []byte) error {
 		_, err := parseSlots(b)
 		return err
 	})
 	if err != nil {
-		return nil, fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
+		return nil, nil, fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
 	}
-	return parseSlots(raw)
+	slots, err = parseSlots(raw)
+	return slots, wrong, err
 }
 
 // openSlots tries every slot in turn: with a key file the stick's, with a passphrase
-// the others.
-func openSlots(dir string, secret []byte) (key [32]byte, used slot, err error) {
-	return tryAll(func() ([]slot, error) { return readSlots(dir) }, secret)
+// the others. wrong is that of readTwice.
+func openSlots(dir string, secret []byte) (key [32]byte, used slot, wrong []string, err error) {
+	key, used, err = tryAll(func() (slots []slot, err error) {
+		slots, wrong, err = readSlotsTwice(dir)
+		return slots, err
+	}, secret)
+	return key, used, wrong, err
 }
 
 // tryAll is openSlots on slots from anywhere.

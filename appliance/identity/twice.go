@@ -75,9 +75,9 @@ func syncDir(dir string) error {
 
 // readTwice gives the first copy that sound accepts. When only one of the two
 // does, both are written anew from it; a card that is full or read-only only
-// puts that off. The error is the first copy's.
-func readTwice(dir, name string, sound func([]byte) error) ([]byte, error) {
-	var found []byte
+// puts that off. wrong names what was found so, for a person who asks whether the
+// folder is sound. The error is the first copy's.
+func readTwice(dir, name string, sound func([]byte) error) (found []byte, wrong []string, err error) {
 	var firstErr error
 	whole := 0
 	for _, path := range copies(dir, name) {
@@ -86,22 +86,59 @@ func readTwice(dir, name string, sound func([]byte) error) ([]byte, error) {
 			err = sound(content)
 		}
 		switch {
-		case err != nil && firstErr == nil:
-			firstErr = err
-		case err == nil && found == nil:
+		case err != nil:
+			if firstErr == nil {
+				firstErr = err
+			}
+			wrong = append(wrong, wrongWith(path, err))
+		case found == nil:
 			found = content
 			whole++
-		case err == nil && string(found) == string(content):
+		case string(found) == string(content):
 			whole++
+		default: // a power cut between the two, or an old one put back
+			wrong = append(wrong, "file "+filepath.Base(path)+" was not like its copy")
 		}
 	}
 	if found == nil {
-		return nil, firstErr
+		return nil, nil, firstErr
 	}
-	if whole < 2 {
-		_ = writeTwice(dir, name, found)
+	if whole < 2 && writeTwice(dir, name, found) == nil {
+		for i := range wrong {
+			wrong[i] += " and has been written again"
+		}
 	}
-	return found, nil
+	return found, wrong, nil
+}
+
+func wrongWith(path string, err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "file " + filepath.Base(path) + " was missing"
+	}
+	return "file " + filepath.Base(path) + " was damaged"
+}
+
+// InspectCopies says what can be seen of the folder's sealed files without a key: which
+// copies are missing, or not alike. It changes nothing.
+func InspectCopies(dir string) (notes []string) {
+	for _, name := range []string{unlockName, secretsName, "accounts", "erasures"} {
+		if !anyCopy(dir, name) {
+			continue
+		}
+		var first []byte
+		for i, path := range copies(dir, name) {
+			content, err := readSmall(path)
+			switch {
+			case err != nil:
+				notes = append(notes, wrongWith(path, err))
+			case i == 1 && first != nil && string(first) != string(content):
+				notes = append(notes, "file "+name+" and its copy are not alike")
+			default:
+				first = content
+			}
+		}
+	}
+	return notes
 }
 
 func readSmall(path string) ([]byte, error) {
@@ -121,6 +158,7 @@ type SealedFile struct {
 	dir, name string
 	key       [32]byte
 	over      bool // forgotten
+	wrong     []string
 }
 
 const sealedMagic = "waypost/sealed/1"
@@ -158,10 +196,11 @@ func (s *SealedFile) Write(content []byte) error {
 // Read opens the newer sound copy. The error is fs.ErrNotExist when neither copy
 // is there, and the fault Internal "fault.identity.damaged" when neither opens.
 func (s *SealedFile) Read() ([]byte, error) {
-	raw, err := readTwice(s.dir, s.name, func(b []byte) error {
+	raw, wrong, err := readTwice(s.dir, s.name, func(b []byte) error {
 		_, err := s.open(b)
 		return err
 	})
+	s.wrong = append(s.wrong, wrong...)
 	if err != nil {
 		if s.exists() {
 			return nil, fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
@@ -170,6 +209,9 @@ func (s *SealedFile) Read() ([]byte, error) {
 	}
 	return s.open(raw)
 }
+
+// Mended names what Read found wrong with a copy, which the other one made good.
+func (s *SealedFile) Mended() []string { return s.wrong }
 
 func (s *SealedFile) exists() bool { return anyCopy(s.dir, s.name) }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type Vault struct {
 	node       ed25519.PrivateKey
 	cert       NodeCert
 	inviter    *NodeCert
+	wrong      []string // see Mended
 
 	using sync.RWMutex // held by whoever signs; closing waits for it. After mu
 	ended bool         // Close was called; written under mu and using
@@ -159,12 +161,14 @@ func Unlock(dir string, c clock.Clock, secret []byte) (*Vault, error) {
 	case !Exists(dir):
 		return nil, fault.New(fault.NotFound, "fault.identity.nothing_here")
 	}
-	storage, used, err := openSlots(dir, secret)
+	storage, used, wrong, err := openSlots(dir, secret)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(storage[:])
-	raw, err := NewSealedFile(dir, secretsName, subkey(&storage, secretsName)).Read()
+	file := NewSealedFile(dir, secretsName, subkey(&storage, secretsName))
+	defer file.Forget()
+	raw, err := file.Read()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
 	}
@@ -176,8 +180,16 @@ func Unlock(dir string, c clock.Clock, secret []byte) (*Vault, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
 	}
-	return open(dir, c, &storage, used.cost(), s)
+	v, err := open(dir, c, &storage, used.cost(), s)
+	if err == nil {
+		v.wrong = append(wrong, file.Mended()...)
+	}
+	return v, err
 }
+
+// Mended names what was wrong with a copy of the files of keys when they were opened,
+// which the other copy made good.
+func (v *Vault) Mended() []string { return slices.Clone(v.wrong) }
 
 // open puts a vault together: it takes the keys out of storage and s.
 func open(dir string, c clock.Clock, storage *[32]byte, cost Cost, s *secrets) (*Vault, error) {

@@ -161,8 +161,15 @@ func TestOneDamagedCopyIsMended(t *testing.T) {
 					v, dir := founder(t, c)
 					whole := read(t, filepath.Join(dir, name))
 					damage(t, filepath.Join(dir, name+suffix))
-					if again := unlock(t, dir, c); again.NodeID() != v.NodeID() {
+					again := unlock(t, dir, c)
+					if again.NodeID() != v.NodeID() {
 						t.Fatal("another node")
+					}
+					if said := again.Mended(); len(said) != 1 || !strings.Contains(said[0], name+suffix+" ") {
+						t.Errorf("said: %q", said)
+					}
+					if said := unlock(t, dir, c).Mended(); len(said) > 0 {
+						t.Errorf("said again: %q", said)
 					}
 					for _, s := range []string{"", ".2"} {
 						if !bytes.Equal(read(t, filepath.Join(dir, name+s)), whole) {

@@ -19,6 +19,21 @@ type Keeper interface {
 	Return() error
 }
 
+// Remaker is a Store that makes itself anew, empty, when what lies there is damaged.
+type Remaker interface {
+	// Remade tells why, in words without content; "" when it did not.
+	Remade() string
+}
+
+// noteRemade says that views were damaged. They are made anew from the journal.
+func (l *Log) noteRemade() {
+	if r, ok := l.store.(Remaker); ok {
+		if why := r.Remade(); why != "" {
+			l.note("the views were damaged and were made anew: " + why)
+		}
+	}
+}
+
 // mostMends in a row without a success end the tries: the disk is failing.
 const mostMends = 3
 
@@ -94,6 +109,7 @@ func (l *Log) mendOnce(ctx context.Context) error {
 				if err := k.Return(); err != nil {
 					return errStore(err)
 				}
+				l.noteRemade()
 			}
 		}
 	}

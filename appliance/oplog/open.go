@@ -73,6 +73,7 @@ func open(ctx context.Context, o Options) (*Log, error) {
 	if _, _, err := l.room.look(); err != nil {
 		l.logger.Warn("asking for the room on the disk", "err", err)
 	}
+	l.noteRemade()
 	lost, err := l.catchUp(ctx, o.Rebuild)
 	if fault.ClassOf(err) == fault.Full || (err != nil && l.viewsLost()) {
 		_, err = l.refill(ctx)
@@ -256,6 +257,7 @@ func (l *Log) catchUp(ctx context.Context, rebuild bool) (lost bool, err error) 
 		why = "this program reads ops differently"
 	case !whole:
 		why = "they have a hole"
+		l.note("the views had a hole and were made anew")
 	case l.keysArrived(s):
 		why = "keys have arrived"
 	default:

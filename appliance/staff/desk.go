@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,10 @@ func WithCost(c identity.Cost) Option { return func(d *Desk) { d.cost = c } }
 // WithAuthors lets the desk tell whose word a fact of another node is. Without it
 // nothing that other nodes say about their people is believed.
 func WithAuthors(a Authors) Option { return func(d *Desk) { d.authors = a } }
+
+// Mended names what was wrong with a copy of the accounts or the list of erasures when
+// they were opened, which the other copy made good.
+func (d *Desk) Mended() []string { return slices.Concat(d.file.Mended(), d.keeper.file.Mended()) }
 
 // Open opens the accounts of the node in dir. accountsKey is the vault's subkey
 // for them; log was opened with this package's Views. The desk owns neither.

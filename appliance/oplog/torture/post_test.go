@@ -61,6 +61,7 @@ func newCamp(t testing.TB, c clock.Clock) *camp {
 type post struct {
 	*station.Station
 	log   *oplog.Log
+	vault *identity.Vault
 	store oplog.Store
 }
 
@@ -84,7 +85,7 @@ func openPostAt(v *identity.Vault, dir, accounts string, c clock.Clock, fs files
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	return &post{Station: s, log: log, store: store}, nil
+	return &post{Station: s, log: log, vault: v, store: store}, nil
 }
 
 func (p *post) close() error { return errors.Join(p.Station.Close(), p.log.Close()) }
