@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 
 	"github.com/fxamacker/cbor/v2"
@@ -97,12 +98,22 @@ func (e *engine) moved(s *stored) (moved, bool) {
 	return m, true
 }
 
-// same reports whether two are one op.
-func (m *moved) same(o *moved) bool {
-	a, b := m.say, o.say
-	return m.was == o.was && m.op.Clock == o.op.Clock && slices.Equal(m.op.Supersedes, o.op.Supersedes) &&
-		a.Kind == b.Kind && a.Version == b.Version && bytes.Equal(a.Body, b.Body) &&
-		bytes.Equal(a.By, b.By) && a.At == b.At && a.Unsure == b.Unsure && bytes.Equal(a.Once, b.Once)
+// id is the same for two that are one op.
+func (m *moved) id() [32]byte {
+	n := binary.BigEndian.AppendUint64
+	b := n(n(bytes.Clone(m.was.Log[:]), m.was.Seq), m.op.Clock)
+	b = n(b, uint64(len(m.op.Supersedes)))
+	for _, r := range m.op.Supersedes {
+		b = n(append(b, r.Log[:]...), r.Seq)
+	}
+	b = n(n(b, uint64(m.say.Version)), uint64(m.say.At)) //nolint:gosec // told apart, not counted
+	for _, part := range [][]byte{[]byte(m.say.Kind), m.say.By, m.say.Once, m.say.Body} {
+		b = append(n(b, uint64(len(part))), part...)
+	}
+	if m.say.Unsure {
+		b = append(b, 1)
+	}
+	return sha256.Sum256(b)
 }
 
 // proven reports whether the node that carries an op is the one that wrote it: nobody
@@ -132,15 +143,40 @@ func (e *engine) birthOf(log LogID, birth []byte) ed25519.PublicKey {
 
 // reunion leaves each op of a subject once. It is a function of those ops.
 type reunion struct {
-	kept  []moved      // carried, by their place
-	plain map[Ref]bool // what was not
+	kept   []moved
+	ids    map[[32]byte]int     // of a carried one -> its index in kept
+	names  map[int][][8]byte    // index in kept -> the histories its copies name, by their place
+	places map[Ref]Ref          // of any copy -> where its op is kept
+	left   map[Ref]Ref          // of what was written first and is kept elsewhere
+	plain  map[Ref]bool         // of what is kept where it was written first
+	in     map[inHistory]Ref    // of any copy -> where its op is kept
+	was    map[Ref]map[Ref]bool // place in any history -> where what was there is kept
+}
+
+// inHistory is the place an op had in one of the histories of its log.
+type inHistory struct {
+	ref  Ref
+	name [8]byte
 }
 
 // reunite is open for ops of which some were carried: of an op and its carried copies
 // the copy whose place comes first counts, and what names another of them names that
 // one. Only the node that wrote an op can move it.
 func (e *engine) reunite(ops []*stored) []Op {
-	r := &reunion{plain: map[Ref]bool{}}
+	r := e.reunion(ops)
+	out := make([]Op, len(r.kept))
+	for i := range r.kept {
+		out[i] = r.kept[i].op
+		out[i].Supersedes = r.refs(i)
+	}
+	return out
+}
+
+func (e *engine) reunion(ops []*stored) *reunion {
+	r := &reunion{
+		ids: map[[32]byte]int{}, names: map[int][][8]byte{}, places: map[Ref]Ref{}, left: map[Ref]Ref{},
+		plain: map[Ref]bool{}, in: map[inHistory]Ref{}, was: map[Ref]map[Ref]bool{},
+	}
 	var plain, copies []moved
 	for _, s := range ops {
 		if m, ok := e.moved(s); ok && m.in != nil {
@@ -151,59 +187,84 @@ func (e *engine) reunite(ops []*stored) []Op {
 	}
 	slices.SortFunc(copies, func(a, b moved) int { return compareRefs(a.op.Ref, b.op.Ref) })
 	for _, m := range copies {
-		if !r.known(&m) {
-			r.kept = append(r.kept, m)
-		}
+		r.copied(m)
 	}
-	all := r.kept
 	for _, m := range plain {
-		if !r.known(&m) {
-			r.plain[m.op.Ref] = true
-			all = append(all, m)
+		if i, moved := r.ids[m.id()]; moved {
+			r.left[m.op.Ref] = r.kept[i].op.Ref
+			continue
 		}
+		r.plain[m.op.Ref] = true
+		r.kept = append(r.kept, m)
 	}
-	out := make([]Op, len(all))
-	for i := range all {
-		out[i] = all[i].op
-		out[i].Supersedes = r.names(&all[i])
-	}
-	return out
+	return r
 }
 
-// known reports whether an op is kept in another place.
-func (r *reunion) known(m *moved) bool {
-	return slices.ContainsFunc(r.kept, func(k moved) bool { return k.same(m) })
+// copied takes in a carried copy. They come by their place.
+func (r *reunion) copied(m moved) {
+	id := m.id()
+	i, known := r.ids[id]
+	if !known {
+		i = len(r.kept)
+		r.ids[id], r.kept = i, append(r.kept, m)
+	}
+	at := r.kept[i].op.Ref
+	r.places[m.op.Ref] = at
+	r.names[i] = append(r.names[i], m.in.History)
+	if where := (inHistory{m.was, m.in.History}); r.in[where] == (Ref{}) {
+		r.in[where] = at
+	}
+	if r.was[m.was] == nil {
+		r.was[m.was] = map[Ref]bool{}
+	}
+	r.was[m.was][at] = true
 }
 
-// names are the references of an op, each to the place where what it names is kept. A
+// refs are the references of an op, each to the place where what it names is kept. A
 // carried op names what its own history had there. Another, whose writer had seen one
 // history, names the only op about the subject that was there; where both had one it
 // names none, and both stay beside it for a person to choose.
-func (r *reunion) names(m *moved) []Ref {
+func (r *reunion) refs(i int) []Ref {
+	m := &r.kept[i]
 	if len(m.op.Supersedes) == 0 {
 		return m.op.Supersedes
 	}
 	out := make([]Ref, len(m.op.Supersedes))
-	for i, ref := range m.op.Supersedes {
-		out[i] = r.name(m, ref)
+	for j, ref := range m.op.Supersedes {
+		out[j] = r.name(i, ref)
 	}
 	return out
 }
 
-func (r *reunion) name(m *moved, ref Ref) Ref {
-	var here []Ref
-	for i := range r.kept {
-		k := &r.kept[i]
-		if k.was != ref {
-			continue
+func (r *reunion) name(i int, ref Ref) Ref {
+	here := r.was[ref]
+	if len(here) > 0 {
+		for _, h := range r.names[i] {
+			if at, ok := r.in[inHistory{ref, h}]; ok {
+				return at
+			}
 		}
-		if m.in != nil && m.in.History == k.in.History {
-			return k.op.Ref
-		}
-		here = append(here, k.op.Ref)
 	}
-	if !r.plain[ref] && len(here) == 1 {
-		return here[0]
+	at, copied := r.places[ref]
+	switch {
+	case copied && len(here) == 0:
+		return at
+	case !copied && !r.plain[ref] && len(here) == 1:
+		for at := range here {
+			return at
+		}
+	}
+	return ref
+}
+
+// keptAt is where folds see the op that has a place.
+func (e *engine) keptAt(ops []*stored, ref Ref) Ref {
+	r := e.reunion(ops)
+	if at, ok := r.places[ref]; ok {
+		return at
+	}
+	if at, ok := r.left[ref]; ok {
+		return at
 	}
 	return ref
 }

@@ -288,3 +288,40 @@ func TestARejoinMayBeCut(t *testing.T) {
 	rejoin(t, p.two, p.one, p.log)
 	p.agree(t, p.one, p.two, p.withOne, p.withTwo)
 }
+
+// carriedAt is where a node sees the op with a text.
+func carriedAt(t *testing.T, l *oplog.Log, who oplog.ID, text string) (at oplog.Ref) {
+	t.Helper()
+	must(t, l.View(func(r oplog.Reader) error {
+		ops, err := r.Ops(who)
+		for _, op := range ops {
+			if oplog.Body[remark](op).Text == text {
+				at = op.Ref
+			}
+		}
+		return err
+	}))
+	return at
+}
+
+// An edit of an op that was written again names the copy its writer saw. When the other
+// box's copy arrives and comes first, the edit is still one of that op.
+func TestAnEditOfACopyFindsTheOneThatIsKept(t *testing.T) {
+	p := part(t)
+	rejoin(t, p.one, p.two, p.log)
+	rejoin(t, p.two, p.one, p.log)
+	late, early := p.one, p.two
+	if slices.Compare(lid(p.one), lid(p.two)) < 0 {
+		late, early = early, late
+	}
+	trade(t, p.log, late, p.withOne)
+	remarkOn(t, p.withOne, p.other, "an edit of a copy", carriedAt(t, p.withOne, p.other, "a person of one"))
+	p.want[slices.Index(p.want, "a person of one")] = "an edit of a copy"
+	slices.Sort(p.want)
+	p.agree(t, late, p.withOne, early, p.withTwo)
+}
+
+func lid(l *oplog.Log) []byte {
+	own := l.Own()
+	return own[:]
+}
