@@ -233,7 +233,7 @@ func (nothing) Scan(_, _ []byte, _ func(k, v []byte) error) error { return nil }
 
 // onceOrder sorts the claims to one idempotency key: the smallest op keeps it.
 func onceOrder(key []byte, o *stored) []byte {
-	k := binary.BigEndian.AppendUint64(bytes.Clone(key), o.clock)
+	k := binary.BigEndian.AppendUint64(bytes.Clone(key), o.wrote())
 	k = append(k, o.ref.Log[:]...)
 	return binary.BigEndian.AppendUint64(k, o.ref.Seq)
 }

@@ -52,6 +52,16 @@ func (s *stored) content() *content {
 	return s.read
 }
 
+// wrote is the clock of an op when it was written first.
+func (s *stored) wrote() uint64 {
+	if c := s.content(); c != nil {
+		if in := carriedIn(c); in != nil {
+			return in.Clock
+		}
+	}
+	return s.clock
+}
+
 // lack names a key that some payload here was sealed under and we do not hold.
 type lack struct {
 	_     struct{} `cbor:",toarray"`
@@ -327,7 +337,7 @@ func (e *engine) noteOnce(s *space, o *stored) error {
 	}
 	if raw, err := s.get(key); err == nil {
 		var w onceRow
-		if decMode.Unmarshal(raw, &w) == nil && before(w.Clock, w.Ref, o.clock, o.ref) {
+		if decMode.Unmarshal(raw, &w) == nil && before(w.Clock, w.Ref, o.wrote(), o.ref) {
 			return nil
 		}
 	} else if !errors.Is(err, ErrNoKey) {
@@ -343,7 +353,7 @@ func onceEntry(o *stored) (key, row []byte, err error) {
 	if c == nil || c.Once == nil {
 		return nil, nil, nil
 	}
-	row, err = encMode.Marshal(onceRow{Clock: o.clock, Ref: o.ref, Subject: o.subject, BodyHash: c.onceHash()})
+	row, err = encMode.Marshal(onceRow{Clock: o.wrote(), Ref: o.ref, Subject: o.subject, BodyHash: c.onceHash()})
 	if err != nil {
 		return nil, nil, errInternal("idempotency row")
 	}

@@ -325,3 +325,32 @@ func lid(l *oplog.Log) []byte {
 	own := l.Own()
 	return own[:]
 }
+
+// A request that is sent again finds what it wrote where folds see it, whichever history
+// of the log a node holds.
+func TestAKeyFindsWhatWasWrittenAgain(t *testing.T) {
+	p := part(t)
+	key, who := [16]byte{1, 2, 3}, oplog.NewID()
+	must(t, p.one.Do(context.Background(), oplog.By{7}, func(tx *oplog.Tx) error {
+		tx.SetOnce(key, [8]byte{4})
+		_, err := tx.Append(remarked, who, remark{"once"})
+		return err
+	}))
+	oplogtest.Exchange(t, p.one, p.withOne)
+	p.want = append(p.want, "once")
+	slices.Sort(p.want)
+	rejoin(t, p.one, p.two, p.log)
+	rejoin(t, p.two, p.one, p.log)
+	for range 2 {
+		p.agree(t, p.one, p.two, p.withOne, p.withTwo)
+		for i, n := range []*oplog.Log{p.one, p.two, p.withOne, p.withTwo} {
+			must(t, n.View(func(r oplog.Reader) error {
+				w, ok, err := r.Once(key)
+				if !ok || w.Ref != carriedAt(t, n, who, "once") || w.Subject != who {
+					t.Errorf("node %d: %v %v", i, w, ok)
+				}
+				return err
+			}))
+		}
+	}
+}

@@ -228,7 +228,11 @@ func (r *reader) Once(hash [16]byte) (Written, bool, error) {
 	if err := decMode.Unmarshal(raw, &row); err != nil {
 		return Written{}, false, errStore(err)
 	}
-	return Written{Ref: row.Ref, Subject: row.Subject, BodyHash: row.BodyHash}, true, nil
+	ops, _, _, err := loadOps(r.s, row.Subject)
+	if err != nil {
+		return Written{}, false, err
+	}
+	return Written{Ref: r.e.keptAt(ops, row.Ref), Subject: row.Subject, BodyHash: row.BodyHash}, true, nil
 }
 
 // View answers questions on one consistent snapshot. What fn is given ends with
