@@ -13,6 +13,7 @@ type Branch struct {
 	Log  LogID
 	Seq  uint64  // the first op that differs; 0 = not found yet
 	Name [8]byte // of the other history; see carried
+	End  Head    // how far that was taken
 }
 
 // Rejoined is what a batch of the other history told.
@@ -21,6 +22,7 @@ type Rejoined struct {
 	Joins bool   // the op before the batch is held here, or it was found before
 	Last  uint64 // the last op of the batch
 	Ops   int    // written again
+	Left  int    // ops held here behind the parting that are too large for it
 }
 
 // Ours reports whether a log is of this node's own key: one it writes, or wrote before.
@@ -49,11 +51,14 @@ func (l *Log) Rejoin(ctx context.Context, raw []byte, at Branch) (out Rejoined, 
 	}
 	out = Rejoined{Branch: at, Joins: at.Seq > 0, Last: in.last()}
 	out.Log = in.log
+	if at.Seq > 0 && (in.log != at.Log || in.first != at.End.Seq+1 || in.prev != at.End.Hash) {
+		return out, errBadBatch(errors.New("this is not how that history goes on"))
+	}
 	if at.Seq == 0 {
 		if out.Joins, err = l.joins(in); err != nil || !out.Joins {
 			return out, err
 		}
-		if out.Ops, err = l.part(ctx, in, &out.Branch); err != nil {
+		if out.Ops, out.Left, err = l.part(ctx, in, &out.Branch); err != nil {
 			return out, err
 		}
 		if out.Seq == 0 { // one history as far as this goes
@@ -62,8 +67,9 @@ func (l *Log) Rejoin(ctx context.Context, raw []byte, at Branch) (out Rejoined, 
 			return out, err
 		}
 	}
-	n, err := l.carry(ctx, in.batch, out.Branch)
+	n, _, err := l.carry(ctx, in.batch, out.Branch)
 	out.Ops += n
+	out.End = Head{Log: in.log, Seq: in.last(), Hash: in.batch.ops[len(in.batch.ops)-1].hash}
 	return out, err
 }
 
@@ -85,12 +91,12 @@ func (l *Log) joins(in *incoming) (bool, error) {
 // part looks for the parting inside a batch that joins. Where it is found, the proof is
 // kept, the own log is given up if it is this one, and what was written here since then
 // is written again.
-func (l *Log) part(ctx context.Context, in *incoming, at *Branch) (int, error) {
+func (l *Log) part(ctx context.Context, in *incoming, at *Branch) (n, left int, err error) {
 	head := l.headOf(in.log)
 	for seq := in.first; seq <= min(in.last(), head.Seq); seq++ {
 		ours, ok := l.hashAt(in.log, seq)
 		if !ok {
-			return 0, errFiles(errors.New("what is held cannot be read"))
+			return 0, 0, errFiles(errors.New("what is held cannot be read"))
 		}
 		theirs := in.batch.ops[seq-in.first].hash
 		if ours == theirs {
@@ -104,33 +110,34 @@ func (l *Log) part(ctx context.Context, in *incoming, at *Branch) (int, error) {
 			return l.keepFork(in, Fork{Log: in.log, Seq: seq, HashA: ours, HashB: theirs}, l.own)
 		}})
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		head = l.headOf(in.log) // nothing is written there any more
 		return l.carryOwn(ctx, head, Branch{Log: in.log, Seq: seq, Name: [8]byte(ours[:8])})
 	}
-	return 0, nil
+	return 0, 0, nil
 }
 
 // carryOwn writes again what is held of a log from the parting on.
-func (l *Log) carryOwn(ctx context.Context, head Head, at Branch) (total int, err error) {
+func (l *Log) carryOwn(ctx context.Context, head Head, at Branch) (total, left int, err error) {
 	for after := at.Seq - 1; after < head.Seq; {
 		raw, last, err := l.Range(at.Log, after, carriedOps, carriedBytes)
 		if err != nil || len(raw) == 0 {
-			return total, err
+			return total, left, err
 		}
 		b, err := parseBatch(raw)
 		if err != nil {
-			return total, errFiles(err)
+			return total, left, errFiles(err)
 		}
 		b.link()
-		n, err := l.carry(ctx, b, at)
-		if total += n; err != nil {
-			return total, err
+		n, more, err := l.carry(ctx, b, at)
+		total, left = total+n, left+more
+		if err != nil {
+			return total, left, err
 		}
 		after = last
 	}
-	return total, nil
+	return total, left, nil
 }
 
 // What is written again with one command: with what carries it within its limits, also
@@ -141,11 +148,12 @@ const (
 	carriedPlain = commandBytes / 2
 )
 
-// carry writes the ops of a batch from at.Seq on again, those that were not before.
-func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total int, err error) {
+// carry writes the ops of a batch from at.Seq on again, those that were not before. left are
+// those that cannot be.
+func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total, left int, err error) {
 	shell, err := l.shell(at)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var some []*draft
 	size := 0
@@ -163,6 +171,7 @@ func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total int, err er
 		if err != nil {
 			// Nobody else can write it either: it stays with those who hold that history.
 			l.logger.Warn("an op of a log with two histories cannot be written again", "op", r.ref, "err", err)
+			left++
 			continue
 		}
 		if plain == nil {
@@ -173,13 +182,14 @@ func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total int, err er
 			continue
 		}
 		if err := write(); err != nil {
-			return total, err
+			return total, left, err
 		}
 	}
 	if len(some) == 0 {
-		return total, nil
+		return total, left, nil
 	}
-	return total, write()
+	err = write()
+	return total, left, err
 }
 
 // shell is what all ops of a branch are carried in. The own log must not be the one
@@ -268,7 +278,7 @@ func (t *Tx) carries(d *draft) (bool, error) {
 		return false, err
 	}
 	for _, o := range ops {
-		if sameCarried(o, d.plain) && t.g.l.Ours(o.ref.Log) {
+		if t.g.l.Ours(o.ref.Log) && sameCarried(o, d.plain) {
 			return true, nil
 		}
 	}

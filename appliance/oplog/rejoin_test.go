@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -352,5 +353,40 @@ func TestAKeyFindsWhatWasWrittenAgain(t *testing.T) {
 				return err
 			}))
 		}
+	}
+}
+
+// A peer cannot pass off one history as another: what goes on from the parting has to be
+// what was found there. References would name the wrong op.
+func TestAnotherHistoryInBetweenIsRefused(t *testing.T) {
+	p := part(t)
+	raw, last, err := p.two.Range(p.log, 3, 2, 0)
+	must(t, err)
+	r, err := p.one.Rejoin(context.Background(), raw, oplog.Branch{})
+	must(t, err)
+	if r.Seq != 4 || r.Left != 0 {
+		t.Fatalf("%+v", r)
+	}
+	wrong, _, err := p.withOne.Range(p.log, last, 5, 0)
+	must(t, err)
+	for _, raw := range [][]byte{raw, wrong} {
+		if _, err := p.one.Rejoin(context.Background(), raw, r.Branch); fault.ClassOf(err) != fault.Invalid {
+			t.Errorf("taken: %v", err)
+		}
+	}
+	rejoin(t, p.one, p.two, p.log)
+	p.agree(t, p.one, p.withOne, p.withTwo)
+}
+
+// What is too large to be carried is told, because it stays where it is.
+func TestWhatIsTooLargeToCarryIsTold(t *testing.T) {
+	p := part(t)
+	remarkOn(t, p.one, oplog.NewID(), strings.Repeat("x", 65450))
+	raw, _, err := p.two.Range(p.log, 3, 0, 0)
+	must(t, err)
+	r, err := p.one.Rejoin(context.Background(), raw, oplog.Branch{})
+	must(t, err)
+	if r.Left != 1 || r.Ops != 11 {
+		t.Errorf("%+v", r)
 	}
 }
