@@ -333,11 +333,21 @@ func (l *memLog) Rejoin(_ context.Context, b []byte, at oplog.Branch) (res oplog
 		}
 	}
 	seq := after
+	hash := [32]byte(b[24:56])
 	for b = b[56:]; len(b) >= 4; {
 		n := int(binary.BigEndian.Uint32(b))
 		body := slices.Clone(b[4 : 4+n])
 		b = b[4+n:]
 		seq++
+		if hash = sha256.Sum256(slices.Concat(log[:], hash[:], body)); seq == 1 {
+			hash = chainHash(log, nil, body)
+		}
+		if ops := l.logs[log]; res.Seq == 0 && seq == uint64(len(ops))+1 {
+			l.succeed(log)
+			l.logs[log] = append(ops, entry{body, hash})
+			res.Ops++
+			continue
+		}
 		if res.Seq == 0 && seq <= uint64(len(l.logs[log])) && !bytes.Equal(l.logs[log][seq-1].body, body) {
 			res.Log, res.Seq = log, seq
 			for _, e := range l.logs[log][seq-1:] {
@@ -349,6 +359,9 @@ func (l *memLog) Rejoin(_ context.Context, b []byte, at oplog.Branch) (res oplog
 		}
 	}
 	res.Last = seq
+	if res.Seq > 0 {
+		res.End = oplog.Head{Log: log, Seq: seq, Hash: hash}
+	}
 	l.wake()
 	return res, nil
 }

@@ -127,33 +127,36 @@ func (m *Mesh) schedule() {
 		if l.pending != nil || !l.whole || now.Before(l.busyTo) || l.ctx.Err() != nil {
 			continue
 		}
-		if asks := m.missing(l, now); len(asks) > 0 {
-			m.request(l, asks, now)
+		if asks, parted := m.missing(l, now); len(asks) > 0 {
+			m.request(l, asks, parted, now)
 		}
 	}
 }
 
 // missing lists what l can give us and nobody is asked for yet, the smallest gaps
 // first: a new node gets everybody's latest before somebody's whole history.
-func (m *Mesh) missing(l *link, now time.Time) []ask {
+// parted are those that are another history of a log of ours.
+func (m *Mesh) missing(l *link, now time.Time) (asks []ask, parted map[oplog.LogID]bool) {
 	type gap struct {
 		ask
 		size uint64
 	}
 	var gaps []gap
+	parted = map[oplog.LogID]bool{}
 	for log, t := range l.told {
 		if s := l.shun[log]; m.claims[log] != nil || s != nil && now.Before(s.until) {
 			continue
 		}
 		mine := m.mine[log].Seq
-		if r, parted := m.rejoins(l, log, t); r != nil {
+		if r, ours := m.rejoins(l, log, t); r != nil {
 			gaps = append(gaps, gap{ask{log, r.after}, batchOps})
-		} else if !parted && t.seq > mine {
+			parted[log] = true
+		} else if !ours && t.seq > mine {
 			gaps = append(gaps, gap{ask{log, mine}, t.seq - mine})
 		}
 	}
 	for log, after := range m.lacking {
-		if s := l.bare[log]; l.told[log].seq <= after || m.mine[log].Seq < l.told[log].seq || m.claims[log] != nil || s != nil && now.Before(s.until) {
+		if s := l.bare[log]; parted[log] || l.told[log].seq <= after || m.mine[log].Seq < l.told[log].seq || m.claims[log] != nil || s != nil && now.Before(s.until) {
 			continue
 		}
 		gaps = append(gaps, gap{ask{log, after}, batchOps}) // payloads that are gone here: it may have them
@@ -162,19 +165,19 @@ func (m *Mesh) missing(l *link, now time.Time) []ask {
 	if len(gaps) > maxAsks {
 		gaps = gaps[:maxAsks]
 	}
-	asks := make([]ask, len(gaps))
+	asks = make([]ask, len(gaps))
 	for i, g := range gaps {
 		asks[i] = g.ask
 	}
-	return asks
+	return asks, parted
 }
 
-func (m *Mesh) request(l *link, asks []ask, now time.Time) {
+func (m *Mesh) request(l *link, asks []ask, parted map[oplog.LogID]bool, now time.Time) {
 	l.nextID++
 	for _, a := range asks {
 		m.claims[a.log] = l
 	}
-	l.pending = &pending{id: l.nextID, asks: asks, since: now}
+	l.pending = &pending{id: l.nextID, asks: asks, parted: parted, since: now}
 	m.pulling++
 	if !l.out.send(want{id: l.nextID, maxOps: batchOps, maxBytes: uint32(l.bytes), asks: asks}) {
 		l.cancel()
@@ -268,7 +271,7 @@ func (m *Mesh) mergeParts(l *link, f opsFrame) {
 	taken := map[oplog.LogID]bool{} // of logs with two histories
 	for _, p := range f.parts {
 		switch {
-		case m.rejoining(l, p.log):
+		case m.rejoining(l, f.id, p.log):
 			e := m.takeBranch(l, p.log, p.data)
 			taken[p.log] = e == nil && len(p.data) > 0
 			err = cmp.Or(err, e)
@@ -333,9 +336,9 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, taken map[oplo
 		switch {
 		case parted:
 			m.settleBranch(l, a.log, got, now)
-		case m.forked(a.log) && m.records.Ours(a.log): // met just now: rejoins goes on
 		case still && after == a.after && mine.Seq > a.after:
 			m.shunIn(l.bare, a.log, now) // its copy lacks them too
+		case m.forked(a.log) && m.records.Ours(a.log): // met just now: rejoins goes on
 		case mine.Seq > a.after:
 			delete(l.shun, a.log)
 		case now.Before(m.pauseTo), full && len(f.parts[i].data) == 0:

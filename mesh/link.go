@@ -62,10 +62,11 @@ type link struct {
 
 // pending is the question under way on a link.
 type pending struct {
-	id    uint32
-	asks  []ask
-	since time.Time
-	begun bool // the answer has begun to arrive, or is being merged
+	id     uint32
+	asks   []ask
+	since  time.Time
+	begun  bool                 // the answer has begun to arrive, or is being merged
+	parted map[oplog.LogID]bool // asked for as another history of a log of ours
 }
 
 // shunned is a log this peer could not deliver.

@@ -133,12 +133,12 @@ type Mesh struct {
 	refusals int
 	refused  []Refusal
 	saveAt   time.Duration
-	waits    bool                 // Config.Closed, until Opened
-	rejoined map[branch]bool      // second histories of own logs that were taken whole
-	carried  map[oplog.LogID]bool // own logs whose ops lie in a later own log as well
-	twins    map[[16]byte]bool    // incarnations met with our own keys
-	nextTwin time.Duration        // when a twin is looked for again
-	outdone  time.Duration        // when the own card was last renewed for another's sake
+	waits    bool                   // Config.Closed, until Opened
+	rejoined map[branch]bool        // second histories of own logs that were taken whole
+	carried  map[oplog.LogID]uint64 // own logs whose ops from this one on lie in a later own log as well
+	twins    map[[16]byte]bool      // incarnations met with our own keys
+	nextTwin time.Duration          // when a twin is looked for again
+	outdone  time.Duration          // when the own card was last renewed for another's sake
 }
 
 // Start listens, looks for every node known from before, and exchanges records
@@ -181,7 +181,7 @@ func newMesh(c Config) (*Mesh, error) {
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
-		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]bool{},
+		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{},
 	}
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
 	var err error

@@ -148,7 +148,7 @@ func TestSmallestGapsFirst(t *testing.T) {
 	now := time.Unix(1000, 0)
 	l.shun[oplog.LogID{39}] = &shunned{until: now.Add(time.Second)}
 	m.claims[oplog.LogID{38}] = l
-	asks := m.missing(l, now)
+	asks, _ := m.missing(l, now)
 	if len(asks) != maxAsks || asks[0] != (ask{oplog.LogID{1}, 5}) || asks[1].log != (oplog.LogID{37}) {
 		t.Errorf("%v", asks)
 	}

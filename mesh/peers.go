@@ -189,16 +189,7 @@ func (m *Mesh) OnlyHere() uint64 {
 	defer m.mu.Unlock()
 	var n uint64
 	for log, h := range m.mine {
-		if m.carried[log] {
-			continue // its ops are counted where they were written again
-		}
-		var best uint64
-		for _, p := range m.peers {
-			if k := p.held[log]; !k.forked {
-				best = max(best, min(k.seq, h.Seq))
-			}
-		}
-		n += h.Seq - best
+		n += m.onlyHere(log, h)
 	}
 	return n
 }

@@ -118,7 +118,7 @@ func (m *Mesh) schedulePieces(links []*link, now time.Time) {
 			p.busyTo = now.Add(pieceLook) // looking through many costs something
 			continue
 		}
-		if len(m.missing(l, now)) > 0 {
+		if first, _ := m.missing(l, now); len(first) > 0 {
 			continue // records first; they are asked for as soon as there is a place
 		}
 		m.fetch(l, &piecePull{asks: asks}, now)

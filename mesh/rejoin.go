@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"errors"
 	"time"
 
 	"github.com/waypost/waypost/appliance/oplog"
@@ -17,8 +18,13 @@ import (
 type rejoining struct {
 	after uint64 // asked for behind it
 	step  uint64
+	joins bool // what came began where the history held here was
+	left  bool // some of what is held here could not be written again
 	at    oplog.Branch
 }
+
+// A peer that sends something else than it was asked for is left alone for a while.
+var errElsewhere = errors.New("a batch from elsewhere in the log")
 
 const rejoinStep = 64
 
@@ -39,10 +45,10 @@ func (m *Mesh) rejoins(l *link, log oplog.LogID, t mark) (r *rejoining, parted b
 	if !l.peer.held[log].forked && t.seq <= mine {
 		return nil, true // it holds what we do
 	}
-	if m.rejoined[branch{log, t.hash}] {
+	r = l.rejoin[log]
+	if m.rejoined[branch{log, t.hash}] || r != nil && r.at.Seq > 0 && r.after >= t.seq {
 		return nil, true
 	}
-	r = l.rejoin[log]
 	if r == nil {
 		end := min(mine, t.seq)
 		r = &rejoining{after: end - min(end, rejoinStep), step: rejoinStep}
@@ -51,11 +57,11 @@ func (m *Mesh) rejoins(l *link, log oplog.LogID, t mark) (r *rejoining, parted b
 	return r, true
 }
 
-// rejoining reports whether what l sends of a log is another history of ours.
-func (m *Mesh) rejoining(l *link, log oplog.LogID) bool {
+// rejoining reports whether an answer of l about a log is another history of ours.
+func (m *Mesh) rejoining(l *link, id uint32, log oplog.LogID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return l.rejoin[log] != nil
+	return l.pending != nil && l.pending.id == id && l.pending.parted[log]
 }
 
 // takeBranch hands one answer to the journal and works out what to ask for next.
@@ -75,19 +81,70 @@ func (m *Mesh) takeBranch(l *link, log oplog.LogID, data []byte) error {
 	if res.Ops > 0 {
 		m.log.Info("mesh brought two histories of a log together", "log", log, "node", l.node, "ops", res.Ops)
 	}
-	r.at = res.Branch
 	if !res.Joins {
+		if r.joins || r.after == 0 {
+			return errElsewhere
+		}
 		r.step *= 2
 		r.after -= min(r.after, r.step)
 		return nil
 	}
-	r.after = max(r.after, res.Last)
-	if t := l.told[log]; r.after >= t.seq {
-		m.rejoined[branch{log, t.hash}] = true
-		m.carried[log] = true
+	if res.Last <= r.after {
+		return errElsewhere
+	}
+	r.at, r.after, r.joins, r.left = res.Branch, res.Last, true, r.left || res.Left > 0
+	if r.at.Seq == 0 && res.Ops > 0 {
+		m.forgetBranches(log) // the history held here is longer now: the others lack the rest
+	}
+	if r.after < l.told[log].seq {
+		return nil
+	}
+	if r.at.Seq == 0 {
 		delete(l.rejoin, log)
+		if l.peer.held[log].forked {
+			return errElsewhere // it has no other history than ours
+		}
+		return nil
+	}
+	end := branch{log: log, hash: [16]byte(r.at.End.Hash[:16])}
+	m.rejoined[end] = true
+	if old, known := m.carried[log]; !r.left && (!known || r.at.Seq < old) {
+		m.carried[log] = r.at.Seq
 	}
 	return nil
+}
+
+// forgetBranches has the other histories of a log gone through again. Called with the
+// lock held.
+func (m *Mesh) forgetBranches(log oplog.LogID) {
+	delete(m.carried, log)
+	for b := range m.rejoined {
+		if b.log == log {
+			delete(m.rejoined, b)
+		}
+	}
+	for _, l := range m.links {
+		if r := l.rejoin[log]; r != nil && r.at.Seq > 0 {
+			delete(l.rejoin, log)
+		}
+	}
+}
+
+// onlyHere counts the ops of one log that nobody else is known to hold. Those behind the
+// parting of a log that was written again are counted where they are now; those before it
+// lie also with whoever has a history that was taken. Called with the lock held.
+func (m *Mesh) onlyHere(log oplog.LogID, h oplog.Head) uint64 {
+	end := h.Seq
+	if at, carried := m.carried[log]; carried {
+		end = min(end, at-1)
+	}
+	var best uint64
+	for _, p := range m.peers {
+		if k := p.held[log]; !k.forked || m.rejoined[branch{log, k.hash}] {
+			best = max(best, min(k.seq, end))
+		}
+	}
+	return end - best
 }
 
 // settleBranch ends the question about one log. Called with the lock held.
