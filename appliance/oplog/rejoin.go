@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Branch says where a log of this node has a second history, which some other node
@@ -245,11 +246,11 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, at Branch) (n int, e
 	err = l.Do(ctx, By{}, func(t *Tx) error {
 		n = 0
 		for _, d := range some {
-			done, err := t.carries(d)
+			done, err := t.carries(d, at.Log)
 			if err != nil {
 				return err
 			}
-			if done {
+			if done || d.comp != Deployment && t.g.l.refuses(d.subject) { // erased meanwhile
 				continue
 			}
 			if _, err := t.place(d.comp, d.subject, d.plain, nil); err != nil {
@@ -268,8 +269,9 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, at Branch) (n int, e
 	return n, nil
 }
 
-// carries reports whether an op with this payload was written by this node before.
-func (t *Tx) carries(d *draft) (bool, error) {
+// carries reports whether an op with this payload was written by this node before, in
+// a log with one history: what lies in another is not everywhere.
+func (t *Tx) carries(d *draft, parted LogID) (bool, error) {
 	if err := t.settle(); err != nil {
 		return false, err
 	}
@@ -278,11 +280,18 @@ func (t *Tx) carries(d *draft) (bool, error) {
 		return false, err
 	}
 	for _, o := range ops {
-		if t.g.l.Ours(o.ref.Log) && sameCarried(o, d.plain) {
+		if o.ref.Log != parted && t.g.l.Ours(o.ref.Log) && !t.g.l.parted(o.ref.Log) && sameCarried(o, d.plain) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// parted reports whether a log is known to have two histories.
+func (l *Log) parted(log LogID) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.ContainsFunc(l.forks, func(f Fork) bool { return f.Log == log })
 }
 
 // sameCarried reports whether an op carries what a payload would: under whichever log of

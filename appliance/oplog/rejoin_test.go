@@ -64,6 +64,11 @@ func standingTexts(t *testing.T, l *oplog.Log, v *oplog.View) []string {
 // trade lets nodes exchange all logs but one that has two histories.
 func trade(t *testing.T, but oplog.LogID, nodes ...*oplog.Log) {
 	t.Helper()
+	tradeBut(t, []oplog.LogID{but}, nodes...)
+}
+
+func tradeBut(t *testing.T, but []oplog.LogID, nodes ...*oplog.Log) {
+	t.Helper()
 	for again := true; again; {
 		again = false
 		for _, from := range nodes {
@@ -73,7 +78,7 @@ func trade(t *testing.T, but oplog.LogID, nodes ...*oplog.Log) {
 					mine[h.Log] = h.Seq
 				}
 				for _, h := range from.Heads() {
-					if h.Log == but || mine[h.Log] >= h.Seq {
+					if slices.Contains(but, h.Log) || mine[h.Log] >= h.Seq {
 						continue
 					}
 					raw, _, err := from.Range(h.Log, mine[h.Log], 3, 0)
@@ -124,6 +129,7 @@ type parted struct {
 	withOne      *oplog.Log
 	withTwo      *oplog.Log
 	log          oplog.LogID
+	again        oplog.LogID // parted later
 	options      [2]oplog.Options
 	stores       [2]oplog.Store
 	want         []string
@@ -166,7 +172,7 @@ func part(t *testing.T) *parted {
 // agree fails unless all nodes show what was written, each once, under one place.
 func (p *parted) agree(t *testing.T, nodes ...*oplog.Log) {
 	t.Helper()
-	trade(t, p.log, nodes...)
+	tradeBut(t, []oplog.LogID{p.log, p.again}, nodes...)
 	var digest string
 	for round := range 2 {
 		for i, n := range nodes {
@@ -388,5 +394,41 @@ func TestWhatIsTooLargeToCarryIsTold(t *testing.T) {
 	must(t, err)
 	if r.Left != 1 || r.Ops != 11 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// partAgain lets the log that one carries into have two histories as well: one's with what
+// it carried, and withTwo's with what a copy of one wrote that is no more.
+func (p *parted) partAgain(t *testing.T) {
+	t.Helper()
+	must(t, p.one.Succeed(context.Background(), p.log))
+	p.again = p.one.Own()
+	must(t, p.one.Close())
+	c := p.options[0]
+	c.Dir = cloneDir(t, c.Dir)
+	three := reopen(t, c, oplogtest.MemStore())
+	p.one = reopen(t, p.options[0], p.stores[0])
+	if three.Own() != p.again || p.one.Own() != p.again {
+		t.Fatal("another log")
+	}
+	rejoin(t, p.one, p.two, p.log)
+	must(t, p.two.Close())
+	remarkOn(t, three, oplog.NewID(), "three")
+	p.want = append(p.want, "three")
+	slices.Sort(p.want)
+	trade(t, p.log, p.one, p.withOne)
+	trade(t, p.log, three, p.withTwo)
+	must(t, three.Close())
+}
+
+// The log that two histories were written into parts as well, and only the box that wrote
+// it is left. What it carried there is carried once more.
+func TestALogOfCarriedOpsPartsAsWell(t *testing.T) {
+	p := part(t)
+	p.partAgain(t)
+	rejoin(t, p.one, p.withTwo, p.again)
+	p.agree(t, p.one, p.withOne, p.withTwo)
+	if rejoin(t, p.one, p.withTwo, p.again) > 0 {
+		t.Error("ops are written again each time")
 	}
 }
