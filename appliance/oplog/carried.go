@@ -30,10 +30,23 @@ type carried struct {
 	Clock      uint64
 	Supersedes []Ref
 	Proof      [2][]byte // the births of that log and of the one that holds this: one node's
+	Places     []place   // where it was carried to before, in logs that parted as well
 	Kind       string
 	Version    uint
 	Body       cbor.RawMessage
 }
+
+// place is one in a history of a log of the same node.
+type place struct {
+	_       struct{} `cbor:",toarray"`
+	Log     LogID
+	Seq     uint64
+	History [8]byte
+	Birth   []byte // of that log
+}
+
+// maxPlaces bounds how often a log of carried ops may part and still be named.
+const maxPlaces = 16
 
 // carriedIn opens the body; nil when the op is none or cannot be read.
 func carriedIn(c *content) *carried {
@@ -41,7 +54,7 @@ func carriedIn(c *content) *carried {
 		return nil
 	}
 	var in carried
-	if decMode.Unmarshal(c.Body, &in) != nil || len(in.Supersedes) > MaxSupersedes || in.Kind == carriedKind || in.Clock > maxClock {
+	if decMode.Unmarshal(c.Body, &in) != nil || len(in.Supersedes) > MaxSupersedes || len(in.Places) > maxPlaces || in.Kind == carriedKind || in.Clock > maxClock {
 		return nil
 	}
 	return &in
@@ -121,6 +134,11 @@ func (m *moved) id() [32]byte {
 // whichever logs they have met.
 func (e *engine) proven(by LogID, in *carried) bool {
 	was, now := e.birthOf(in.Log, in.Proof[0]), e.birthOf(by, in.Proof[1])
+	for _, p := range in.Places {
+		if was != nil && !was.Equal(e.birthOf(p.Log, p.Birth)) {
+			return false
+		}
+	}
 	return was != nil && was.Equal(now)
 }
 
@@ -185,9 +203,25 @@ func (e *engine) reunion(ops []*stored) *reunion {
 			plain = append(plain, m)
 		}
 	}
-	slices.SortFunc(copies, func(a, b moved) int { return compareRefs(a.op.Ref, b.op.Ref) })
+	// A copy that was carried once more, because its log parted, gives way like what was
+	// written first: not every node holds it.
+	type copied struct {
+		id  [32]byte
+		ref Ref
+	}
+	again := map[copied]bool{}
 	for _, m := range copies {
-		r.copied(m)
+		for _, p := range m.in.Places {
+			again[copied{m.id(), Ref{Log: p.Log, Seq: p.Seq}}] = true
+		}
+	}
+	slices.SortFunc(copies, func(a, b moved) int { return compareRefs(a.op.Ref, b.op.Ref) })
+	for _, late := range []bool{false, true} {
+		for _, m := range copies {
+			if (len(again) > 0 && again[copied{m.id(), m.op.Ref}]) == late {
+				r.copied(m)
+			}
+		}
 	}
 	for _, m := range plain {
 		if i, moved := r.ids[m.id()]; moved {
@@ -200,7 +234,7 @@ func (e *engine) reunion(ops []*stored) *reunion {
 	return r
 }
 
-// copied takes in a carried copy. They come by their place.
+// copied takes in a carried copy; the first one of an op is where it is kept.
 func (r *reunion) copied(m moved) {
 	id := m.id()
 	i, known := r.ids[id]
@@ -211,13 +245,21 @@ func (r *reunion) copied(m moved) {
 	at := r.kept[i].op.Ref
 	r.places[m.op.Ref] = at
 	r.names[i] = append(r.names[i], m.in.History)
-	if where := (inHistory{m.was, m.in.History}); r.in[where] == (Ref{}) {
+	r.stood(inHistory{m.was, m.in.History}, at)
+	for _, p := range m.in.Places {
+		r.stood(inHistory{Ref{Log: p.Log, Seq: p.Seq}, p.History}, at)
+	}
+}
+
+// stood notes that what is kept at a place was at another one, in a history of its log.
+func (r *reunion) stood(where inHistory, at Ref) {
+	if r.in[where] == (Ref{}) {
 		r.in[where] = at
 	}
-	if r.was[m.was] == nil {
-		r.was[m.was] = map[Ref]bool{}
+	if r.was[where.ref] == nil {
+		r.was[where.ref] = map[Ref]bool{}
 	}
-	r.was[m.was][at] = true
+	r.was[where.ref][at] = true
 }
 
 // refs are the references of an op, each to the place where what it names is kept. A
@@ -247,9 +289,11 @@ func (r *reunion) name(i int, ref Ref) Ref {
 	}
 	at, copied := r.places[ref]
 	switch {
-	case copied && len(here) == 0:
+	case copied && (len(here) == 0 || len(here) == 1 && here[at]):
 		return at
-	case !copied && !r.plain[ref] && len(here) == 1:
+	case copied:
+		return Ref{} // kept there or not: it could be another that was meant
+	case !r.plain[ref] && len(here) == 1:
 		for at := range here {
 			return at
 		}

@@ -111,13 +111,15 @@
 // the kind oplog.carried, version 1, in the compartment and about the subject it had:
 //
 //	[log, sequence, history (8), clock, references, [birth of that log, birth of this one],
-//	kind, version, body]
+//	places, kind, version, body]
 //
 // with the actor, time and idempotency key of the op that was. The births show that it is
-// one node; otherwise the op is not understood. history is the first 8 bytes of the hash
-// of that history's first op that the other does not have. Folds see the op that was,
-// with its clock, under the name of its new place: the smallest of those it was written
-// again at, and no more at the place where it was first, on nodes that hold that one.
+// one node; otherwise the op is not understood. places is null, or where earlier copies of
+// the op were in logs that parted as well: up to 16 of [log, sequence, history, birth].
+// history is the first 8 bytes of the hash of that history's first op that the other does
+// not have. Folds see the op that was, with its clock, under the name of its new place:
+// the smallest of those it was written again at that no later copy names among its places,
+// and no more at the place where it was first, on nodes that hold that one.
 // References follow: of a carried op to the ops of its own history, of others to the
 // only op about the subject that had that name; where both histories had one about the
 // same subject, to none, so that nothing is hidden.

@@ -227,11 +227,13 @@ func (l *Log) carried(r *record, shell carried) ([]byte, error) {
 		return nil, errPayload
 	case c.Kind == bornKind:
 		return nil, nil
-	case c.Kind == carriedKind: // from an earlier parting: it keeps its place
+	case c.Kind == carriedKind: // from an earlier parting: it keeps its place, and is found by this one
 		in := carriedIn(c)
 		if in == nil {
 			return nil, errPayload
 		}
+		in.Places = append(in.Places, place{Log: r.ref.Log, Seq: r.ref.Seq, History: shell.History, Birth: shell.Proof[0]})
+		in.Places = in.Places[max(0, len(in.Places)-maxPlaces):]
 		in.Proof[1] = shell.Proof[1]
 		inner := *c
 		inner.Kind, inner.Version, inner.Body = in.Kind, in.Version, in.Body

@@ -432,3 +432,15 @@ func TestALogOfCarriedOpsPartsAsWell(t *testing.T) {
 		t.Error("ops are written again each time")
 	}
 }
+
+// An edit that names a copy finds it by the place it had, also where the log of that copy
+// is held with another history.
+func TestAnEditOfACopyInALogThatPartedFindsItsOp(t *testing.T) {
+	p := part(t)
+	p.partAgain(t)
+	remarkOn(t, p.withOne, p.other, "an edit of a copy", carriedAt(t, p.withOne, p.other, "a person of one"))
+	p.want[slices.Index(p.want, "a person of one")] = "an edit of a copy"
+	slices.Sort(p.want)
+	rejoin(t, p.one, p.withTwo, p.again)
+	p.agree(t, p.one, p.withOne, p.withTwo)
+}
