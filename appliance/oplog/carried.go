@@ -142,6 +142,9 @@ func (e *engine) proven(by LogID, in *carried) bool {
 	return was != nil && was.Equal(now)
 }
 
+// maxBirths bounds how many are remembered.
+const maxBirths = 4096
+
 // birthOf is LogKey, remembered: one proof serves all ops of a parting.
 func (e *engine) birthOf(log LogID, birth []byte) ed25519.PublicKey {
 	if e.logKey == nil {
@@ -155,7 +158,9 @@ func (e *engine) birthOf(log LogID, birth []byte) ed25519.PublicKey {
 	if err != nil {
 		return nil // not remembered: strangers could send any number of them
 	}
-	e.births.Store(id, key)
+	if e.births.Store(id, key); e.born.Add(1)%maxBirths == 0 {
+		e.births.Clear() // a node can make up any number of logs; this is only faster
+	}
 	return key
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Key spaces of the view store. doc.go describes their values.
@@ -82,6 +83,7 @@ type engine struct {
 	problem func(string)
 	logKey  func(LogID, []byte) (ed25519.PublicKey, error) // Authority.LogKey
 	births  sync.Map                                       // hash of log and birth -> ed25519.PublicKey
+	born    atomic.Uint64                                  // how many were put there
 }
 
 // storeLayout is raised whenever the meaning of a stored key changes.
