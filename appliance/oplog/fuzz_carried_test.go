@@ -97,7 +97,11 @@ func scripted(t *testing.T, script []byte) (ops []*stored) {
 		plain, err := encMode.Marshal(c)
 		if by > 0 {
 			s.ref, s.clock, s.supersedes = Ref{Log: LogID{by}, Seq: 100 + uint64(i)}, 1000+uint64(i), nil
-			plain, err = carried{Log: from.Log, Seq: seq, History: [8]byte{history}, Clock: 10 + seq, Supersedes: refs, Proof: [2][]byte{{1}, {1}}}.pack(&c)
+			in := carried{Log: from.Log, Seq: seq, History: [8]byte{history}, Clock: 10 + seq, Supersedes: refs, Proof: [2][]byte{{1}, {1}}}
+			if k := script[2] / 4 % 8; k > 0 { // it was carried before, into a log that parted
+				in.Places = []place{{Log: LogID{k % 4}, Seq: 100 + uint64(k), History: [8]byte{3 + k%2}, Birth: []byte{1}}}
+			}
+			plain, err = in.pack(&c)
 		}
 		if err != nil {
 			t.Fatal(err)
