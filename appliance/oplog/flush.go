@@ -132,17 +132,16 @@ func (l *Log) take(batches []*batch, pos framePos) {
 
 // publish commits the views of a flushed group, then tells everybody. When the
 // store fails the ops are safe in the journal, so the command succeeded; the
-// views are mended (keeper.go), or the node stops writing and a restart does it.
+// views are mended at once (keeper.go), so that whoever is answered finds what they
+// wrote, or the node stops writing and a restart does it.
 func (l *Log) publish(g *group) {
 	if err := l.saveState(g); err != nil {
+		g.tx.Discard()
 		l.viewsFailed(err)
-		l.wake()
-		return
-	}
-	if len(g.events) > 0 {
-		for _, hook := range l.hooks {
-			hook(g.events)
-		}
+		l.miss(g.events)
+		l.logFault("mending the views", l.mendViews())
+	} else {
+		l.tellHooks(g.events)
 	}
 	l.wake()
 }

@@ -86,6 +86,7 @@ func (l *Log) mendViews() error {
 	if err == nil {
 		l.mends = 0
 		l.behind.Store(false)
+		l.tellHooks(nil)
 		l.wake()
 		return nil
 	}

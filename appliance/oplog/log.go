@@ -113,7 +113,8 @@ type Log struct {
 	salt     [16]byte // writer only; drawn anew with each segment
 	saltSeg  uint64   // the segment salt belongs to
 	unclean  bool     // set at open
-	hooks    []func([]ID)
+	hooks    []func([]ID) error
+	missed   map[ID]bool // subjects hooks were not told of; writer only
 	watchMu  sync.Mutex
 	watchers map[chan struct{}]struct{}
 }

@@ -95,7 +95,7 @@ func newLog(o Options) (*Log, error) {
 		store: o.Store, auth: o.Authority, clk: o.Clock, logger: o.Logger, room: newRoom(o),
 		oneTx: trustedTx, oneTxKeys: trustedTxKeys, sortBytes: sortBytes,
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
-		chains: map[LogID]*chain{}, gone: map[ID]goneRow{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{},
+		chains: map[LogID]*chain{}, gone: map[ID]goneRow{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{}, missed: map[ID]bool{},
 		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, suspects: map[uint64]bool{},
 		tendNow: make(chan struct{}, 1), tell: o.Progress,
 	}

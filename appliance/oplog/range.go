@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -118,7 +119,35 @@ func (l *Log) HashAt(log LogID, seq uint64) ([32]byte, bool) {
 // OnCommit registers fn to be called in the writer after each commit and before
 // its answers go out, with the subjects touched by own or merged ops. It must be
 // quick, must not call Do or Merge, and must be registered before the log is used.
-func (l *Log) OnCommit(fn func(subjects []ID)) { l.hooks = append(l.hooks, fn) }
+// When the views could not be saved, or fn faults because it cannot read them, it is
+// called with these subjects again as soon as they are mended.
+func (l *Log) OnCommit(fn func(subjects []ID) error) { l.hooks = append(l.hooks, fn) }
+
+// tellHooks tells of a commit, and of those before that could not be told of. It runs in
+// the writer.
+func (l *Log) tellHooks(subjects []ID) {
+	l.miss(subjects)
+	if len(l.missed) == 0 {
+		return
+	}
+	if len(l.missed) > len(subjects) { // otherwise in the order they came
+		subjects = slices.Collect(maps.Keys(l.missed))
+	}
+	for _, hook := range l.hooks {
+		if err := hook(subjects); err != nil {
+			l.logger.Warn("what follows the views could not be brought up to date", "subjects", len(l.missed), "err", err)
+			return
+		}
+	}
+	clear(l.missed)
+}
+
+// miss remembers subjects that hooks have to be told of.
+func (l *Log) miss(subjects []ID) {
+	for _, id := range subjects {
+		l.missed[id] = true
+	}
+}
 
 // Watch signals changes: at least one signal follows every change; several
 // changes may share one. stop ends it; the channel is never closed.

@@ -2,9 +2,11 @@ package oplog_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,6 +89,7 @@ func TestAStartWithoutBallastWaitsForIt(t *testing.T) {
 type fragile struct {
 	oplog.Store
 	lost, away, unwritable atomic.Bool
+	failing                atomic.Bool // commits do
 	returns                atomic.Int32
 }
 
@@ -106,7 +109,21 @@ func (f *fragile) Begin() (oplog.StoreTx, error) {
 	case f.unwritable.Load():
 		return nil, fault.New(fault.Full, "fault.oplog.disk_full")
 	}
-	return f.Store.Begin()
+	tx, err := f.Store.Begin()
+	return fragileTx{tx, f}, err
+}
+
+type fragileTx struct {
+	oplog.StoreTx
+	f *fragile
+}
+
+func (t fragileTx) Commit() error {
+	if t.f.failing.CompareAndSwap(true, false) {
+		t.Discard()
+		return fault.New(fault.Full, "fault.oplog.disk_full")
+	}
+	return t.StoreTx.Commit()
 }
 
 func (f *fragile) DropAll() error {
@@ -166,6 +183,50 @@ func TestViewsComeBackToTheirDisk(t *testing.T) {
 	must(t, note(l, oplog.NewID(), "three"))
 	if got := keysOf(t, l, v, ""); len(got) != 3 {
 		t.Errorf("got %v", got)
+	}
+	sound(t, l)
+}
+
+// Somebody was registered and the disk filled up between the journal and the views: what
+// follows the views hears of them when the views are mended, not only after a restart.
+func TestHooksHearWhatTheViewsGotLater(t *testing.T) {
+	l, f, v, c := fragileLog(t)
+	var mu sync.Mutex
+	heard := map[oplog.ID]int{}
+	fail := false
+	l.OnCommit(func(subjects []oplog.ID) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if fail {
+			return errors.New("cannot be read now")
+		}
+		for _, id := range subjects {
+			heard[id]++
+		}
+		return nil
+	})
+	times := func(id oplog.ID) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return heard[id]
+	}
+	a, b, d := oplog.NewID(), oplog.NewID(), oplog.NewID()
+	f.failing.Store(true)
+	must(t, note(l, a, "three")) // it is in the journal
+	eventually(t, c, "nobody hears of it", func() bool { return times(a) == 1 })
+	if got := keysOf(t, l, v, ""); len(got) != 3 {
+		t.Errorf("got %v", got)
+	}
+	mu.Lock()
+	fail = true
+	mu.Unlock()
+	must(t, note(l, b, "four"))
+	mu.Lock()
+	fail = false
+	mu.Unlock()
+	must(t, note(l, d, "five"))
+	if times(a) != 1 || times(b) != 1 || times(d) != 1 {
+		t.Errorf("heard %v", heard)
 	}
 	sound(t, l)
 }

@@ -254,7 +254,7 @@ func TestAppendRefusesWhatIsWronglyBuilt(t *testing.T) {
 func TestHooksAndWatchersHearEveryChange(t *testing.T) {
 	l := oplogtest.Harness(t, nil, []*oplog.View{notebook()})
 	var heard []oplog.ID
-	l.OnCommit(func(subjects []oplog.ID) { heard = append(heard, subjects...) })
+	l.OnCommit(func(subjects []oplog.ID) error { heard = append(heard, subjects...); return nil })
 	notify, stop := l.Watch()
 	defer stop()
 	a, b := oplog.NewID(), oplog.NewID()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/chunks"
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -156,8 +157,10 @@ func (d *Desk) fillIndex() error {
 }
 
 // committed brings the index up to date inside the writer, before anybody is
-// answered. What cannot be read leaves the person as the index had them.
-func (d *Desk) committed(subjects []oplog.ID) {
+// answered. A row that makes no sense leaves the person as the index had them. Views
+// that cannot be read are a fault, and nothing is changed: what was read of them may be
+// wrong, and somebody who is there could look as if they were gone.
+func (d *Desk) committed(subjects []oplog.ID) error {
 	type change struct {
 		id        oplog.ID
 		person    *entry
@@ -176,16 +179,19 @@ func (d *Desk) committed(subjects []oplog.ID) {
 			} else if err == nil {
 				_, c.household, err = r.Row(registerView, id, []byte{rowHousehold})
 			}
-			if err != nil {
+			switch {
+			case fault.ClassOf(err) == fault.Unavailable:
+				return err
+			case err != nil:
 				d.logger.Error("registration: person not indexed", "person", id, "err", err)
-				continue
+			default:
+				changes = append(changes, c)
 			}
-			changes = append(changes, c)
 		}
 		return nil
 	})
 	if err != nil {
-		d.logger.Error("registration: index not updated", "err", err)
+		return err
 	}
 	var gone []oplog.ID
 	defer func() {
@@ -208,6 +214,7 @@ func (d *Desk) committed(subjects []oplog.ID) {
 			gone = append(gone, c.id)
 		}
 	}
+	return nil
 }
 
 // hit is one answer to a question, with what it is ordered by.
