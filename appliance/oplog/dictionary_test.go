@@ -237,7 +237,7 @@ func TestDictionary(t *testing.T) {
 	}
 	var plain, packed int
 	for _, p := range samplePayloads(2000, 2) {
-		c := compress(nil, p)
+		c := compress(nil, p, false)
 		back, err := expand(c)
 		if err != nil || !bytes.Equal(back, p) {
 			t.Fatalf("round trip: %v", err)

@@ -112,7 +112,7 @@ func Swollen(a Authority, self ID, k Kind, body any, n int) []byte {
 	fill(nonce[:])
 	log, birth := a.Birth(nonce)
 	b := &batch{log: log, first: 1}
-	enc, _ := packer()
+	enc := fastPacker()
 	add := func(k Kind, subject ID, body []byte) {
 		plain, err := encMode.Marshal(content{Kind: k.name, Version: k.version, At: 1, Body: body})
 		if err != nil {

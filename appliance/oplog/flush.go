@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 )
 
+// tightOps a command and more are packed as small as may be: an import, not a family.
+const tightOps = 50
+
 // sealAll seals and chains the group's own ops and puts a signature at the end
 // of each batch: usually one for the whole group, more when commands together
 // exceed what one batch may hold.
@@ -13,12 +16,13 @@ func (g *group) sealAll() ([]*batch, error) {
 	if err := l.freshSalt(); err != nil {
 		return nil, err
 	}
+	tight := len(g.ops) >= tightOps*max(len(g.jobs), 1)
 	for _, d := range g.ops {
 		if d.comp != Deployment {
 			d.area, d.epoch = l.auth.CurrentEpoch(d.comp)
 			d.salt = l.salt
 		}
-		if err := sealPayload(l.auth, &d.record, d.plain); err != nil {
+		if err := sealPayload(l.auth, &d.record, d.plain, tight); err != nil {
 			return nil, errInternal("sealing: " + err.Error())
 		}
 	}

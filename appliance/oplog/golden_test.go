@@ -136,7 +136,7 @@ func TestGoldenOpBatchAndSegment(t *testing.T) {
 func TestGoldenCompressedPayload(t *testing.T) {
 	path := filepath.Join("testdata", "packed.hex")
 	if *update {
-		golden(t, "packed", compress(nil, goldenPlain(t)))
+		golden(t, "packed", compress(nil, goldenPlain(t), false))
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -79,9 +79,9 @@ func (r *record) bound(deployment [16]byte) []byte {
 
 // sealPayload compresses plain and seals it into r.payload. All header fields
 // but the hashes are set. Deployment payloads stay readable.
-func sealPayload(a Authority, r *record, plain []byte) error {
+func sealPayload(a Authority, r *record, plain []byte, tight bool) error {
 	if r.comp == Deployment {
-		r.payload = compress(nil, plain)
+		r.payload = compress(nil, plain, tight)
 		return nil
 	}
 	key, ok := a.CompartmentKey(r.comp, r.area, r.epoch)
@@ -92,7 +92,7 @@ func sealPayload(a Authority, r *record, plain []byte) error {
 	if err != nil {
 		return err
 	}
-	packed := compress(make([]byte, 0, len(plain)+1+aead.Overhead()), plain)
+	packed := compress(make([]byte, 0, len(plain)+1+aead.Overhead()), plain, tight)
 	r.payload = aead.Seal(packed[:0], r.nonce(), packed, r.bound(a.Deployment()))
 	return nil
 }
