@@ -20,6 +20,16 @@ func errStore(err error) error {
 	return fault.New(fault.Unavailable, "fault.oplog.store").Wrap(err)
 }
 
+// errPartial is why nobody reads views that are being filled.
+func (l *Log) errPartial() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.readOnly != nil { // they will not be filled before the next start
+		return fault.New(fault.Unavailable, "fault.oplog.store").Wrap(l.readOnly)
+	}
+	return fault.New(fault.Unavailable, "fault.oplog.rebuilding")
+}
+
 // errFiles is a failure to read or make journal files.
 func errFiles(err error) error {
 	return fault.New(fault.Unavailable, "fault.oplog.files").Wrap(err)

@@ -107,6 +107,7 @@ func (l *Log) mendOnce(ctx context.Context) error {
 		}
 		if full, _ := l.room.state(); !full {
 			if away, _ := k.Away(); away {
+				l.fillBegins() // they may be old, or empty
 				if err := k.Return(); err != nil {
 					return errStore(err)
 				}
@@ -117,6 +118,9 @@ func (l *Log) mendOnce(ctx context.Context) error {
 	_, err := l.catchUp(ctx, false)
 	if fault.ClassOf(err) == fault.Full || l.viewsLost() {
 		_, err = l.refill(ctx)
+	}
+	if err == nil {
+		l.fillEnds()
 	}
 	return err
 }

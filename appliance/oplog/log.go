@@ -107,12 +107,13 @@ type Log struct {
 	tended    sync.WaitGroup
 	worked    atomic.Uint64 // jobs of the writer since the scrub looked
 
-	ownHurt  bool     // writer only; the own log lost ops and has no successor yet
-	together int      // commands of the last group; writer only
-	clock    uint64   // writer only
-	salt     [16]byte // writer only; drawn anew with each segment
-	saltSeg  uint64   // the segment salt belongs to
-	unclean  bool     // set at open
+	ownHurt  bool          // writer only; the own log lost ops and has no successor yet
+	together int           // commands of the last group; writer only
+	clock    uint64        // writer only
+	salt     [16]byte      // writer only; drawn anew with each segment
+	saltSeg  uint64        // the segment salt belongs to
+	unclean  bool          // set at open
+	fills    atomic.Uint64 // odd while the views are being filled: nobody reads them; only the writer counts
 	hooks    []func([]ID) error
 	missed   map[ID]bool // subjects hooks were not told of; writer only
 	watchMu  sync.Mutex

@@ -42,8 +42,8 @@ func (l *Log) applyReplayed(g *group) error {
 
 // Rebuild throws the views away and folds the whole journal again. Commands wait
 // meanwhile; Rebuilding says how far it is. Readers see the old views until the new
-// ones are there, or a part of them where the store cannot be filled in one go
-// (BulkStore). When ctx ends first nothing has changed, in the latter case the node
+// ones are there; where the store cannot be filled in one go (BulkStore) they are
+// refused, because a part of them would say of people that they are not here. When ctx ends first nothing has changed, in the latter case the node
 // turns read-only until a restart makes the views whole.
 func (l *Log) Rebuild(ctx context.Context) error {
 	return l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
@@ -73,13 +73,17 @@ func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
 	if store, ok := l.store.(BulkStore); ok {
 		made, gone, err := l.rebuildBulk(ctx, store, fresh)
 		if err == nil {
-			return false, l.rebuilt(made, gone)
+			if err = l.rebuilt(made, gone); err == nil {
+				l.fillEnds()
+			}
+			return false, err
 		}
 		if !errors.Is(err, errAgain) {
 			return true, err
 		}
 		l.logger.Warn("the views are rebuilt by transactions", "err", err)
 	}
+	l.fillBegins() // also when it fails on the way, until it succeeds
 	l.halves.Lock()
 	err = l.store.DropAll()
 	l.halves.Unlock()
@@ -90,7 +94,11 @@ func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
 	clear(l.gone)
 	l.state = fresh
 	l.mu.Unlock()
-	return false, l.replay(ctx, 0)
+	if err := l.replay(ctx, 0); err != nil {
+		return false, err
+	}
+	l.fillEnds()
+	return false, nil
 }
 
 // rebuilt saves the state that belongs to a store which was filled in one go. Until
@@ -155,4 +163,18 @@ func (l *Log) replay(ctx context.Context, start int) error {
 		return l.saveState(g)
 	}
 	return nil
+}
+
+// fillBegins and fillEnds stand around the time in which the views are not whole. After a
+// failure in between they are not whole either.
+func (l *Log) fillBegins() {
+	if l.fills.Load()%2 == 0 {
+		l.fills.Add(1)
+	}
+}
+
+func (l *Log) fillEnds() {
+	if l.fills.Load()%2 == 1 {
+		l.fills.Add(1)
+	}
 }

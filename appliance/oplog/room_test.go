@@ -230,3 +230,44 @@ func TestHooksHearWhatTheViewsGotLater(t *testing.T) {
 	}
 	sound(t, l)
 }
+
+// slow is a store without a bulk path whose transactions wait to be let through.
+type slow struct {
+	oplog.Store
+	held chan struct{} // nil: not held
+	in   chan struct{}
+}
+
+func (s *slow) Begin() (oplog.StoreTx, error) {
+	if s.held != nil {
+		select {
+		case s.in <- struct{}{}:
+		default:
+		}
+		<-s.held
+	}
+	return s.Store.Begin()
+}
+
+// While the views are filled anew nobody is told that somebody is not here.
+func TestNobodyReadsViewsThatAreBeingFilled(t *testing.T) {
+	v := notebook()
+	o := oplogtest.Options(t, oplogtest.NewAuthority(t), nil, []*oplog.View{v})
+	s := &slow{Store: o.Store, in: make(chan struct{}, 1)}
+	o.Store = s
+	l, err := oplog.Open(context.Background(), o)
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	must(t, note(l, oplog.NewID(), "one"))
+	s.held = make(chan struct{})
+	done := make(chan error, 1)
+	go func() { done <- l.Rebuild(context.Background()) }()
+	<-s.in // it was emptied
+	err = l.View(func(oplog.Reader) error { t.Error("an empty view is shown"); return nil })
+	is(t, err, fault.Unavailable, "fault.oplog.rebuilding")
+	close(s.held)
+	must(t, <-done)
+	if got := keysOf(t, l, v, ""); len(got) != 1 {
+		t.Errorf("got %v", got)
+	}
+}
