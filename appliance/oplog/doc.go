@@ -153,6 +153,11 @@
 //   - What two boxes with one folder wrote before they met is at every node, each op once, also when one of them is
 //     no more: TestBothHistoriesOfACopiedFolderAreEverywhere, TestAnOldCardPutBackGivesAndGetsWhatWasWritten,
 //     mesh.TestTwinsThatWroteApart, script clone.
+//   - Views that are being filled are shown to nobody, so nobody looks as if they were not here:
+//     TestNobodyReadsViewsThatAreBeingFilled, torture TestFullDisk.
+//   - Lists and search know everybody who was answered for, whatever became of the views meanwhile:
+//     TestHooksHearWhatTheViewsGotLater, registration.TestTheIndexOutlivesViewsThatCannotBeRead.
+//   - What is damaged is named, also when it is mended: torture TestRot, identity TestOneDamagedCopyIsMended.
 //   - A damaged view file never ends the process: torture TestRot, badgerstore.TestDamagedStoresAreMadeAnew.
 //
 // # Erasure

@@ -10,7 +10,7 @@
 //	TestPowerCut       disk image copied while the process is stopped        10           300: 0 lost
 //	TestLossy          unflushed writes dropped, torn and reordered          200 seeds    5,000 seeds: 0 lost, 0 wrong
 //	TestEveryOperation the k-th file operation fails: EIO, ENOSPC, half      every k      every k, every fault: clean error, reopen works
-//	TestRot            bit flips, cuts, deletions, old copies of every file  60           10,000: detected or harmless, repaired by one peer
+//	TestRot            bit flips, cuts, deletions, old copies of every file  60           10,000: named or harmless, no process ended, repaired by one peer
 //	TestMendingIsCutOff the same while damage is set aside and fetched back   every k      every k: everything is there again
 //	TestFullDisk       a 32 MB disk fills up, then 10 MB are freed           1            20: alive, said within 5 s, goes on, 0 lost
 //	TestClock          1970, ten years on, backwards                         yes          yes: 0 deleted, 0 reordered
