@@ -24,7 +24,7 @@
 // Settings are for a board with 1 GB: everything in the LSM tree (values up to
 // 512 KB inline), no compression (one decompressor less to meet damaged bytes),
 // checksums verified by this package before Badger opens its tables (sound.go; verifying
-// by block panics in v4.9.6, and so does opening a damaged table). Badger encrypts keys and values with AES-CTR, without
-// authentication: it keeps a stolen card unreadable, it does not prove
+// by block panics in v4.9.6, and so does opening a damaged table). Badger encrypts keys
+// and values with AES-CTR, without authentication: it keeps a stolen card unreadable, it does not prove
 // integrity; `waypost check` compares views and journal.
 package badgerstore

@@ -71,8 +71,8 @@ const (
 
 func maxExpanded(packed int) int { return min(MaxPayload, expandFree+expandFactor*packed) }
 
-// compress appends the packed form of plain to dst. tight takes longer. What would pack better than
-// a reader accepts is stored as it is.
+// compress appends the packed form of plain to dst. tight takes longer. What would
+// pack better than a reader accepts is stored as it is.
 func compress(dst, plain []byte, tight bool) []byte {
 	enc := fastPacker
 	if tight {

@@ -24,8 +24,9 @@ type incoming struct {
 // what a call takes in memory follows from what was sent. Ops
 // that are held already are skipped. MergeResult.Forks names logs of which a
 // second, validly signed history arrived; its bytes are kept as evidence and
-// none of its ops are applied (Rejoin is for that, where the log is this node's). When it is the own log, or the peer knows more
-// of it than this node does, a new own log is opened.
+// none of its ops are applied (Rejoin is for that, where the log is this node's).
+// When it is the own log, or the peer knows more of it than this node does, a new own
+// log is opened.
 //
 // Faults: Invalid "fault.oplog.bad_batch", Denied "fault.oplog.stranger" (a log
 // of no node of this deployment), Conflict "fault.oplog.gap" (ops in between

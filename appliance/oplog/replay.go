@@ -43,8 +43,9 @@ func (l *Log) applyReplayed(g *group) error {
 // Rebuild throws the views away and folds the whole journal again. Commands wait
 // meanwhile; Rebuilding says how far it is. Readers see the old views until the new
 // ones are there; where the store cannot be filled in one go (BulkStore) they are
-// refused, because a part of them would say of people that they are not here. When ctx ends first nothing has changed, in the latter case the node
-// turns read-only until a restart makes the views whole.
+// refused, because a part of them would say of people that they are not here. When
+// ctx ends first nothing has changed, in the latter case the node turns read-only until
+// a restart makes the views whole.
 func (l *Log) Rebuild(ctx context.Context) error {
 	return l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
 		if err := l.keepLast(ctx); err != nil {
