@@ -20,30 +20,30 @@ func TestBrowserFirstDay(t *testing.T) {
 	var words, page string
 	run(t, ctx, "first page", chromedp.Navigate(b.first()), chromedp.WaitVisible(`a[href^="/start"]`, chromedp.ByQuery))
 	shot(t, ctx, "choose")
-	run(t, ctx, "start a site", chromedp.Click(`a[href^="/start"]`, chromedp.ByQuery), chromedp.WaitVisible("#f-site", chromedp.ByQuery),
+	run(t, ctx, "start a site", press(`a[href^="/start"]`, "#f-site"),
 		write("#f-deployment", "Border relief"), write("#f-site", "North gate"), write("#f-lead", "Amina"),
-		chromedp.Click(`form[action="/start"] button.main`, chromedp.ByQuery), chromedp.WaitVisible("ol li", chromedp.ByQuery), chromedp.Text("ol", &words, chromedp.ByQuery))
+		press(`form[action="/start"] button.main`, "ol.words"), chromedp.Text("ol", &words, chromedp.ByQuery))
 	if n := len(strings.Fields(words)); n < 5 {
 		t.Fatalf("%d words to write down: %q", n, words)
 	}
 	shot(t, ctx, "words")
 	first := seen.sofar()
-	run(t, ctx, "written down", chromedp.Click(`form[action="/words"] button.main`, chromedp.ByQuery), chromedp.WaitVisible(".tiles", chromedp.ByQuery))
+	run(t, ctx, "written down", press(`form[action="/words"] button.main`, ".tiles"))
 	shot(t, ctx, "home-empty")
 	run(t, ctx, "a family", chromedp.Navigate(b.http+"/people/new"), chromedp.WaitVisible(`[name="members.0.given_name"]`, chromedp.ByQuery))
 	shot(t, ctx, "family")
 	run(t, ctx, "typing it",
 		write(`[name="family_name"]`, "محمدي"),
 		write(`[name="members.0.given_name"]`, "Maryam"), write(`[name="members.0.age"]`, "34"),
-		chromedp.Click(`button[name="more"]`, chromedp.ByQuery), chromedp.WaitVisible(`[name="members.1.given_name"]`, chromedp.ByQuery),
+		press(`button[name="more"]`, `[name="members.1.given_name"]`),
 		write(`[name="members.1.given_name"]`, "Yusuf"), write(`[name="members.1.age"]`, "6"),
 		chromedp.Evaluate(`document.querySelector('[name="members.0.sex"][value="female"]').click();document.querySelector('[name="members.1.sex"][value="male"]').click();1`, nil),
-		chromedp.Click(`button.main[name="save"]`, chromedp.ByQuery), chromedp.WaitVisible(`form[action$="/cards"] button`, chromedp.ByQuery), chromedp.Text("main", &page, chromedp.ByQuery))
+		press(`button.main[name="save"]`, `form[action$="/cards"] button`), chromedp.Text("main", &page, chromedp.ByQuery))
 	if !strings.Contains(page, "Maryam") || !strings.Contains(page, "Yusuf") {
 		t.Fatalf("the household page says %q", page)
 	}
 	shot(t, ctx, "household")
-	run(t, ctx, "cards", chromedp.Click(`form[action$="/cards"] button`, chromedp.ByQuery), chromedp.WaitVisible("svg", chromedp.ByQuery), chromedp.Text("main", &page, chromedp.ByQuery))
+	run(t, ctx, "cards", press(`form[action$="/cards"] button`, ".cr80"), chromedp.Text("main", &page, chromedp.ByQuery))
 	shot(t, ctx, "cards")
 	typed := typedCode(t, ctx)
 	if strings.Contains(page, "Maryam") {
@@ -77,12 +77,10 @@ func TestBrowserWithoutScript(t *testing.T) {
 	ctx, seen := phone(t, []string{b.http})
 	var page string
 	run(t, ctx, "practise", emulation.SetScriptExecutionDisabled(true), chromedp.Navigate(b.http+"/practise?claim="+url.QueryEscape(b.claim)),
-		chromedp.WaitVisible(`form[action="/practise"] button.main`, chromedp.ByQuery), chromedp.Click(`form[action="/practise"] button.main`, chromedp.ByQuery),
-		chromedp.WaitVisible(`a[href="/people/new"]`, chromedp.ByQuery))
+		chromedp.WaitVisible(`form[action="/practise"] button.main`, chromedp.ByQuery), press(`form[action="/practise"] button.main`, `a[href="/people/new"]`))
 	shot(t, ctx, "practice")
 	run(t, ctx, "one person", chromedp.Navigate(b.http+"/people/new"), write(`[name="members.0.given_name"]`, "Rosa"),
-		write(`[name="family_name"]`, "Ixchel"), chromedp.Click(`button.main[name="save"]`, chromedp.ByQuery),
-		chromedp.WaitVisible(`form[action$="/card"] button`, chromedp.ByQuery), chromedp.Text("main", &page, chromedp.ByQuery))
+		write(`[name="family_name"]`, "Ixchel"), press(`button.main[name="save"]`, `form[action$="/card"] button`), chromedp.Text("main", &page, chromedp.ByQuery))
 	if !strings.Contains(page, "Rosa") {
 		t.Fatalf("the page says %q", page)
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
@@ -196,7 +198,24 @@ func see(address, sel string) chromedp.Action {
 
 // press clicks and waits for what comes of it.
 func press(sel, then string) chromedp.Action {
-	return chromedp.Tasks{chromedp.Click(sel, chromedp.ByQuery), chromedp.WaitVisible(then, chromedp.ByQuery)}
+	return chromedp.Tasks{chromedp.WaitVisible(sel, chromedp.ByQuery), absent(then), chromedp.Click(sel, chromedp.ByQuery), chromedp.WaitVisible(then, chromedp.ByQuery)}
+}
+
+// absent fails when something stands there already: to wait for it would be no wait,
+// and what is read next may be the page before.
+func absent(sel string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		var there []*cdp.Node
+		if err := chromedp.Nodes(sel, &there, chromedp.ByQueryAll, chromedp.AtLeast(0)).Do(ctx); err != nil {
+			return err
+		}
+		for _, node := range there {
+			if _, err := dom.GetBoxModel().WithNodeID(node.NodeID).Do(ctx); err == nil { // what is hidden has no box
+				return fmt.Errorf("%s stands there before the click that is to bring it", sel)
+			}
+		}
+		return nil
+	})
 }
 
 // write types text into a field the way a phone's keyboard does: as text, in any

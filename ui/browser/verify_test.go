@@ -145,7 +145,7 @@ func readsByCamera(t *testing.T, ctx context.Context, seen *traffic, b box, dir 
 	}))
 	run(t, ctx, "the camera", see(b.http+"/verify", "[data-camera]"))
 	shot(t, ctx, "camera-offered")
-	run(t, ctx, "scanning", chromedp.Click("[data-camera]", chromedp.ByQuery), chromedp.WaitVisible(".verdict.good", chromedp.ByQuery))
+	run(t, ctx, "scanning", press("[data-camera]", ".verdict.good"))
 	if main := read(t, ctx, "main"); !strings.Contains(main, "Rosa") {
 		t.Errorf("genuine, but of nobody: %q", main)
 	}
