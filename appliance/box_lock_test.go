@@ -75,7 +75,10 @@ func TestLockingInTheMiddleOfTheDay(t *testing.T) {
 	if err := b.Unlock(ctx, words); err != nil {
 		t.Fatal(err)
 	}
-	counts, err := b.Desks().Registration.Counts()
+	if err := b.Desks().Registration.Filled(ctx); err != nil {
+		t.Fatal(err)
+	}
+	counts, err := b.Desks().Registration.Counts(t.Context())
 	if err != nil || int(counts.People) != saved {
 		t.Fatalf("%d acknowledged, %d there, %v", saved, counts.People, err)
 	}

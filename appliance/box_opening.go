@@ -153,12 +153,15 @@ func (b *box) Rebuild(ctx context.Context) (control.Rebuilt, error) {
 	if err := n.journal.Rebuild(ctx); err != nil {
 		return control.Rebuilt{}, err
 	}
-	return n.rebuilt(b.clock.Now().Sub(began))
+	return n.rebuilt(ctx, b.clock.Now().Sub(began))
 }
 
 // rebuilt counts what a rebuild left.
-func (n *node) rebuilt(took time.Duration) (control.Rebuilt, error) {
-	counts, err := n.desks.Registration.Counts()
+func (n *node) rebuilt(ctx context.Context, took time.Duration) (control.Rebuilt, error) {
+	if err := n.desks.Registration.Filled(ctx); err != nil {
+		return control.Rebuilt{}, err
+	}
+	counts, err := n.desks.Registration.Counts(ctx)
 	return control.Rebuilt{
 		Ops: n.journal.Stats().Ops, People: uint64(counts.People), Households: uint64(counts.Households), //nolint:gosec // counts
 		Seconds: took.Seconds(),

@@ -33,12 +33,13 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	if n == nil {
 		return s, nil
 	}
-	counts, err := n.desks.Registration.Counts()
+	counts, err := n.desks.Registration.Counts(ctx)
 	if err != nil {
 		return s, err
 	}
 	stats := n.journal.Stats()
 	s.People, s.Households, s.Today = uint64(counts.People), uint64(counts.Households), uint64(counts.Today) //nolint:gosec // counts
+	s.Counting = counts.Counting
 	if full, toFree := n.journal.Room(); full {
 		s.Disk.ToFree = toFree << 20
 	}
@@ -79,6 +80,7 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	if s.Rebuild != nil {
 		add(true, "warning", "alert.rebuilding", map[string]any{"Percent": s.Rebuild.Percent})
 	}
+	add(s.Counting, "warning", "alert.counting", map[string]any{"Count": s.People})
 	faults := len(stats.Problems) - len(n.journal.Losses())
 	add(faults > 0, "danger", "alert.problems", map[string]any{"Count": faults})
 	heard := slices.ContainsFunc(s.Peers, func(p control.Peer) bool { return p.State == mesh.Connected })

@@ -97,7 +97,7 @@ func (a *app) rebuildClosed(ctx context.Context, passphrase []byte) (r control.R
 	if err != nil {
 		return r, err
 	}
-	r, err = n.rebuilt(clock.System().Now().Sub(began))
+	r, err = n.rebuilt(ctx, clock.System().Now().Sub(began))
 	return r, errors.Join(err, n.Close())
 }
 

@@ -42,6 +42,7 @@ type apiBox struct {
 
 	transfer control.Backup
 	failed   error
+	counting bool   // as a box with many people that has just started
 	backedUp string // the file a backup was begun into
 
 	mu       sync.Mutex
@@ -163,7 +164,7 @@ func (b *apiBox) Confirm(_ context.Context, a staff.Actor, _ string) error {
 	return a.Must(staff.ConfirmNodes)
 }
 
-func (b *apiBox) Status(context.Context) (control.Status, error) {
+func (b *apiBox) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{State: b.State(), Site: "North gate", Mesh: "10.0.0.1:7946", Peers: []control.Peer{}, Alerts: []control.Alert{{Key: "alert.clock", Level: "warning"}}}
 	if s.State == stateOpening {
 		s.Rebuild = &control.Rebuild{Phase: "folding", Done: 41, Total: 100, Percent: 41}
@@ -171,7 +172,10 @@ func (b *apiBox) Status(context.Context) (control.Status, error) {
 	if b.Desks() == nil {
 		return s, nil
 	}
-	n, err := b.desks.Registration.Counts()
+	n, err := b.desks.Registration.Counts(ctx)
+	if s.Counting = b.counting; s.Counting {
+		s.Alerts = append(s.Alerts, control.Alert{Key: "alert.counting", Level: "warning", Args: map[string]any{"Count": n.People}})
+	}
 	s.People, s.Households, s.Ops = uint64(n.People), uint64(n.Households), b.log.Stats().Ops
 	s.Peers = append(s.Peers, b.peers...)
 	return s, err

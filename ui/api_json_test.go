@@ -82,7 +82,7 @@ func TestStrictJSON(t *testing.T) {
 			t.Errorf("%q: %d", kind, a.status)
 		}
 	}
-	if n, err := r.box.desks.Registration.Counts(); err != nil || n.People != 3 {
+	if n, err := r.box.desks.Registration.Counts(t.Context()); err != nil || n.People != 3 {
 		t.Fatalf("%d people were registered (%v)", n.People, err)
 	}
 }

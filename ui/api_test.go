@@ -136,7 +136,7 @@ func TestHouseholds(t *testing.T) {
 	if a.status != 400 || len(a.problem(t).Fields) == 0 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if n, _ := r.box.desks.Registration.Counts(); n.People != 2 || n.Households != 1 {
+	if n, _ := r.box.desks.Registration.Counts(t.Context()); n.People != 2 || n.Households != 1 {
 		t.Fatalf("half a household: %+v", n)
 	}
 }

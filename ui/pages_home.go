@@ -11,7 +11,8 @@ type homePage struct {
 	Alerts                    []alertLine
 	Mesh                      *meshLine // nil in practice, and for those who may not see other posts
 	Tiles                     []tile
-	MayRead                   bool
+	Counting                  bool // the box has just started: there are more people than these
+	ShowLast                  bool
 	Last                      []personLine
 }
 
@@ -33,7 +34,8 @@ func (v *visit) home() error {
 	if err != nil {
 		return err
 	}
-	m := homePage{People: status.People, Households: status.Households, Today: status.Today, MayRead: v.actor.Can(staff.ReadPeople)}
+	m := homePage{People: status.People, Households: status.Households, Today: status.Today, Counting: status.Counting}
+	m.ShowLast = v.actor.Can(staff.ReadPeople) && !status.Counting // a page to register from is worth more than the latest names
 	m.Tiles = tilesFor(v.actor)
 	if v.actor.Can(staff.SeeStatus) {
 		m.Alerts = v.alertLines(status)
@@ -52,7 +54,7 @@ func (v *visit) home() error {
 		line := meshLineOf(&view{Lang: v.lang}, status)
 		m.Mesh = &line
 	}
-	if m.MayRead {
+	if m.ShowLast {
 		page, err := v.desks().Registration.Recent(v.s.ctx, v.actor, lastShown, "")
 		if err != nil {
 			return err
@@ -79,7 +81,7 @@ func tilesFor(a staff.Actor) []tile {
 var alertLinks = map[string]string{
 	"alert.erasures": "/approvals", "alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/help/keys",
 	"alert.read_only": "/help/trouble", "alert.mesh_off": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.disk_full": "/help/trouble", "alert.problems": "/help/trouble",
-	"alert.lost": "/help/trouble", "alert.lost_alone": "/help/trouble", "alert.rebuilding": "/help/trouble",
+	"alert.lost": "/help/trouble", "alert.lost_alone": "/help/trouble", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.backup_old": "/backup",
 	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup", "alert.parted": "/help/backup",
 	"alert.clock": "/help/trouble", "alert.invitation_refused": "/help/posts",

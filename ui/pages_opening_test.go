@@ -1,6 +1,10 @@
 package ui
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/waypost/waypost/appliance/staff"
+)
 
 // While the box reads its records again every page says how far it is, and comes back
 // by itself without scripts.
@@ -14,4 +18,20 @@ func TestABoxThatIsBeingOpened(t *testing.T) {
 	b.get("/help").wants(200).lacks("refresh")
 	box.set(stateOpen)
 	b.get("/").wants(200, "Sign in").lacks("refresh")
+}
+
+// A box that has just started and still reads who is there is worked with: home says so
+// where its figures and its latest names would be, and registering leads to the person.
+func TestHomeWhileTheBoxStillCounts(t *testing.T) {
+	box, s := newPageServer(t)
+	b := signedInAs(t, box, s, "Amina", staff.Lead)
+	b.get("/people/new")
+	form := b.fields("/people")
+	form.Set("members.0.given_name", "Rosa")
+	form.Set("save", "1")
+	box.counting = true
+	b.do("POST", "/people", "application/x-www-form-urlencoded", []byte(form.Encode())).wants(200, "Rosa")
+	b.get("/").wants(200, "1+", "/people/new", "still reading its list of people").lacks("Last registered", "Rosa", "Nobody")
+	box.counting = false
+	b.get("/").wants(200, "Last registered", "Rosa").lacks("1+", "still reading")
 }

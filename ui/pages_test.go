@@ -355,7 +355,7 @@ func TestSavingTwiceRegistersOnce(t *testing.T) {
 	}
 	form.Set("members.0.given_name", "Ana")
 	send().wants(409, "already saved", `value="Ana"`)
-	if n, _ := box.desks.Registration.Counts(); n.People != 1 {
+	if n, _ := box.desks.Registration.Counts(t.Context()); n.People != 1 {
 		t.Fatalf("%d people", n.People)
 	}
 }

@@ -13,8 +13,9 @@ type Status struct {
 	Practice   bool    `json:"practice"`   // a throw-away folder of made-up people
 	People     uint64  `json:"people"`
 	Households uint64  `json:"households"`
-	Today      uint64  `json:"today"` // people registered since local midnight
-	Ops        uint64  `json:"ops"`   // facts in the journal
+	Today      uint64  `json:"today"`              // people registered since local midnight
+	Counting   bool    `json:"counting,omitempty"` // the node has just started, and there are more people than these
+	Ops        uint64  `json:"ops"`                // facts in the journal
 	Peers      []Peer  `json:"peers"`
 	OnlyHere   uint64  `json:"only_here"` // facts no other node is known to hold
 	Lost       uint64  `json:"lost"`      // facts that were here, are damaged and wait for another node

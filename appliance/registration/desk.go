@@ -27,6 +27,8 @@ type Desk struct {
 	chunks  *chunks.Store
 	line    *chunks.Line
 	erasing Erasing
+	stop    context.CancelFunc
+	ended   chan struct{} // closed when nobody fills the index any more
 }
 
 // Options is what the desk asks of its surroundings. Every function may be called
@@ -49,11 +51,11 @@ func Kinds() []oplog.Kind {
 // Views is the one shared view of this desk.
 func Views() []*oplog.View { return []*oplog.View{registerView} }
 
-// Open readies the desk on an open log and fills the search index from the view:
-// about 200 bytes of memory and a few microseconds a person. Call it before the log
-// is used by others, or commits in between are missed.
+// Open readies the desk on an open log, and begins to fill the search index from the
+// view: about 200 bytes of memory and ten microseconds a person. Call it before the log
+// is used by others, or commits in between are missed, and Close before the log's.
 func Open(log *oplog.Log, o Options) (*Desk, error) {
-	d := &Desk{log: log, clock: o.Clock, logger: o.Logger, sites: o.Sites, names: o.Names, byTyped: o.ByTyped, index: newIndex(), chunks: o.Chunks, line: o.Line}
+	d := &Desk{log: log, clock: o.Clock, logger: o.Logger, sites: o.Sites, names: o.Names, byTyped: o.ByTyped, index: newIndex(), ended: make(chan struct{}), chunks: o.Chunks, line: o.Line}
 	if d.clock == nil {
 		d.clock = clock.System()
 	}
@@ -64,12 +66,12 @@ func Open(log *oplog.Log, o Options) (*Desk, error) {
 		d.line = chunks.NewLine(d.clock)
 	}
 	log.OnCommit(d.committed)
-	if err := d.fillIndex(); err != nil {
-		return nil, err
-	}
 	if err := d.needPhotos(); err != nil {
 		return nil, err
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	d.stop = stop
+	go d.fill(ctx)
 	return d, nil
 }
 

@@ -154,7 +154,7 @@ func TestNobodyElseMay(t *testing.T) {
 			t.Errorf("%s: answered %q to nobody", name, c)
 		}
 	}
-	if c, _ := d.Counts(); c.People != 1 {
+	if c, _ := d.Counts(t.Context()); c.People != 1 {
 		t.Errorf("%d people", c.People)
 	}
 }
@@ -176,7 +176,7 @@ func TestHouseholdIsAllOrNothing(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got[name], key)
 		}
 	}
-	if c, _ := d.Counts(); c != (Counts{}) {
+	if c, _ := d.Counts(t.Context()); c != (Counts{}) {
 		t.Fatalf("something was written: %+v", c)
 	}
 	made, err := d.AddHousehold(ctx, clerk, NewHousehold{
@@ -197,7 +197,7 @@ func TestHouseholdIsAllOrNothing(t *testing.T) {
 			t.Errorf("member %d: %v %q", i, m.ID, m.Relation)
 		}
 	}
-	if c, _ := d.Counts(); c.People != 3 || c.Households != 1 {
+	if c, _ := d.Counts(t.Context()); c.People != 3 || c.Households != 1 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -288,7 +288,7 @@ func TestSameKeySameBodyWritesOnce(t *testing.T) {
 	if a, err := d.Add(ctx, other, Person{GivenName: "Ana"}, req); err != nil || a.ID == first.ID {
 		t.Fatal("keys of two people met", err)
 	}
-	if c, _ := d.Counts(); c.People != 4 {
+	if c, _ := d.Counts(t.Context()); c.People != 4 {
 		t.Fatalf("%d people", c.People)
 	}
 	_, err = d.Add(ctx, clerk, Person{GivenName: "Ana"}, Request{Key: strings.Repeat("x", 201)})
@@ -345,7 +345,7 @@ func TestTheIndexOutlivesViewsThatCannotBeRead(t *testing.T) {
 	d := deskOn(t, log)
 	id := add(t, d, Person{GivenName: "Layla"})
 	people := func() int {
-		c, err := d.Counts()
+		c, err := d.Counts(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -54,8 +54,9 @@
 //
 // # Found at once
 //
-// Search reads an index in memory that is filled when the desk opens and is updated
-// inside the writer before an answer goes out: whoever was told "saved" finds the
-// person. The index lives in this process only and holds folded names, phone digits
-// and document numbers.
+// Search reads an index in memory that is updated inside the writer before an answer
+// goes out: whoever was told "saved" finds the person. It is filled behind a desk that
+// is open already (see filling.go): people are registered at once after a power cut,
+// and a search waits until it can see everybody. The index lives in this process only
+// and holds folded names, phone digits and document numbers.
 package registration

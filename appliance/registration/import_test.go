@@ -240,7 +240,7 @@ func TestImportGroupsHouseholdsAndResumes(t *testing.T) {
 		if s := statuses(results); s[RowThere] != first || s[RowRegistered] != 7-first {
 			t.Fatalf("after %d: %v", first, s)
 		}
-		if c, _ := d.Counts(); c.People != 7 || c.Households != 2 {
+		if c, _ := d.Counts(t.Context()); c.People != 7 || c.Households != 2 {
 			t.Fatalf("after %d: %+v", first, c)
 		}
 		for i, want := range []int{3, 3, 3, 3, 0, 3, 3} {
@@ -278,7 +278,7 @@ func TestImportKeepsFilesApart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if c, _ := d.Counts(); c.People != 4 || c.Households != 2 {
+	if c, _ := d.Counts(t.Context()); c.People != 4 || c.Households != 2 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -319,13 +319,13 @@ func TestImportStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := statuses(results)[RowRegistered]
-	if c, _ := d.Counts(); c.People != n {
+	if c, _ := d.Counts(t.Context()); c.People != n {
 		t.Fatalf("%d people, %d reported", c.People, n)
 	}
 	if _, err := d.Import(context.Background(), importer, rows); err != nil {
 		t.Fatal(err)
 	}
-	if c, _ := d.Counts(); c.People != len(rows) {
+	if c, _ := d.Counts(t.Context()); c.People != len(rows) {
 		t.Fatalf("%d of %d", c.People, len(rows))
 	}
 }

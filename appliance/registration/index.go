@@ -23,6 +23,8 @@ type index struct {
 	days       map[int32]int            // registrations per local day
 	gone       int                      // entries whose person is no longer in the view
 	photos     map[oplog.ID][]chunks.ID // pieces of the photos somebody has and had
+	filled     chan struct{}            // closed when the whole view was read; see filling.go
+	touched    map[oplog.ID]struct{}    // subjects committed while it is read; nil afterwards
 }
 
 // entry is one person in the index.
@@ -38,7 +40,8 @@ type entry struct {
 const unit = "\x1f"
 
 func newIndex() *index {
-	return &index{at: map[oplog.ID]int32{}, households: map[oplog.ID]struct{}{}, days: map[int32]int{}, photos: map[oplog.ID][]chunks.ID{}}
+	return &index{at: map[oplog.ID]int32{}, households: map[oplog.ID]struct{}{}, days: map[int32]int{}, photos: map[oplog.ID][]chunks.ID{},
+		filled: make(chan struct{}), touched: map[oplog.ID]struct{}{}}
 }
 
 func newEntry(id oplog.ID, row personRow) entry {
@@ -130,32 +133,6 @@ func (x *index) counts(today int32) Counts {
 	return Counts{People: len(x.people) - x.gone, Households: len(x.households), Today: x.days[today]}
 }
 
-// fillIndex reads the whole view once. A row that cannot be read is left out and
-// logged: one bad row must not keep a site from opening.
-func (d *Desk) fillIndex() error {
-	x := d.index
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return d.log.View(func(r oplog.Reader) error {
-		err := r.Rows(registerView, []byte{rowPerson}, nil, func(_ []byte, id oplog.ID, value []byte) error {
-			var row personRow
-			if err := decodeRow(value, &row); err != nil {
-				d.logger.Error("registration: person not indexed", "person", id, "err", err)
-				return nil
-			}
-			x.put(newEntry(id, row))
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		return r.Rows(registerView, []byte{rowHousehold}, nil, func(_ []byte, id oplog.ID, _ []byte) error {
-			x.households[id] = struct{}{}
-			return nil
-		})
-	})
-}
-
 // committed brings the index up to date inside the writer, before anybody is
 // answered. A row that makes no sense leaves the person as the index had them. Views
 // that cannot be read are a fault, and nothing is changed: what was read of them may be
@@ -203,6 +180,7 @@ func (d *Desk) committed(subjects []oplog.ID) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, c := range changes {
+		x.touch(c.id)
 		switch {
 		case c.person != nil:
 			x.put(*c.person)

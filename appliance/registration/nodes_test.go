@@ -157,14 +157,14 @@ func campDay(t *testing.T, r *rand.Rand) {
 		}
 	}
 	same(t, s)
-	wantCounts, _ := s[0].desk.Counts()
+	wantCounts, _ := s[0].desk.Counts(t.Context())
 	if wantCounts.People != len(people) || wantCounts.Households != len(households) {
 		t.Fatalf("%+v of %d people in %d households", wantCounts, len(people), len(households))
 	}
 	for i := range s {
 		reopened := deskOn(t, s[i].log)
 		for _, d := range []*Desk{s[i].desk, reopened} {
-			if c, _ := d.Counts(); c != wantCounts {
+			if c, _ := d.Counts(t.Context()); c != wantCounts {
 				t.Errorf("site %d counts %+v, not %+v", i, c, wantCounts)
 			}
 		}

@@ -53,6 +53,9 @@ type Counts struct {
 	People     int `json:"people"`
 	Households int `json:"households"`
 	Today      int `json:"today"` // registered on today's date of this box
+
+	// Counting says that the node has just started and there are more than these.
+	Counting bool `json:"counting,omitempty"`
 }
 
 // String keeps fmt from printing a person.
@@ -167,11 +170,28 @@ func readMembers(r oplog.Reader, household oplog.ID, order []oplog.ID) ([]oplog.
 	return members, people, nil
 }
 
-// Exists tells whether a person of this id is registered. It asks the index only.
-func (d *Desk) Exists(id oplog.ID) bool { return d.index.has(id) }
+// Exists tells whether a person of this id is registered. It asks the index, and the
+// view while that is being filled.
+func (d *Desk) Exists(id oplog.ID) bool {
+	if d.index.has(id) || d.index.whole() {
+		return d.index.has(id)
+	}
+	found := false
+	err := d.log.View(func(r oplog.Reader) (err error) {
+		_, found, err = readPerson(r, id)
+		return err
+	})
+	return err == nil && found
+}
 
-// Counts are read from memory; they hold no names and need no permission.
-func (d *Desk) Counts() (Counts, error) { return d.index.counts(dayOf(d.clock.Now())), nil }
+// Counts are read from memory; they hold no names and need no permission. A node that
+// has just started is given a moment to count first.
+func (d *Desk) Counts(ctx context.Context) (Counts, error) {
+	err := d.wait(ctx, glance)
+	c := d.index.counts(dayOf(d.clock.Now()))
+	c.Counting = err != nil
+	return c, nil
+}
 
 // readPerson reads a person's row. A row that cannot be decoded is a fault of ours.
 func readPerson(r oplog.Reader, id oplog.ID) (personRow, bool, error) {

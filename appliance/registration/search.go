@@ -43,8 +43,9 @@ const (
 // equals whoever was registered later comes first. A word of four digits also fits
 // the year of birth. An empty q lists everybody, the latest first. The cursor is
 // Page.Next of the page before. Faults: Denied; Invalid "fault.registration.query",
-// "fault.registration.cursor".
-func (d *Desk) Search(_ context.Context, actor staff.Actor, q string, limit int, cursor string) (Page, error) {
+// "fault.registration.cursor"; Unavailable "fault.registration.filling" for the first
+// moments of a node with many people.
+func (d *Desk) Search(ctx context.Context, actor staff.Actor, q string, limit int, cursor string) (Page, error) {
 	if err := actor.Must(staff.ReadPeople); err != nil {
 		return Page{}, err
 	}
@@ -59,6 +60,9 @@ func (d *Desk) Search(_ context.Context, actor staff.Actor, q string, limit int,
 	question := d.ask(q)
 	if question.empty() && strings.TrimSpace(q) != "" {
 		return Page{Items: []Record{}}, nil // only punctuation: nobody is called that
+	}
+	if err := d.wait(ctx, patience); err != nil {
+		return Page{}, err
 	}
 	d.index.scan(b, question.score)
 	return d.page(b)

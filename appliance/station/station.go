@@ -4,6 +4,7 @@ package station
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -80,13 +81,15 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	case fault.Full, fault.ReadOnly:
 		o.Logger.Warn("the site's name could not be written yet", "err", err)
 	default:
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// Close ends the sessions of the people who work here.
+// Close ends the sessions of the people who work here, and what the desks still do by
+// themselves.
 func (s *Station) Close() error {
+	s.Registration.Close()
 	s.Staff.Close()
 	return nil
 }

@@ -229,9 +229,12 @@ func (n *node) send(m *model, q request) error {
 	return errors.Join(err, fmt.Errorf("status %d", status))
 }
 
-// people is everybody the node lists.
+// people is everybody the node lists, when it has read who is there.
 func (n *node) people() (map[string]string, error) {
 	out := map[string]string{}
+	if _, err := n.count(); err != nil {
+		return nil, err
+	}
 	for cursor := ""; ; {
 		var page struct {
 			Items []struct {
@@ -253,10 +256,13 @@ func (n *node) people() (map[string]string, error) {
 	}
 }
 
-// count is how many people the node says it has.
+// count is how many people the node says it has, when it has counted them.
 func (n *node) count() (int, error) {
-	s, err := control.New(n.dir).Status(ctx)
-	return int(s.People), err
+	for {
+		if s, err := control.New(n.dir).Status(ctx); err != nil || !s.Counting {
+			return int(s.People), err
+		}
+	}
 }
 
 // writers are registrars who write for ever, and what nobody answered them.

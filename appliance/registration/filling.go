@@ -1,0 +1,179 @@
+package registration
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// The index is filled behind the desk's back: reading 300,000 people takes a few
+// seconds, a minute on a small board, and a box that came back from a power cut has
+// to register the next family at once. Meanwhile:
+//
+//   - whoever is registered, corrected or erased goes into the index by committed, and
+//     the filling leaves them alone, because what it read of them may be older;
+//   - a question waits. One that read the store instead would take as long as the
+//     filling does and slow it down, and one that answered from half an index could
+//     say that a child is not here.
+
+// patience is how long a question waits for the index, and glance how long a figure does.
+const (
+	patience = 5 * time.Second
+	glance   = 2 * time.Second
+	again    = 200 * time.Millisecond // between two tries while the views cannot be read
+)
+
+// slice is how many people are read in one snapshot. A store whose files are replaced
+// waits for its readers, and everybody else waits behind it.
+const slice = 2000
+
+// fill reads the views into the index and ends with it filled, or with ctx.
+func (d *Desk) fill(ctx context.Context) {
+	defer close(d.ended)
+	for _, part := range []struct {
+		row byte
+		put func(id oplog.ID, value []byte)
+	}{{rowHousehold, d.fillHousehold}, {rowPerson, d.fillPerson}} {
+		after, told := []byte{part.row}, false
+		for after != nil {
+			next, err := d.fillSlice(part.row, after, part.put)
+			switch {
+			case err == nil:
+				after = next
+			case !told && fault.ClassOf(err) != fault.Unavailable:
+				told = true
+				d.logger.Error("registration: the views cannot be read", "err", err) // they are mended elsewhere
+			}
+			if !pause(ctx, err) {
+				return
+			}
+		}
+	}
+	d.index.done()
+}
+
+// pause waits before the next try after a fault, and tells whether to go on.
+func pause(ctx context.Context, err error) bool {
+	if err != nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(again):
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// fillSlice reads the rows behind a key; next is nil behind the last one.
+func (d *Desk) fillSlice(row byte, after []byte, put func(oplog.ID, []byte)) (next []byte, err error) {
+	n := 0
+	err = d.log.View(func(r oplog.Reader) error {
+		return r.Rows(registerView, []byte{row}, after, func(key []byte, id oplog.ID, value []byte) error {
+			if n == slice {
+				return oplog.ErrStop
+			}
+			n++
+			next = append(append(next[:0], key...), id[:]...)
+			put(id, value)
+			return nil
+		})
+	})
+	if err == nil && n < slice {
+		next = nil
+	}
+	return next, err
+}
+
+// fillPerson takes in one row. One that cannot be read is left out and logged: a bad
+// row must not keep a site from its work.
+func (d *Desk) fillPerson(id oplog.ID, value []byte) {
+	var row personRow
+	if err := decodeRow(value, &row); err != nil {
+		d.logger.Error("registration: person not indexed", "person", id, "err", err)
+		return
+	}
+	e, x := newEntry(id, row), d.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, newer := x.touched[id]; !newer {
+		x.put(e)
+	}
+}
+
+func (d *Desk) fillHousehold(id oplog.ID, _ []byte) {
+	x := d.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, newer := x.touched[id]; !newer {
+		x.households[id] = struct{}{}
+	}
+}
+
+// done lets the questions in.
+func (x *index) done() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.touched = nil
+	close(x.filled)
+}
+
+// touch notes, under the lock, that the index knows better than the filling. A map that
+// is nil says that nobody fills any more.
+func (x *index) touch(id oplog.ID) {
+	if x.touched != nil {
+		x.touched[id] = struct{}{}
+	}
+}
+
+// whole tells whether the index is filled.
+func (x *index) whole() bool {
+	select {
+	case <-x.filled:
+		return true
+	default:
+		return false
+	}
+}
+
+// errFilling is why a question has no answer yet.
+func errFilling(people int) error {
+	return fault.New(fault.Unavailable, "fault.registration.filling", "Count", people)
+}
+
+// wait waits until the index is filled, for as long as a question may take.
+func (d *Desk) wait(ctx context.Context, most time.Duration) error {
+	if d.index.whole() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	if err := d.Filled(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return errFilling(d.index.counts(0).People)
+}
+
+// Filled waits until everybody the node knows can be found, or ctx ends. Registering
+// needs none of this.
+func (d *Desk) Filled(ctx context.Context) error {
+	select {
+	case <-d.index.filled:
+		return nil
+	case <-d.ended: // filled, or closed before it was
+		if d.index.whole() {
+			return nil
+		}
+		return fault.New(fault.Unavailable, "fault.registration.filling", "Count", 0)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends the filling of the index. What is written stays written; call it before the
+// log is closed.
+func (d *Desk) Close() {
+	d.stop()
+	<-d.ended
+}
