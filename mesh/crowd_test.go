@@ -78,7 +78,7 @@ func TestSilenceIsCutShort(t *testing.T) {
 	silent := dialFrom(t, "127.0.0.1", a.addr)
 	guest := guestOf(t, a)
 	for what, c := range map[string]net.Conn{"without a word": silent, "without a request": guest} {
-		_ = c.SetReadDeadline(clock.System().Now().Add(4 * time.Second))
+		_ = c.SetReadDeadline(clock.System().Now().Add(20 * time.Second))
 		if _, err := c.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 			t.Errorf("%s: still there (%v)", what, err)
 		}
