@@ -49,14 +49,17 @@ func (b *box) Repair(ctx context.Context) (control.Check, error) {
 	return n.repair(ctx)
 }
 
-// repair mends what can be mended here, asks the other nodes for what was lost, and
-// checks everything when it is back or nobody gives more.
+// repair mends what can be mended here, asks the other nodes for what was lost, writes
+// again what none of them could have, and checks everything.
 func (n *node) repair(ctx context.Context) (control.Check, error) {
 	if err := n.journal.Repair(ctx); err != nil {
 		return control.Check{}, err
 	}
 	if m := n.Mesh(); m != nil {
 		n.fetchLost(ctx, m)
+		if _, err := n.journal.Rescue(ctx); err != nil { // the others were asked
+			return control.Check{}, err
+		}
 	}
 	return n.check(ctx)
 }

@@ -120,7 +120,7 @@ func (c *apiCall) send(body []byte) {
 // running on the folders are sound and hold the same.
 func agreeTool() {
 	set := flag.NewFlagSet("agree", flag.ExitOnError)
-	parted := set.Bool("parted", false, "a log has two histories: what they show is compared, not what they hold")
+	parted := set.Bool("parted", false, "a log has two histories, or a hole: what they show is compared, not what they hold")
 	_ = set.Parse(os.Args[1:])
 	var first control.Check
 	for i, dir := range set.Args() {

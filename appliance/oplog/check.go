@@ -64,7 +64,7 @@ func (l *Log) check(ctx context.Context) (Report, error) {
 				r.Problems = append(r.Problems, fmt.Sprintf(f, a...))
 			}
 		}}
-		c.lost = l.Losses()
+		c.lost = l.allLosses()
 		if err := c.journal(ctx, st.At); err != nil {
 			return err
 		}
@@ -240,8 +240,8 @@ func (c *checker) compare(st state, heads []Head) {
 			c.say("log %s: the views have another head than the journal", h.Log)
 		}
 	}
-	for log := range c.chains {
-		if !slices.ContainsFunc(heads, func(h Head) bool { return h.Log == log }) {
+	for log, ch := range c.chains { // one without its beginning has no head
+		if ch.head.Seq > 0 && !slices.ContainsFunc(heads, func(h Head) bool { return h.Log == log }) {
 			c.say("log %s: the views do not know it", log)
 		}
 	}

@@ -146,7 +146,7 @@ func (l *Log) lose(si uint32, s *segment, why string) error {
 
 // writeHeads writes down how far every log was held, when something is lost.
 func (l *Log) writeHeads() error {
-	if len(l.Losses()) == 0 {
+	if len(l.allLosses()) == 0 {
 		return nil
 	}
 	body := l.headsRecord()

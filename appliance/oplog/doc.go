@@ -71,7 +71,7 @@
 // (32) ‖ the other batch; 4 how far every log was held when the segment began, as in 2,
 // the first frame of a segment; 5 ops that the journal lost, as the views had them, each
 // subject ‖ uvarint length ‖ as in the view store: applied where the op is not held,
-// never sent, gone with the next rewrite after it is held again.
+// never sent as it is, gone with the next rewrite after it is held again.
 //
 // keys, keys.2 and keys.3 are alike: a head, "WPK" 02 ‖ generation (8) ‖ uvarint count ‖
 // count × (uvarint segment ‖ uvarint size, 0 while it is not finished) ‖ nonce (24) ‖
@@ -100,6 +100,12 @@
 // have are written down first (frame 5). Where the own log was hit a new one is opened.
 // Keys of files aside are kept so that somebody can look at them; an erasure destroys
 // both.
+//
+// What lies behind a hole no other node can take, nor what only the views had. When no
+// other node fills a hole in a log of this node's within ten minutes, both are written
+// again under the new log (Rescue), as in the next section, with "stranded" as their
+// history; what was saved from the views is no longer lost then. Of other nodes' logs
+// nothing can be written again.
 //
 // # Two histories
 //
@@ -136,6 +142,8 @@
 //     TestRotInARunningJournalIsFoundSetAsideAndFetchedBack.
 //   - What is damaged comes back from one healthy node, without a restart and by itself:
 //     TestAClosedFolderIsMendedAndRefilled, mesh TestARunningBoxGetsBackWhatRotted, script rot.
+//   - What a damaged log of this node still has, or its views have, reaches nodes that join later, each op once:
+//     TestWhatNoOtherNodeCouldHaveIsWrittenAgain, TestAnyDamageIsRescued, script alone.
 //   - The loss of the end of a log is known, also without views: TestAClosedFolderIsMendedAndRefilled.
 //   - The views are never thrown away while they hold the last copy: TestWhatOnlyTheViewsHoldIsKept.
 //   - An old file put back is noticed: TestAnOldCopyPutBackIsNoticed.

@@ -134,13 +134,41 @@ func (l *Log) expects(h Head) bool {
 	return l.expected[h.Log] == h
 }
 
-// Losses lists what was lost and is not back, sorted by log and sequence.
+// Losses lists what was lost and is neither back nor rescued, sorted by log and sequence.
 func (l *Log) Losses() []Loss {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.missing()
+}
+
+// allLosses are the losses with what was rescued of them.
+func (l *Log) allLosses() []Loss {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.losses()
 }
 
+// missing are the losses without what was rescued of them. The caller holds l.mu.
+func (l *Log) missing() (out []Loss) {
+	for _, x := range l.losses() {
+		var safe []uint64
+		for r := range l.rescued {
+			if r.Log == x.Log && r.Seq >= x.From && r.Seq <= x.To {
+				safe = append(safe, r.Seq)
+			}
+		}
+		slices.Sort(safe)
+		for _, seq := range append(safe, x.To+1) {
+			if seq > x.From {
+				out = append(out, Loss{x.Log, x.From, seq - 1})
+			}
+			x.From = seq + 1
+		}
+	}
+	return out
+}
+
+// losses are the stretches of all logs that are not held. The caller holds l.mu.
 func (l *Log) losses() []Loss {
 	var out []Loss
 	for log, c := range l.chains {
@@ -174,7 +202,7 @@ func (l *Log) losses() []Loss {
 
 // lossLines says them. The caller holds l.mu.
 func (l *Log) lossLines() (lines []string, ops uint64) {
-	for _, x := range l.losses() {
+	for _, x := range l.missing() {
 		ops += x.To - x.From + 1
 		lines = append(lines, fmt.Sprintf("log %s: ops %d to %d are lost here and wait for another node", x.Log, x.From, x.To))
 	}

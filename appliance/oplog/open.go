@@ -47,6 +47,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	l.tended.Go(l.tend)
 	l.tended.Go(l.scrubLoop)
 	l.tended.Go(l.watchRoom)
+	l.tended.Go(l.rescueLoop)
 	return l, nil
 }
 
@@ -87,6 +88,7 @@ func open(ctx context.Context, o Options) (*Log, error) {
 			l.stop(err)
 		}
 	}
+	l.findRescued()
 	return l, nil
 }
 
@@ -96,7 +98,7 @@ func newLog(o Options) (*Log, error) {
 		oneTx: trustedTx, oneTxKeys: trustedTxKeys, sortBytes: sortBytes,
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
 		chains: map[LogID]*chain{}, gone: map[ID]goneRow{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{}, missed: map[ID]bool{},
-		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, suspects: map[uint64]bool{},
+		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, rescued: map[Ref]bool{}, suspects: map[uint64]bool{},
 		tendNow: make(chan struct{}, 1), tell: o.Progress,
 	}
 	if l.clk == nil {

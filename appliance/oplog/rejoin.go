@@ -156,41 +156,78 @@ func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total, left int, 
 	if err != nil {
 		return 0, 0, err
 	}
-	var some []*draft
-	size := 0
-	write := func() error {
-		n, err := l.carrySome(ctx, some, at)
-		some, size, total = nil, 0, total+n
-		return err
+	c := &carrying{l: l, shell: shell}
+	err = c.batch(ctx, b, at.Seq)
+	if err == nil {
+		err = c.write(ctx)
 	}
+	return c.total, c.left, err
+}
+
+// carrying writes ops again, some with each command.
+type carrying struct {
+	l     *Log
+	shell carried
+	some  []*draft
+	size  int
+	total int // written
+	left  int // that cannot be written again
+}
+
+// batch takes the ops of a batch from a sequence on.
+func (c *carrying) batch(ctx context.Context, b *batch, from uint64) error {
 	for i := range b.ops {
 		r := &b.ops[i]
-		if r.ref.Seq < at.Seq || r.bare || (r.comp != Deployment && l.refuses(r.subject)) {
+		if r.ref.Seq < from || r.bare {
 			continue
 		}
-		plain, err := l.carried(r, shell)
+		s, err := c.l.unseal(r)
 		if err != nil {
-			// Nobody else can write it either: it stays with those who hold that history.
-			l.logger.Warn("an op of a log with two histories cannot be written again", "op", r.ref, "err", err)
-			left++
+			c.cannot(r.ref, err)
 			continue
 		}
-		if plain == nil {
-			continue
-		}
-		some = append(some, &draft{record: *r, plain: plain})
-		if size += len(plain) + opOverhead; len(some) < carriedOps && size < carriedPlain {
-			continue
-		}
-		if err := write(); err != nil {
-			return total, left, err
+		if err := c.add(ctx, s, r.comp); err != nil {
+			return err
 		}
 	}
-	if len(some) == 0 {
-		return total, left, nil
+	return nil
+}
+
+// add takes one op, unless it must stay where it is.
+func (c *carrying) add(ctx context.Context, s *stored, comp Compartment) error {
+	if comp != Deployment && c.l.refuses(s.subject) {
+		return nil
 	}
-	err = write()
-	return total, left, err
+	plain, err := carriedOf(s, c.shell)
+	if err != nil {
+		c.cannot(s.ref, err)
+		return nil
+	}
+	if plain == nil {
+		return nil
+	}
+	c.some = append(c.some, &draft{record: record{ref: s.ref, subject: s.subject, comp: comp}, plain: plain})
+	if c.size += len(plain) + opOverhead; len(c.some) < carriedOps && c.size < carriedPlain {
+		return nil
+	}
+	return c.write(ctx)
+}
+
+// cannot notes an op that nobody else can write again either: it stays with those who
+// hold it.
+func (c *carrying) cannot(ref Ref, err error) {
+	c.l.logger.Warn("an op cannot be written again", "op", ref, "err", err)
+	c.left++
+}
+
+// write writes what was taken.
+func (c *carrying) write(ctx context.Context) error {
+	if len(c.some) == 0 {
+		return nil
+	}
+	n, err := c.l.carrySome(ctx, c.some, c.shell)
+	c.some, c.size, c.total = nil, 0, c.total+n
+	return err
 }
 
 // shell is what all ops of a branch are carried in. The own log must not be the one
@@ -198,29 +235,32 @@ func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total, left int, 
 func (l *Log) shell(at Branch) (out carried, err error) {
 	out = carried{Log: at.Log, History: at.Name}
 	for i, log := range []LogID{at.Log, l.Own()} {
-		raw, _, err := l.Range(log, 0, 1, 0)
-		if err != nil {
+		if out.Proof[i], err = l.birth(log); err != nil {
 			return out, err
 		}
-		b, err := parseBatch(raw)
-		if err != nil {
-			return out, errFiles(err)
-		}
-		s, err := l.unseal(&b.ops[0])
-		if err != nil || !isBirth(s) {
-			return out, errFiles(errors.New("the birth of a log cannot be read"))
-		}
-		out.Proof[i] = s.content().Body
 	}
 	return out, nil
 }
 
-// carried is the payload that carries an op; nil when the op must stay where it is.
-func (l *Log) carried(r *record, shell carried) ([]byte, error) {
-	s, err := l.unseal(r)
+// birth is the body of the first op of a log.
+func (l *Log) birth(log LogID) ([]byte, error) {
+	raw, _, err := l.Range(log, 0, 1, 0)
 	if err != nil {
 		return nil, err
 	}
+	b, err := parseBatch(raw)
+	if err != nil {
+		return nil, errFiles(err)
+	}
+	s, err := l.unseal(&b.ops[0])
+	if err != nil || !isBirth(s) {
+		return nil, errFiles(errors.New("the birth of a log cannot be read"))
+	}
+	return s.content().Body, nil
+}
+
+// carriedOf is the payload that carries an op; nil when the op must stay where it is.
+func carriedOf(s *stored, shell carried) ([]byte, error) {
 	c := s.content()
 	switch {
 	case c == nil:
@@ -232,23 +272,23 @@ func (l *Log) carried(r *record, shell carried) ([]byte, error) {
 		if in == nil {
 			return nil, errPayload
 		}
-		in.Places = append(in.Places, place{Log: r.ref.Log, Seq: r.ref.Seq, History: shell.History, Birth: shell.Proof[0]})
+		in.Places = append(in.Places, place{Log: s.ref.Log, Seq: s.ref.Seq, History: shell.History, Birth: shell.Proof[0]})
 		in.Places = in.Places[max(0, len(in.Places)-maxPlaces):]
 		in.Proof[1] = shell.Proof[1]
 		inner := *c
 		inner.Kind, inner.Version, inner.Body = in.Kind, in.Version, in.Body
 		return in.pack(&inner)
 	}
-	shell.Seq, shell.Clock, shell.Supersedes = r.ref.Seq, r.clock, r.supersedes
+	shell.Seq, shell.Clock, shell.Supersedes = s.ref.Seq, s.clock, s.supersedes
 	return shell.pack(c)
 }
 
 // carrySome writes what is not carried by this node yet.
-func (l *Log) carrySome(ctx context.Context, some []*draft, at Branch) (n int, err error) {
+func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried) (n int, err error) {
 	err = l.Do(ctx, By{}, func(t *Tx) error {
 		n = 0
 		for _, d := range some {
-			done, err := t.carries(d, at.Log)
+			done, err := t.carries(d, shell.Log)
 			if err != nil {
 				return err
 			}
@@ -266,7 +306,11 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, at Branch) (n int, e
 		return 0, err
 	}
 	if n > 0 {
-		l.note(fmt.Sprintf("log %s has two histories: %d ops of history %x were written again", at.Log, n, at.Name))
+		why := fmt.Sprintf("has two histories: %d ops of history %x", n, shell.History)
+		if shell.History == stranded {
+			why = fmt.Sprintf("lost ops: %d that no other node could have had from here", n)
+		}
+		l.note(fmt.Sprintf("log %s %s were written again", shell.Log, why))
 	}
 	return n, nil
 }

@@ -48,10 +48,10 @@ func (l *Log) holds(r Ref) bool {
 }
 
 // salvage writes down the ops that only the views hold, so that they outlive the
-// views. They are kept here alone: without their signatures no other node would
-// take them. It runs in the writer, or before it does.
+// views. Without their signatures no other node would take them; those of this node's
+// own logs can be written again (rescue.go). It runs in the writer, or before it does.
 func (l *Log) salvage() error {
-	if len(l.Losses()) == 0 {
+	if len(l.allLosses()) == 0 {
 		return nil
 	}
 	w := &salvager{l: l, body: []byte{frameSalvage}}

@@ -1,0 +1,272 @@
+package oplog
+
+import (
+	"bytes"
+	"context"
+	"time"
+)
+
+// A log of this node that lost ops has a successor, but two things of it stay where no
+// other node can get at them: what is held behind the hole, because a chain is taken up
+// to where it breaks, and what only the views had, because its signatures are gone. When
+// no other node fills the hole, the node that has the key writes both again under its
+// new log, as it does with a second history (rejoin.go). An op that comes back after all
+// is there twice and seen once.
+//
+// Of other nodes' logs nothing can be written again: who wrote an op is proved by the
+// log that holds it.
+
+// rescueWait is how long other nodes have to fill a hole. What they fill need not be
+// written twice.
+const rescueWait = 10 * time.Minute
+
+// stranded stands in place of a history: these ops have none but their own.
+var stranded = [8]byte([]byte("stranded"))
+
+// rescueLoop looks from time to time whether something has to be written again.
+func (l *Log) rescueLoop() {
+	for {
+		select {
+		case <-l.quit:
+			return
+		case <-l.clk.After(rescueWait):
+			_, err := l.Rescue(context.Background())
+			l.logFault("writing again what no other node can have", err)
+		}
+	}
+}
+
+// Rescue writes again, under the own log, what is held of this node's earlier logs behind
+// what they lost, and what only the views had of them. What was written again before is
+// not written twice. It happens by itself some time after a loss; ops is how many were
+// written now. Faults: those of Do.
+func (l *Log) Rescue(ctx context.Context) (ops int, err error) {
+	for _, h := range l.hurt() {
+		n, err := l.rescue(ctx, h)
+		ops += n
+		if err != nil {
+			return ops, err
+		}
+	}
+	return ops, nil
+}
+
+// hurt lists the heads of logs that lost something, the own one left out: it is whole,
+// or has a successor in a moment.
+func (l *Log) hurt() []Head {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var out []Head
+	for _, h := range l.tops() {
+		c := l.chains[h.Log]
+		switch {
+		case h.Log == l.own:
+		case c == nil:
+			out = append(out, Head{Log: h.Log})
+		case c.hole || c.head.Seq < h.Seq:
+			out = append(out, Head{Log: h.Log, Seq: c.head.Seq})
+		}
+	}
+	return out
+}
+
+func (l *Log) rescue(ctx context.Context, at Head) (int, error) {
+	saved, err := l.salvagedOf(at.Log)
+	if err != nil {
+		return 0, err
+	}
+	runs := l.behindHole(at)
+	if len(runs) == 0 && len(saved) == 0 {
+		return 0, nil
+	}
+	shell, ours, err := l.strandedShell(at, saved)
+	if err != nil || !ours {
+		return 0, err
+	}
+	c := &carrying{l: l, shell: shell}
+	for _, r := range runs {
+		b, err := l.held(r, at.Log)
+		if err != nil {
+			l.logger.Warn("ops behind a hole cannot be read", "log", at.Log, "first", r.first, "err", err)
+			continue // it is looked at, and what the views have of it is saved
+		}
+		if err := c.batch(ctx, b, at.Seq+1); err != nil {
+			return c.total, err
+		}
+	}
+	var safe []Ref
+	for _, s := range saved {
+		left := c.left
+		if err := c.add(ctx, s, compartmentOf(s)); err != nil {
+			return c.total, err
+		}
+		if c.left == left {
+			safe = append(safe, s.ref)
+		}
+	}
+	if err := c.write(ctx); err != nil {
+		return c.total, err
+	}
+	l.noteRescued(safe)
+	return c.total, nil
+}
+
+// compartmentOf is where a salvaged op belongs: only payloads of two compartments are
+// ever opened by a node.
+func compartmentOf(s *stored) Compartment {
+	if s.sealed {
+		return Register
+	}
+	return Deployment
+}
+
+// behindHole are the runs of a log that its head does not reach.
+func (l *Log) behindHole(at Head) (out []run) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	c := l.chains[at.Log]
+	if c == nil {
+		return nil
+	}
+	for _, r := range c.runs {
+		if r.last > at.Seq {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// salvagedOf reads what the views had of a log and the journal lacks.
+func (l *Log) salvagedOf(log LogID) (out []*stored, err error) {
+	l.mu.RLock()
+	var at []framePos
+	for _, f := range l.frames {
+		for _, r := range l.salvagedIn[l.journal.number(f.seg)] {
+			if r.Log == log {
+				at = append(at, f)
+				break
+			}
+		}
+	}
+	l.mu.RUnlock()
+	for _, f := range at {
+		body, err := l.journal.read(f)
+		if err != nil {
+			return nil, err
+		}
+		ops, err := parseSalvage(body)
+		if err != nil {
+			return nil, errFiles(err)
+		}
+		l.mu.RLock()
+		for _, s := range ops {
+			if s.ref.Log == log && !l.holds(s.ref) {
+				out = append(out, s)
+			}
+		}
+		l.mu.RUnlock()
+	}
+	return out, nil
+}
+
+// strandedShell is what ops of a log are rescued in; ours is false for a log of another
+// node, or when nobody can tell.
+func (l *Log) strandedShell(at Head, saved []*stored) (out carried, ours bool, err error) {
+	out = carried{Log: at.Log, History: stranded}
+	birth := func(log LogID) ([]byte, error) {
+		for _, s := range saved {
+			if s.ref.Log == log && isBirth(s) {
+				return s.content().Body, nil
+			}
+		}
+		return l.birth(log)
+	}
+	for i, log := range []LogID{at.Log, l.Own()} {
+		body, err := birth(log)
+		if i == 0 && (err != nil || body == nil) {
+			l.logger.Warn("the birth of a log that lost ops is lost as well", "log", log)
+			return out, false, nil //nolint:nilerr // nothing of it can be proved
+		}
+		if err != nil {
+			return out, false, err
+		}
+		out.Proof[i] = bytes.Clone(body)
+	}
+	was, err := l.auth.LogKey(at.Log, out.Proof[0])
+	if err != nil {
+		return out, false, nil //nolint:nilerr // not a log of this deployment
+	}
+	return out, was.Equal(l.keyOf(l.Own())), nil
+}
+
+// noteRescued says which salvaged ops lie in a newer log.
+func (l *Log) noteRescued(refs []Ref) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range refs {
+		l.rescued[r] = true
+	}
+}
+
+// findRescued looks, when the log is opened, for what was rescued before. What cannot be
+// read for it shows itself elsewhere.
+func (l *Log) findRescued() {
+	for _, h := range l.hurt() {
+		saved, err := l.salvagedOf(h.Log)
+		if err != nil || len(saved) == 0 {
+			continue
+		}
+		if _, ours, err := l.strandedShell(h, saved); err != nil || !ours {
+			continue
+		}
+		var safe []Ref
+		err = l.store.View(func(r StoreReader) error {
+			for _, s := range saved {
+				found, err := l.liesElsewhere(&space{base: r}, s)
+				if err != nil {
+					return err
+				}
+				if found {
+					safe = append(safe, s.ref)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			l.logger.Warn("looking for what was rescued", "err", err)
+		}
+		l.noteRescued(safe)
+	}
+}
+
+// liesElsewhere reports whether an op needs no rescue: a log of this node carries it, the
+// proofs of those that do hold it, or it was erased.
+func (l *Log) liesElsewhere(s *space, op *stored) (bool, error) {
+	if isBirth(op) || op.sealed && l.refuses(op.subject) {
+		return true, nil
+	}
+	ops, _, _, err := loadOps(s, op.subject)
+	if err != nil {
+		return false, err
+	}
+	for _, o := range ops {
+		c := o.content()
+		if c == nil || o.ref.Log == op.ref.Log || !l.Ours(o.ref.Log) {
+			continue
+		}
+		if in := carriedIn(c); in != nil && in.names(op.ref) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// names reports whether a carried op was at a place.
+func (in *carried) names(r Ref) bool {
+	for _, p := range in.Places {
+		if p.Log == r.Log && p.Seq == r.Seq {
+			return true
+		}
+	}
+	return in.origin() == r
+}
