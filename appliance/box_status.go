@@ -43,7 +43,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	if full, toFree := n.journal.Room(); full {
 		s.Disk.ToFree = toFree << 20
 	}
-	s.Ops, s.Lost, s.Disk.Journal = stats.Ops, stats.Lost, stats.JournalBytes
+	s.Ops, s.Lost, s.Disk.Journal = stats.Ops, count(n.lost()), stats.JournalBytes
 	s.Pieces = n.pieces()
 	if m := n.Mesh(); m != nil {
 		s.OnlyHere = m.OnlyHere()
@@ -128,7 +128,7 @@ func (n *node) check(ctx context.Context) (control.Check, error) {
 	c.Problems = append(c.Problems, r.Problems...)
 	pieces, err := n.checkPieces(ctx)
 	c.Problems = append(c.Problems, pieces...)
-	c.Sound = c.Sound && len(pieces) == 0
+	n.accept(&c)
 	return c, err
 }
 

@@ -18,13 +18,16 @@ import (
 // can be seen from outside is looked at: the checksums of the journal's frames.
 func (a *app) checkVerb() *cobra.Command {
 	var file string
-	var repair bool
+	var repair, accept bool
 	v := a.verb("check", "check", func(ctx context.Context, _ []string) error {
 		look := a.check
 		if repair {
 			look = a.repair
 		}
 		c, err := look(ctx, file)
+		if err == nil && accept {
+			c, err = a.acceptLosses(ctx, c)
+		}
 		if err != nil {
 			return err
 		}
@@ -41,8 +44,21 @@ func (a *app) checkVerb() *cobra.Command {
 	})
 	v.str(&file, "passphrase-file", "FILE", "")
 	v.bool(&repair, "repair")
+	v.bool(&accept, "accept-loss")
 	v.printsData()
 	return v.Command
+}
+
+// acceptLosses asks the running node to take what a check found lost as lost for good,
+// and checks again.
+func (a *app) acceptLosses(ctx context.Context, c control.Check) (control.Check, error) {
+	if c.Lost == 0 {
+		return c, nil
+	}
+	if _, err := a.node().AcceptLosses(ctx); err != nil {
+		return c, err
+	}
+	return a.node().Check(ctx)
 }
 
 func (a *app) check(ctx context.Context, file string) (control.Check, error) {

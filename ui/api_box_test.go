@@ -42,6 +42,7 @@ type apiBox struct {
 
 	transfer control.Backup
 	failed   error
+	losses   control.Losses
 	counting bool   // as a box with many people that has just started
 	backedUp string // the file a backup was begun into
 
@@ -179,6 +180,21 @@ func (b *apiBox) Status(ctx context.Context) (control.Status, error) {
 	s.People, s.Households, s.Ops = uint64(n.People), uint64(n.Households), b.log.Stats().Ops
 	s.Peers = append(s.Peers, b.peers...)
 	return s, err
+}
+
+func (b *apiBox) Losses(_ context.Context, a staff.Actor) (control.Losses, error) {
+	return b.losses, a.Must(staff.ManageBox)
+}
+
+func (b *apiBox) AcceptLosses(_ context.Context, a staff.Actor) (n uint64, err error) {
+	if err := a.Must(staff.ManageBox); err != nil {
+		return 0, err
+	}
+	for _, x := range b.losses.Lost {
+		n += x.Ops
+	}
+	b.losses.Accepted, b.losses.Lost = append(b.losses.Accepted, b.losses.Lost...), nil
+	return n, nil
 }
 
 func (b *apiBox) Backups() []control.BackupFile { return nil }

@@ -84,6 +84,12 @@ type Box interface {
 	// Repair mends what is stored, asks the other nodes for what was lost, waits for
 	// them, and checks. Faults: Locked.
 	Repair(ctx context.Context) (control.Check, error)
+	// Losses lists what is lost here and what somebody accepted as lost. Faults: Denied,
+	// Locked.
+	Losses(ctx context.Context, a staff.Actor) (control.Losses, error)
+	// AcceptLosses takes the warning about what is lost away and says how many records
+	// that is. Faults: Denied, Locked, Conflict "fault.identity.nothing_lost".
+	AcceptLosses(ctx context.Context, a staff.Actor) (ops uint64, err error)
 	// Rebuild makes the views anew from the journal; Status says how far it is. Faults:
 	// Locked, and those of the journal.
 	Rebuild(ctx context.Context) (control.Rebuilt, error)

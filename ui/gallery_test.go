@@ -442,6 +442,8 @@ func placePictures() []picture {
 		}},
 		{name: "box-last", page: "box/box", data: func(s speaker) any { return boxPageOf(s.view, []string{"passphrase"}) }, form: topOf("fault.identity.last_slot")},
 		{name: "box-made", page: "box/made", data: func(speaker) any { return madePage{"recovery", wordList{Words: append(galleryWords, galleryWords...)}} }},
+		{name: "losses", page: "box/losses", data: func(speaker) any { return galleryLosses() }},
+		{name: "losses-none", page: "box/losses", data: func(speaker) any { return control.Losses{} }},
 		{name: "wipe", page: "box/wipe"},
 		{name: "wipe-wrong-word", page: "box/wipe", form: func(v *view) *form {
 			f := newForm()
@@ -536,5 +538,13 @@ func golden(t *testing.T, path string, got []byte) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("the page differs from %s; look at it, then run with -update", path)
+	}
+}
+
+func galleryLosses() control.Losses {
+	at := galleryTime
+	return control.Losses{
+		Lost:     []control.Loss{{Log: "a", From: 4, To: 15, Ops: 12, Site: "Harbour"}, {Log: "b", From: 1, To: 1, Ops: 1}},
+		Accepted: []control.Loss{{Log: "c", From: 9, To: 10, Ops: 2, Site: "North gate", By: "Amina", At: &at}},
 	}
 }

@@ -28,6 +28,7 @@ func (s *Server) operatorRoutes() []route {
 		list,
 		call("GET", "/check", operatorCheck),
 		call("POST", "/repair", operatorRepair),
+		call("POST", "/losses/accept", operatorAcceptLosses),
 		call("POST", "/rebuild", operatorRebuild),
 		call("POST", "/verify", operatorVerify),
 		call("GET", "/slots", operatorSlots),
@@ -235,6 +236,14 @@ func operatorRepair(v *visit) error {
 		return err
 	}
 	return v.json(fiber.StatusOK, check)
+}
+
+func operatorAcceptLosses(v *visit) error {
+	ops, err := v.s.config.Box.AcceptLosses(v.s.ctx, v.actor)
+	if err != nil {
+		return err
+	}
+	return v.json(fiber.StatusOK, map[string]uint64{"ops": ops})
 }
 
 func operatorRebuild(v *visit) error {

@@ -81,7 +81,7 @@ func tilesFor(a staff.Actor) []tile {
 var alertLinks = map[string]string{
 	"alert.erasures": "/approvals", "alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/help/keys",
 	"alert.read_only": "/help/trouble", "alert.mesh_off": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.disk_full": "/help/trouble", "alert.problems": "/help/trouble",
-	"alert.lost": "/help/trouble", "alert.lost_alone": "/help/trouble", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble",
+	"alert.lost": "/losses", "alert.lost_alone": "/losses", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.backup_old": "/backup",
 	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup", "alert.parted": "/help/backup",
 	"alert.clock": "/help/trouble", "alert.invitation_refused": "/help/posts",
@@ -104,7 +104,11 @@ func (v *visit) alertLines(s control.Status) []alertLine {
 		for k, value := range a.Args {
 			args = append(args, k, value)
 		}
-		out = append(out, alertLine{Tone: tone, Text: w.T(a.Key, args...), Link: alertLinks[a.Key]})
+		link := alertLinks[a.Key]
+		if link == "/losses" && !v.actor.Can(staff.ManageBox) {
+			link = "/help/trouble"
+		}
+		out = append(out, alertLine{Tone: tone, Text: w.T(a.Key, args...), Link: link})
 	}
 	return out
 }

@@ -45,7 +45,7 @@ func pageNames() []string {
 		"verify/verify", "verify/result",
 		"mesh/mesh", "mesh/invite",
 		"staff/staff",
-		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped",
+		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped", "box/losses",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"help/index", "help/topic",
 	}

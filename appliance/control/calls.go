@@ -74,6 +74,16 @@ func (c *Client) Repair(ctx context.Context) (Check, error) {
 	return k, err
 }
 
+// AcceptLosses says that what is lost is lost for good, and how many records that is.
+// Fault: Conflict "fault.identity.nothing_lost".
+func (c *Client) AcceptLosses(ctx context.Context) (ops uint64, err error) {
+	var out struct {
+		Ops uint64 `json:"ops"`
+	}
+	err = c.Post(ctx, "/operator/losses/accept", struct{}{}, &out)
+	return out.Ops, err
+}
+
 // Rebuild throws the node's views away and makes them anew from its journal, which may
 // take minutes; Status says how far it is. It goes on when the caller leaves.
 func (c *Client) Rebuild(ctx context.Context) (Rebuilt, error) {

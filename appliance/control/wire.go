@@ -116,6 +116,23 @@ type Check struct {
 	Lost     uint64    `json:"lost"`  // records that were here, are damaged and wait for another node
 }
 
+// Losses are records that were here, are damaged, and that no other node has given back.
+type Losses struct {
+	Lost     []Loss `json:"lost"`
+	Accepted []Loss `json:"accepted"` // somebody here knows that they are lost for good; the latest first
+}
+
+// Loss is a stretch of one log.
+type Loss struct {
+	Log  string     `json:"log"`
+	From uint64     `json:"from"`
+	To   uint64     `json:"to"`
+	Ops  uint64     `json:"ops"`
+	Site string     `json:"site,omitempty"` // where they were written; empty when that is not known
+	By   string     `json:"by,omitempty"`   // who accepted it
+	At   *time.Time `json:"at,omitempty"`
+}
+
 // LogHead is how far one log is held.
 type LogHead struct {
 	Log  string `json:"log"`

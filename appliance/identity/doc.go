@@ -61,6 +61,7 @@
 //	identity.confirmed           somebody compared the five words with a node's
 //	identity.node_named          what a node's site is called (the only one in the register)
 //	identity.invitation_refused  an invitation was tried when it was used up or too old
+//	identity.loss_accepted       somebody at a node knows that some of its ops are lost for good
 //
 // Any node can write any of them about any other. So a certificate counts when
 // the root vouches for it, a name when the node's own log gives it, and a

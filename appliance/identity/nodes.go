@@ -26,11 +26,12 @@ type Node struct {
 //	e ‖ hash of the cert -> enrolledRow: somebody says that it was admitted
 //	c ‖ log              -> 1: that log says that its words were compared
 //	r ‖ invitation       -> refusedRow: it refused that invitation
+//	l ‖ log ‖ from ‖ to  -> lossRow: somebody there accepted that these ops are lost
 //
 // What others say has rows of its own, one for each of them: a row that grows
 // with every log that says something would be made too long, and so be lost, by
 // one node that opens many logs.
-var nodesView = &oplog.View{Name: "nodes", Version: 2, Kinds: Kinds(), Fold: foldNode}
+var nodesView = &oplog.View{Name: "nodes", Version: 3, Kinds: Kinds(), Fold: foldNode}
 
 var (
 	nodeKey      = []byte("n")
@@ -90,6 +91,10 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 		case *InvitationRefused:
 			if own(op.Log) {
 				rows = append(rows, refusal(b, op))
+			}
+		case *LossAccepted:
+			if own(op.Log) {
+				rows = append(rows, acceptance(b, op))
 			}
 		}
 	}

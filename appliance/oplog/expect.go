@@ -21,6 +21,14 @@ type Loss struct {
 	From, To uint64 // sequences, both lost
 }
 
+// Ops is how many it is.
+func (x Loss) Ops() uint64 { return x.To - x.From + 1 }
+
+// String is how Check and Stats name it among the problems.
+func (x Loss) String() string {
+	return fmt.Sprintf("log %s: ops %d to %d are lost here and wait for another node", x.Log, x.From, x.To)
+}
+
 // expect notes that a log was held up to h. The caller holds l.mu.
 func (l *Log) expect(h Head) {
 	if h.Seq > l.expected[h.Log].Seq {
@@ -203,8 +211,8 @@ func (l *Log) losses() []Loss {
 // lossLines says them. The caller holds l.mu.
 func (l *Log) lossLines() (lines []string, ops uint64) {
 	for _, x := range l.missing() {
-		ops += x.To - x.From + 1
-		lines = append(lines, fmt.Sprintf("log %s: ops %d to %d are lost here and wait for another node", x.Log, x.From, x.To))
+		ops += x.Ops()
+		lines = append(lines, x.String())
 	}
 	return lines, ops
 }
