@@ -152,22 +152,31 @@ const (
 // carry writes the ops of a batch from at.Seq on again, those that were not before. left are
 // those that cannot be.
 func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total, left int, err error) {
-	shell, err := l.shell(at)
-	if err != nil {
-		return 0, 0, err
+	for {
+		shell, under, err := l.shell(at)
+		if err != nil {
+			return total, 0, err
+		}
+		c := &carrying{l: l, shell: shell, under: under}
+		err = c.batch(ctx, b, at.Seq)
+		if err == nil {
+			err = c.write(ctx)
+		}
+		if total += c.total; !errors.Is(err, errNewerLog) {
+			return total, c.left, err
+		}
 	}
-	c := &carrying{l: l, shell: shell}
-	err = c.batch(ctx, b, at.Seq)
-	if err == nil {
-		err = c.write(ctx)
-	}
-	return c.total, c.left, err
 }
+
+// errNewerLog tells that the own log is not the one any more whose birth is in what was
+// to be written: nobody would understand it. It never leaves this package.
+var errNewerLog = errors.New("a newer own log was opened")
 
 // carrying writes ops again, some with each command.
 type carrying struct {
 	l     *Log
 	shell carried
+	under LogID // whose birth the shell has
 	some  []*draft
 	size  int
 	total int // written
@@ -225,21 +234,21 @@ func (c *carrying) write(ctx context.Context) error {
 	if len(c.some) == 0 {
 		return nil
 	}
-	n, err := c.l.carrySome(ctx, c.some, c.shell)
+	n, err := c.l.carrySome(ctx, c.some, c.shell, c.under)
 	c.some, c.size, c.total = nil, 0, c.total+n
 	return err
 }
 
-// shell is what all ops of a branch are carried in. The own log must not be the one
-// that parted.
-func (l *Log) shell(at Branch) (out carried, err error) {
-	out = carried{Log: at.Log, History: at.Name}
-	for i, log := range []LogID{at.Log, l.Own()} {
+// shell is what all ops of a branch are carried in, under the own log. That must not be
+// the one that parted.
+func (l *Log) shell(at Branch) (out carried, under LogID, err error) {
+	out, under = carried{Log: at.Log, History: at.Name}, l.Own()
+	for i, log := range []LogID{at.Log, under} {
 		if out.Proof[i], err = l.birth(log); err != nil {
-			return out, err
+			return out, under, err
 		}
 	}
-	return out, nil
+	return out, under, nil
 }
 
 // birth is the body of the first op of a log.
@@ -284,9 +293,11 @@ func carriedOf(s *stored, shell carried) ([]byte, error) {
 }
 
 // carrySome writes what is not carried by this node yet.
-func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried) (n int, err error) {
+func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried, under LogID) (n int, err error) {
 	err = l.Do(ctx, By{}, func(t *Tx) error {
-		n = 0
+		if n = 0; t.g.l.own != under {
+			return errNewerLog
+		}
 		for _, d := range some {
 			done, err := t.carries(d, shell.Log)
 			if err != nil {
@@ -326,11 +337,21 @@ func (t *Tx) carries(d *draft, parted LogID) (bool, error) {
 		return false, err
 	}
 	for _, o := range ops {
-		if o.ref.Log != parted && t.g.l.Ours(o.ref.Log) && !t.g.l.parted(o.ref.Log) && sameCarried(o, d.plain) {
+		if o.ref.Log != parted && t.g.l.Ours(o.ref.Log) && !t.g.l.parted(o.ref.Log) && sameCarried(o, d.plain) && t.g.l.engine.proves(o) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// proves reports whether other nodes understand who carries an op.
+func (e *engine) proves(o *stored) bool {
+	c := o.content()
+	if c == nil {
+		return false
+	}
+	in := carriedIn(c)
+	return in != nil && e.proven(o.ref.Log, in)
 }
 
 // parted reports whether a log is known to have two histories.

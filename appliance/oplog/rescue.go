@@ -3,6 +3,7 @@ package oplog
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 )
 
@@ -42,10 +43,12 @@ func (l *Log) rescueLoop() {
 // written now. Faults: those of Do.
 func (l *Log) Rescue(ctx context.Context) (ops int, err error) {
 	for _, h := range l.hurt() {
-		n, err := l.rescue(ctx, h)
-		ops += n
-		if err != nil {
-			return ops, err
+		for again := true; again; {
+			n, err := l.rescue(ctx, h)
+			ops += n
+			if again = errors.Is(err, errNewerLog); err != nil && !again {
+				return ops, err
+			}
 		}
 	}
 	return ops, nil
@@ -79,11 +82,12 @@ func (l *Log) rescue(ctx context.Context, at Head) (int, error) {
 	if len(runs) == 0 && len(saved) == 0 {
 		return 0, nil
 	}
-	shell, ours, err := l.strandedShell(at, saved)
+	under := l.Own()
+	shell, ours, err := l.strandedShell(at, under, saved)
 	if err != nil || !ours {
 		return 0, err
 	}
-	c := &carrying{l: l, shell: shell}
+	c := &carrying{l: l, shell: shell, under: under}
 	for _, r := range runs {
 		b, err := l.held(r, at.Log)
 		if err != nil {
@@ -169,9 +173,9 @@ func (l *Log) salvagedOf(log LogID) (out []*stored, err error) {
 	return out, nil
 }
 
-// strandedShell is what ops of a log are rescued in; ours is false for a log of another
-// node, or when nobody can tell.
-func (l *Log) strandedShell(at Head, saved []*stored) (out carried, ours bool, err error) {
+// strandedShell is what ops of a log are rescued in, under the own log; ours is false for
+// a log of another node, or when nobody can tell.
+func (l *Log) strandedShell(at Head, under LogID, saved []*stored) (out carried, ours bool, err error) {
 	out = carried{Log: at.Log, History: stranded}
 	birth := func(log LogID) ([]byte, error) {
 		for _, s := range saved {
@@ -181,7 +185,7 @@ func (l *Log) strandedShell(at Head, saved []*stored) (out carried, ours bool, e
 		}
 		return l.birth(log)
 	}
-	for i, log := range []LogID{at.Log, l.Own()} {
+	for i, log := range []LogID{at.Log, under} {
 		body, err := birth(log)
 		if i == 0 && (err != nil || body == nil) {
 			l.logger.Warn("the birth of a log that lost ops is lost as well", "log", log)
@@ -196,7 +200,7 @@ func (l *Log) strandedShell(at Head, saved []*stored) (out carried, ours bool, e
 	if err != nil {
 		return out, false, nil //nolint:nilerr // not a log of this deployment
 	}
-	return out, was.Equal(l.keyOf(l.Own())), nil
+	return out, was.Equal(l.keyOf(under)), nil
 }
 
 // noteRescued says which salvaged ops lie in a newer log.
@@ -216,7 +220,7 @@ func (l *Log) findRescued() {
 		if err != nil || len(saved) == 0 {
 			continue
 		}
-		if _, ours, err := l.strandedShell(h, saved); err != nil || !ours {
+		if _, ours, err := l.strandedShell(h, l.Own(), saved); err != nil || !ours {
 			continue
 		}
 		var safe []Ref

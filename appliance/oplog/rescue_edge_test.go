@@ -1,0 +1,60 @@
+package oplog_test
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"testing"
+
+	"github.com/waypost/waypost/appliance/files"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/oplog/oplogtest"
+)
+
+// reading is a file system that tells before a file is read.
+type reading struct {
+	files.FS
+	before func()
+}
+
+func (r *reading) OpenFile(name string, flag int, perm fs.FileMode) (files.File, error) {
+	if r.before != nil && flag&(os.O_WRONLY|os.O_RDWR) == 0 {
+		r.before()
+	}
+	return r.FS.OpenFile(name, flag, perm)
+}
+
+// Whenever in a rescue another own log is opened, because the disk shows more damage or a
+// copy of the folder is met, what was rescued is understood everywhere.
+func TestARescueGoesOnUnderANewerLog(t *testing.T) {
+	for n := 1; ; n++ {
+		a := newAlone(t)
+		flip(t, oplog.SegmentPath(a.o.Dir, 2), 3)
+		disk := &reading{FS: files.OS()}
+		a.o.Files = disk
+		l := opened(t, a.o, a.store)
+		reads := 0
+		disk.before = func() {
+			if reads++; reads == n {
+				must(t, l.Succeed(context.Background(), l.Own()))
+			}
+		}
+		_, err := l.Rescue(context.Background())
+		disk.before = nil
+		must(t, err)
+		_, err = l.Rescue(context.Background())
+		must(t, err)
+		late := a.fresh(t, l)
+		oplogtest.Exchange(t, l, late)
+		a.has(t, l)
+		a.has(t, late)
+		sound(t, late)
+		must(t, l.Close())
+		if reads < n {
+			return
+		}
+		if t.Failed() {
+			t.Fatalf("at read %d", n)
+		}
+	}
+}
