@@ -299,7 +299,10 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried, under
 			return errNewerLog
 		}
 		for _, d := range some {
-			done, err := t.carries(d, shell.Log)
+			if err := t.settle(); err != nil { // of two that overlap one is enough
+				return err
+			}
+			done, err := l.carries(&t.g.space, d, shell.Log)
 			if err != nil {
 				return err
 			}
@@ -328,20 +331,66 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried, under
 
 // carries reports whether an op with this payload was written by this node before, in
 // a log with one history: what lies in another is not everywhere.
-func (t *Tx) carries(d *draft, parted LogID) (bool, error) {
-	if err := t.settle(); err != nil {
-		return false, err
-	}
-	ops, _, _, err := loadOps(&t.g.space, d.subject)
+func (l *Log) carries(s *space, d *draft, parted LogID) (bool, error) {
+	ops, _, _, err := loadOps(s, d.subject)
 	if err != nil {
 		return false, err
 	}
+	var want *carried
 	for _, o := range ops {
-		if o.ref.Log != parted && t.g.l.Ours(o.ref.Log) && !t.g.l.parted(o.ref.Log) && sameCarried(o, d.plain) && t.g.l.engine.proves(o) {
+		if o.ref.Log == parted || !l.Ours(o.ref.Log) || l.parted(o.ref.Log) {
+			continue
+		}
+		if o.opaque {
+			o = l.readAgain(o.ref)
+		}
+		c := o.content()
+		if c == nil || c.Kind != carriedKind {
+			continue
+		}
+		if want == nil {
+			if want = wanted(d.plain); want == nil {
+				return false, nil
+			}
+		}
+		if sameCarried(c, d.plain, want) && l.engine.proves(o) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// wanted opens what a draft carries; nil when it carries nothing.
+func wanted(plain []byte) *carried {
+	c, err := decodeContent(plain)
+	if err != nil {
+		return nil
+	}
+	return carriedIn(&c)
+}
+
+// readAgain opens an op as it lies in the journal: the views do not keep what they do not
+// understand. What cannot be read is opaque.
+func (l *Log) readAgain(ref Ref) *stored {
+	out := &stored{ref: ref, opaque: true}
+	l.mu.RLock()
+	var r run
+	c := l.chains[ref.Log]
+	ok := c != nil
+	if ok {
+		var i int
+		if i, ok = c.find(ref.Seq); ok {
+			r = c.runs[i]
+		}
+	}
+	l.mu.RUnlock()
+	if !ok {
+		return out
+	}
+	if b, err := l.held(r, ref.Log); err == nil {
+		out, _ = l.unseal(&b.ops[ref.Seq-b.first])
+	}
+	return out
 }
 
 // proves reports whether other nodes understand who carries an op.
@@ -363,22 +412,16 @@ func (l *Log) parted(log LogID) bool {
 
 // sameCarried reports whether an op carries what a payload would: under whichever log of
 // this node.
-func sameCarried(o *stored, plain []byte) bool {
-	if bytes.Equal(o.plain, plain) {
-		return true
-	}
-	c := o.content()
-	if c == nil || c.Kind != carriedKind {
+func sameCarried(c *content, plain []byte, want *carried) bool {
+	a := carriedIn(c)
+	if a == nil || a.Log != want.Log || a.Seq != want.Seq { // nearly all of them
 		return false
 	}
 	d, err := decodeContent(plain)
 	if err != nil {
 		return false
 	}
-	a, b := carriedIn(c), carriedIn(&d)
-	if a == nil || b == nil {
-		return false
-	}
+	b := *want
 	a.Proof, b.Proof = [2][]byte{}, [2][]byte{}
 	x, err := a.pack(&content{Kind: a.Kind, Version: a.Version, Body: a.Body, By: c.By, At: c.At, Unsure: c.Unsure, Once: c.Once})
 	y, yerr := b.pack(&content{Kind: b.Kind, Version: b.Version, Body: b.Body, By: d.By, At: d.At, Unsure: d.Unsure, Once: d.Once})

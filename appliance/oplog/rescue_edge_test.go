@@ -58,3 +58,20 @@ func TestARescueGoesOnUnderANewerLog(t *testing.T) {
 		}
 	}
 }
+
+// What this program does not understand is written again once, however often the lists
+// are made anew.
+func TestWhatIsNotUnderstoodIsRescuedOnce(t *testing.T) {
+	a := newAlone(t)
+	flip(t, oplog.SegmentPath(a.o.Dir, 2), 3)
+	a.o.Views, a.o.Kinds = []*oplog.View{notebook()}, nil
+	for i := range 3 {
+		l := opened(t, a.o, oplogtest.MemStore())
+		n, err := l.Rescue(context.Background())
+		must(t, err)
+		if (n > 0) != (i == 0) {
+			t.Errorf("start %d: %d written again", i, n)
+		}
+		must(t, l.Close())
+	}
+}
