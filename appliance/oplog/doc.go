@@ -71,7 +71,8 @@
 // (32) ‖ the other batch; 4 how far every log was held when the segment began, as in 2,
 // the first frame of a segment; 5 ops that the journal lost, as the views had them, each
 // subject ‖ uvarint length ‖ as in the view store: applied where the op is not held,
-// never sent as it is, gone with the next rewrite after it is held again.
+// never sent as it is, gone with the next rewrite after it is held again. Of who was
+// erased they have no payload.
 //
 // keys, keys.2 and keys.3 are alike: a head, "WPK" 02 ‖ generation (8) ‖ uvarint count ‖
 // count × (uvarint segment ‖ uvarint size, 0 while it is not finished) ‖ nonce (24) ‖

@@ -137,7 +137,7 @@ func holds(body []byte, gone map[ID]bool) (found bool) {
 		return nil
 	}
 	if ops, err := parseSalvage(body); err == nil && len(ops) > 0 {
-		return slices.ContainsFunc(ops, func(s *stored) bool { return s.sealed && gone[s.subject] })
+		return slices.ContainsFunc(ops, func(s *stored) bool { return s.sealed && !s.bare && gone[s.subject] })
 	}
 	if len(body) > 33 && body[0] == frameEvidence {
 		_ = look(body[33:])

@@ -75,3 +75,44 @@ func TestWhatIsNotUnderstoodIsRescuedOnce(t *testing.T) {
 		must(t, l.Close())
 	}
 }
+
+// Who was erased is no loss after the next start either.
+func TestWhoWasErasedIsNoLossLater(t *testing.T) {
+	views := eraseViews()
+	for _, early := range []bool{true, false} {
+		o := oplogtest.Options(t, oplogtest.NewAuthority(t), nil, views)
+		store := &lossy{Store: oplogtest.MemStore()}
+		var ids []oplog.ID
+		for _, text := range []string{"Rosa", "Zulaikha", "Omar"} {
+			l := opened(t, o, store)
+			ids = append(ids, oplog.NewID())
+			must(t, note(l, ids[len(ids)-1], text))
+			must(t, l.Close())
+		}
+		erase := func(l *oplog.Log) {
+			must(t, strike(l, ids[1], struck{Signed: true, Final: true}))
+			must(t, l.Erase(context.Background(), ids[1:2]))
+		}
+		if early {
+			l := opened(t, o, store)
+			erase(l)
+			must(t, l.Close())
+		}
+		flip(t, oplog.SegmentPath(o.Dir, 2), 2)
+		l := opened(t, o, store)
+		if !early {
+			erase(l)
+		}
+		for i := range 3 {
+			_, err := l.Rescue(context.Background())
+			must(t, err)
+			if x := l.Losses(); len(x) > 0 {
+				t.Errorf("erased first: %v, start %d: lost %v", early, i, x)
+			}
+			sound(t, l)
+			must(t, l.Close())
+			l = opened(t, o, []oplog.Store{store, oplogtest.MemStore(), oplogtest.MemStore()}[i])
+		}
+		must(t, l.Close())
+	}
+}

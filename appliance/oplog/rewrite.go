@@ -36,7 +36,8 @@ type rewriting struct {
 	// change returns what takes a batch's place: itself, another, or nil to drop
 	// it. It is asked for evidence of forks too. nil keeps all.
 	change func(*batch) (*batch, error)
-	// salvaged says whether a salvaged op stays; nil keeps those that are not held.
+	// salvaged says whether a salvaged op keeps its payload; nil says so of all. Those that
+	// are held again go.
 	salvaged func(*stored) bool
 	// why is what was wrong with the old file, which is then kept aside with its
 	// key. Empty: file and key are destroyed.

@@ -30,7 +30,7 @@ func parseSalvage(body []byte) (ops []*stored, err error) {
 			return nil, errBatch
 		}
 		n := len(ops)
-		if ops, err = appendStored(ops, subject, one); err != nil || len(ops) != n+1 || ops[n].opaque || ops[n].content() == nil {
+		if ops, err = appendStored(ops, subject, one); err != nil || len(ops) != n+1 || ops[n].opaque || !ops[n].bare && ops[n].content() == nil {
 			return nil, errBatch
 		}
 	}
@@ -92,12 +92,19 @@ type salvager struct {
 	n    int // ops altogether
 }
 
-// add takes an op that is nowhere else. What an erasure takes away is not saved from it.
+// add takes an op that is nowhere else. What an erasure takes away is not saved from it,
+// only that there was something, or its place would be a loss for ever.
 func (w *salvager) add(s *stored) error {
 	w.l.mu.RLock()
-	held := w.l.holds(s.ref) || w.l.salvaged[s.ref] || s.sealed && (w.l.destroying[s.subject] || w.l.gone[s.subject].refuses())
+	held := w.l.holds(s.ref) || w.l.salvaged[s.ref]
+	erased := s.sealed && (w.l.destroying[s.subject] || w.l.gone[s.subject].refuses())
 	w.l.mu.RUnlock()
-	if held || s.opaque || s.content() == nil {
+	switch {
+	case held:
+		return nil
+	case erased:
+		s = s.withoutPayload()
+	case s.opaque || s.content() == nil:
 		return nil
 	}
 	w.body, w.refs = appendSalvage(w.body, s), append(w.refs, s.ref)
@@ -187,8 +194,11 @@ func (l *Log) changedSalvage(body []byte, keep func(*stored) bool) (out []byte, 
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, s := range ops {
-		if l.holds(s.ref) || (keep != nil && !keep(s)) {
+		if l.holds(s.ref) {
 			continue
+		}
+		if keep != nil && !keep(s) {
+			s = s.withoutPayload()
 		}
 		out, refs = appendSalvage(out, s), append(refs, s.ref)
 	}
