@@ -159,18 +159,16 @@ func (l *Log) allLosses() []Loss {
 // missing are the losses without what was rescued of them. The caller holds l.mu.
 func (l *Log) missing() (out []Loss) {
 	for _, x := range l.losses() {
-		var safe []uint64
-		for r := range l.rescued {
-			if r.Log == x.Log && r.Seq >= x.From && r.Seq <= x.To {
-				safe = append(safe, r.Seq)
+		safe := l.rescued[x.Log]
+		i, _ := slices.BinarySearchFunc(safe, x.From, func(s span, seq uint64) int { return cmp.Compare(s.to, seq) })
+		for ; i < len(safe) && safe[i].from <= x.To; i++ {
+			if safe[i].from > x.From {
+				out = append(out, Loss{x.Log, x.From, safe[i].from - 1})
 			}
+			x.From = safe[i].to + 1
 		}
-		slices.Sort(safe)
-		for _, seq := range append(safe, x.To+1) {
-			if seq > x.From {
-				out = append(out, Loss{x.Log, x.From, seq - 1})
-			}
-			x.From = seq + 1
+		if x.From <= x.To {
+			out = append(out, x)
 		}
 	}
 	return out

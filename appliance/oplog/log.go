@@ -91,8 +91,8 @@ type Log struct {
 	expected   map[LogID]Head // held once: what is missing below is lost
 	salvaged   map[Ref]bool   // ops kept from the views, by segment too
 	salvagedIn map[uint64][]Ref
-	rescued    map[Ref]bool // salvaged ops of own logs that lie in a newer one; see rescue.go
-	scrubbed   time.Time    // end of the last pass, or opening
+	rescued    map[LogID][]span // salvaged ops of own logs that lie in a newer one; see rescue.go
+	scrubbed   time.Time        // end of the last pass, or opening
 	scrubs     uint64
 	gone       map[ID]goneRow // what the views hold under spaceGone
 	destroying map[ID]bool    // by Erase, just now

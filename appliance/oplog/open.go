@@ -98,7 +98,7 @@ func newLog(o Options) (*Log, error) {
 		oneTx: trustedTx, oneTxKeys: trustedTxKeys, sortBytes: sortBytes,
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
 		chains: map[LogID]*chain{}, gone: map[ID]goneRow{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{}, missed: map[ID]bool{},
-		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, rescued: map[Ref]bool{}, suspects: map[uint64]bool{},
+		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, rescued: map[LogID][]span{}, suspects: map[uint64]bool{},
 		tendNow: make(chan struct{}, 1), tell: o.Progress,
 	}
 	if l.clk == nil {

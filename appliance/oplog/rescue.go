@@ -2,8 +2,10 @@ package oplog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -74,16 +76,12 @@ func (l *Log) hurt() []Head {
 }
 
 func (l *Log) rescue(ctx context.Context, at Head) (int, error) {
-	saved, err := l.salvagedOf(at.Log)
-	if err != nil {
-		return 0, err
-	}
 	runs := l.behindHole(at)
-	if len(runs) == 0 && len(saved) == 0 {
+	if len(runs) == 0 && !l.salvagedOf(at.Log) {
 		return 0, nil
 	}
 	under := l.Own()
-	shell, ours, err := l.strandedShell(at, under, saved)
+	shell, ours, err := l.strandedShell(at, under)
 	if err != nil || !ours {
 		return 0, err
 	}
@@ -98,21 +96,27 @@ func (l *Log) rescue(ctx context.Context, at Head) (int, error) {
 			return c.total, err
 		}
 	}
-	var safe []Ref
-	for _, s := range saved {
-		left := c.left
-		if err := c.add(ctx, s, compartmentOf(s)); err != nil {
-			return c.total, err
+	err = l.eachSalvaged(at.Log, func(saved []*stored) error {
+		var safe []uint64
+		for _, s := range saved {
+			left := c.left
+			if err := c.add(ctx, s, compartmentOf(s)); err != nil {
+				return err
+			}
+			if c.left == left {
+				safe = append(safe, s.ref.Seq)
+			}
 		}
-		if c.left == left {
-			safe = append(safe, s.ref)
+		if err := c.write(ctx); err != nil {
+			return err
 		}
+		l.noteRescued(at.Log, safe)
+		return nil
+	})
+	if err == nil {
+		err = c.write(ctx)
 	}
-	if err := c.write(ctx); err != nil {
-		return c.total, err
-	}
-	l.noteRescued(safe)
-	return c.total, nil
+	return c.total, err
 }
 
 // compartmentOf is where a salvaged op belongs: only payloads of two compartments are
@@ -140,106 +144,152 @@ func (l *Log) behindHole(at Head) (out []run) {
 	return out
 }
 
-// salvagedOf reads what the views had of a log and the journal lacks.
-func (l *Log) salvagedOf(log LogID) (out []*stored, err error) {
+// salvagedOf reports whether there is something of a log that only the views had.
+func (l *Log) salvagedOf(log LogID) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, refs := range l.salvagedIn {
+		for _, r := range refs {
+			if r.Log == log && !l.holds(r) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// eachSalvaged gives what the views had of a log and the journal lacks, one frame at a
+// time: a segment that is gone leaves hundreds of megabytes of it.
+func (l *Log) eachSalvaged(log LogID, fn func([]*stored) error) error {
 	l.mu.RLock()
 	var at []framePos
 	for _, f := range l.frames {
-		for _, r := range l.salvagedIn[l.journal.number(f.seg)] {
-			if r.Log == log {
-				at = append(at, f)
-				break
-			}
+		if slices.ContainsFunc(l.salvagedIn[l.journal.number(f.seg)], func(r Ref) bool { return r.Log == log }) {
+			at = append(at, f)
 		}
 	}
 	l.mu.RUnlock()
 	for _, f := range at {
 		body, err := l.journal.read(f)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		ops, err := parseSalvage(body)
 		if err != nil {
-			return nil, errFiles(err)
+			return errFiles(err)
 		}
 		l.mu.RLock()
-		for _, s := range ops {
-			if s.ref.Log == log && !l.holds(s.ref) {
-				out = append(out, s)
-			}
-		}
+		ops = slices.DeleteFunc(ops, func(s *stored) bool { return s.ref.Log != log || l.holds(s.ref) })
 		l.mu.RUnlock()
+		if len(ops) == 0 {
+			continue
+		}
+		if err := fn(ops); err != nil {
+			return err
+		}
 	}
-	return out, nil
+	return nil
 }
 
 // strandedShell is what ops of a log are rescued in, under the own log; ours is false for
 // a log of another node, or when nobody can tell.
-func (l *Log) strandedShell(at Head, under LogID, saved []*stored) (out carried, ours bool, err error) {
+func (l *Log) strandedShell(at Head, under LogID) (out carried, ours bool, err error) {
 	out = carried{Log: at.Log, History: stranded}
-	birth := func(log LogID) ([]byte, error) {
-		for _, s := range saved {
-			if s.ref.Log == log && isBirth(s) {
-				return s.content().Body, nil
-			}
-		}
-		return l.birth(log)
+	body, err := l.birth(at.Log)
+	if err != nil {
+		body, err = l.salvagedBirth(at.Log)
 	}
-	for i, log := range []LogID{at.Log, under} {
-		body, err := birth(log)
-		if i == 0 && (err != nil || body == nil) {
-			l.logger.Warn("the birth of a log that lost ops is lost as well", "log", log)
-			return out, false, nil //nolint:nilerr // nothing of it can be proved
-		}
-		if err != nil {
-			return out, false, err
-		}
-		out.Proof[i] = bytes.Clone(body)
+	if err != nil || body == nil {
+		l.logger.Warn("the birth of a log that lost ops is lost as well", "log", at.Log)
+		return out, false, nil //nolint:nilerr // nothing of it can be proved
 	}
-	was, err := l.auth.LogKey(at.Log, out.Proof[0])
+	was, err := l.auth.LogKey(at.Log, body)
 	if err != nil {
 		return out, false, nil //nolint:nilerr // not a log of this deployment
 	}
-	return out, was.Equal(l.keyOf(under)), nil
+	if out.Proof[0] = body; !was.Equal(l.keyOf(under)) {
+		return out, false, nil
+	}
+	out.Proof[1], err = l.birth(under)
+	return out, err == nil, err
 }
 
-// noteRescued says which salvaged ops lie in a newer log.
-func (l *Log) noteRescued(refs []Ref) {
+// salvagedBirth looks for the body of a log's first op among what the views had; nil
+// when it is not there.
+func (l *Log) salvagedBirth(log LogID) (body []byte, err error) {
+	err = l.eachSalvaged(log, func(saved []*stored) error {
+		for _, s := range saved {
+			if isBirth(s) {
+				body = bytes.Clone(s.content().Body)
+				return ErrStop
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, ErrStop) {
+		err = nil
+	}
+	return body, err
+}
+
+// noteRescued says which salvaged ops of a log lie in a newer one.
+func (l *Log) noteRescued(log LogID, seqs []uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range refs {
-		l.rescued[r] = true
+	l.rescued[log] = joinSpans(l.rescued[log], seqs)
+}
+
+// span is from..to of a log.
+type span struct{ from, to uint64 }
+
+// joinSpans adds sequences to spans and joins those that touch: what is rescued
+// is most often all of a hole.
+func joinSpans(have []span, seqs []uint64) (out []span) {
+	all := slices.Clone(have)
+	for _, seq := range seqs {
+		all = append(all, span{seq, seq})
 	}
+	slices.SortFunc(all, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	for _, s := range all {
+		if n := len(out); n > 0 && s.from <= out[n-1].to+1 {
+			out[n-1].to = max(out[n-1].to, s.to)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // findRescued looks, when the log is opened, for what was rescued before. What cannot be
 // read for it shows itself elsewhere.
 func (l *Log) findRescued() {
 	for _, h := range l.hurt() {
-		saved, err := l.salvagedOf(h.Log)
-		if err != nil || len(saved) == 0 {
+		if !l.salvagedOf(h.Log) {
 			continue
 		}
-		if _, ours, err := l.strandedShell(h, l.Own(), saved); err != nil || !ours {
+		if _, ours, err := l.strandedShell(h, l.Own()); err != nil || !ours {
 			continue
 		}
-		var safe []Ref
-		err = l.store.View(func(r StoreReader) error {
-			for _, s := range saved {
-				found, err := l.liesElsewhere(&space{base: r}, s)
-				if err != nil {
-					return err
+		err := l.eachSalvaged(h.Log, func(saved []*stored) error {
+			var safe []uint64
+			err := l.store.View(func(r StoreReader) error {
+				for _, s := range saved {
+					found, err := l.liesElsewhere(&space{base: r}, s)
+					if err != nil {
+						return err
+					}
+					if found {
+						safe = append(safe, s.ref.Seq)
+					}
 				}
-				if found {
-					safe = append(safe, s.ref)
-				}
-			}
-			return nil
+				return nil
+			})
+			l.noteRescued(h.Log, safe)
+			return err
 		})
 		if err != nil {
 			l.logger.Warn("looking for what was rescued", "err", err)
 		}
-		l.noteRescued(safe)
 	}
 }
 
