@@ -19,24 +19,56 @@ import (
 // Of other nodes' logs nothing can be written again: who wrote an op is proved by the
 // log that holds it.
 
-// rescueWait is how long other nodes have to fill a hole. What they fill need not be
-// written twice.
+// rescueWait is how long other nodes have to fill a hole, at least. What they fill need
+// not be written twice.
 const rescueWait = 10 * time.Minute
 
 // stranded stands in place of a history: these ops have none but their own.
 var stranded = [8]byte([]byte("stranded"))
 
-// rescueLoop looks from time to time whether something has to be written again.
+// rescueLoop looks from time to time whether something has to be written again: what
+// looks as it did the last time. A hole that was found since, or is being filled, waits,
+// and a log of which all is written again is not read once more.
 func (l *Log) rescueLoop() {
+	seen, done := l.looks(), map[LogID]look{}
 	for {
 		select {
 		case <-l.quit:
 			return
 		case <-l.clk.After(rescueWait):
-			_, err := l.Rescue(context.Background())
-			l.logFault("writing again what no other node can have", err)
 		}
+		now := l.looks()
+		for log, is := range now {
+			if seen[log] != is || done[log] == is {
+				continue
+			}
+			_, err := l.rescueAll(context.Background(), is.head)
+			if l.logFault("writing again what no other node can have", err); err == nil {
+				done[log] = is
+			}
+		}
+		seen = now
 	}
+}
+
+// look is what a rescue of a log depends on.
+type look struct {
+	head  Head
+	own   LogID
+	epoch uint64 // where frames are
+	forks int
+	gone  int // subjects
+}
+
+// looks are those of the logs that lost something.
+func (l *Log) looks() map[LogID]look {
+	hurt, out := l.hurt(), map[LogID]look{}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, h := range hurt {
+		out[h.Log] = look{h, l.own, l.epoch, len(l.forks), len(l.gone)}
+	}
+	return out
 }
 
 // Rescue writes again, under the own log, what is held of this node's earlier logs behind
@@ -45,15 +77,23 @@ func (l *Log) rescueLoop() {
 // written now. Faults: those of Do.
 func (l *Log) Rescue(ctx context.Context) (ops int, err error) {
 	for _, h := range l.hurt() {
-		for again := true; again; {
-			n, err := l.rescue(ctx, h)
-			ops += n
-			if again = errors.Is(err, errNewerLog); err != nil && !again {
-				return ops, err
-			}
+		n, err := l.rescueAll(ctx, h)
+		ops += n
+		if err != nil {
+			return ops, err
 		}
 	}
 	return ops, nil
+}
+
+// rescueAll rescues a log, and goes on when a newer own log is opened on the way.
+func (l *Log) rescueAll(ctx context.Context, at Head) (ops int, err error) {
+	for {
+		n, err := l.rescue(ctx, at)
+		if ops += n; !errors.Is(err, errNewerLog) {
+			return ops, err
+		}
+	}
 }
 
 // hurt lists the heads of logs that lost something, the own one left out: it is whole,

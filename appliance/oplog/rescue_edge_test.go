@@ -4,8 +4,11 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/files"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
@@ -114,5 +117,41 @@ func TestWhoWasErasedIsNoLossLater(t *testing.T) {
 			l = opened(t, o, []oplog.Store{store, oplogtest.MemStore(), oplogtest.MemStore()}[i])
 		}
 		must(t, l.Close())
+	}
+}
+
+// Other nodes have their time whenever a hole is found, and what is all written again is
+// not read every ten minutes from then on.
+func TestARescueWaitsAndIsDoneOnce(t *testing.T) {
+	a := newAlone(t)
+	fake, disk := clock.NewFake(oplogtest.Noon()), &reading{FS: files.OS()}
+	a.o.Clock, a.o.Files = fake, disk
+	l := opened(t, a.o, a.store)
+	defer l.Close()
+	pass := func(d time.Duration) {
+		time.Sleep(20 * time.Millisecond) // who waits for the clock has come to it
+		fake.Advance(d)
+		time.Sleep(50 * time.Millisecond)
+	}
+	pass(9 * time.Minute)
+	flip(t, oplog.SegmentPath(a.o.Dir, 2), 3)
+	must(t, l.Scrub(context.Background()))
+	lost := l.Stats().Lost
+	pass(time.Minute)
+	if lost == 0 || l.Stats().Lost != lost {
+		t.Fatalf("%d lost, and %d a minute later", lost, l.Stats().Lost)
+	}
+	until(t, l, "the rescue", func(s oplog.Stats) bool {
+		fake.Advance(time.Minute)
+		return s.Lost == 0
+	})
+	var reads atomic.Int32
+	time.Sleep(50 * time.Millisecond) // the rescue comes to its end
+	disk.before = func() { reads.Add(1) }
+	for range 3 {
+		pass(10 * time.Minute)
+	}
+	if n := reads.Load(); n > 0 {
+		t.Errorf("%d reads, and all is written again", n)
 	}
 }
