@@ -52,6 +52,9 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 			return sum, err
 		}
 		in[i] = nil // its payloads go with it
+		if err := l.rescueFrom(ctx, b); err != nil {
+			return sum, err
+		}
 		// One at a time, so that people's commands get in between.
 		err := l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
 			n, fork, err := l.merge1(b)

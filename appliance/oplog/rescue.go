@@ -159,6 +159,64 @@ func (l *Log) rescue(ctx context.Context, at Head) (int, error) {
 	return c.total, err
 }
 
+// rescueFrom rescues a log of this node before a batch fills its hole with numbers of
+// another history: two boxes wrote on from one folder. What lies behind the hole, and
+// what only the views have, would be taken for held, and be nowhere.
+func (l *Log) rescueFrom(ctx context.Context, in *incoming) error {
+	head := l.headOf(in.log)
+	if own := l.Own(); in.last() <= head.Seq || in.log == own || !in.key.Equal(l.keyOf(own)) {
+		return nil
+	}
+	if differs, err := l.strandedDiffers(in); err != nil || !differs {
+		return err
+	}
+	_, err := l.rescueAll(ctx, Head{Log: in.log, Seq: head.Seq})
+	return err
+}
+
+// strandedDiffers reports whether a batch has other ops than a log has behind its hole,
+// or does not join them, or than the views had.
+func (l *Log) strandedDiffers(in *incoming) (bool, error) {
+	var saved []*stored // as the batch has them
+	l.mu.RLock()
+	for _, s := range in.ops {
+		if l.salvaged[s.ref] && !l.holds(s.ref) && !s.bare {
+			saved = append(saved, s)
+		}
+	}
+	l.mu.RUnlock()
+	last := in.batch.ops[len(in.batch.ops)-1].hash
+	for _, r := range l.behindHole(Head{Log: in.log, Seq: in.first - 1}) {
+		if r.first > in.last()+1 {
+			break
+		}
+		b, err := l.held(r, in.log)
+		if err != nil {
+			continue // it is looked at
+		}
+		seq := min(b.last(), in.last())
+		if seq >= b.first && b.ops[seq-b.first].hash != in.batch.ops[seq-in.first].hash || seq < b.first && b.prev != last {
+			return true, nil
+		}
+	}
+	if len(saved) == 0 {
+		return false, nil
+	}
+	differs := false
+	err := l.snapshot(func(r StoreReader) error {
+		for _, s := range saved {
+			ops, _, _, err := loadOps(&space{base: r}, s.subject)
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(ops, func(o *stored) bool { return o.ref == s.ref })
+			differs = differs || i < 0 || ops[i].clock != s.clock || !ops[i].bare && !bytes.Equal(ops[i].plain, s.plain)
+		}
+		return nil
+	})
+	return differs, err
+}
+
 // compartmentOf is where a salvaged op belongs: only payloads of two compartments are
 // ever opened by a node.
 func compartmentOf(s *stored) Compartment {

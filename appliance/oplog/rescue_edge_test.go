@@ -2,8 +2,11 @@ package oplog_test
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -153,5 +156,58 @@ func TestARescueWaitsAndIsDoneOnce(t *testing.T) {
 	}
 	if n := reads.Load(); n > 0 {
 		t.Errorf("%d reads, and all is written again", n)
+	}
+}
+
+// A copy of the folder wrote on as well, and its numbers fill the hole: before a rescue or
+// after it, nothing of either is lost.
+func TestATwinThatFillsTheHoleTakesNothingAway(t *testing.T) {
+	for _, rescued := range []bool{true, false} {
+		v := standing()
+		auth := oplogtest.NewAuthority(t)
+		o := oplogtest.Options(t, auth, nil, []*oplog.View{v})
+		store, twin := &lossy{Store: oplogtest.MemStore()}, o
+		twin.Dir = filepath.Join(t.TempDir(), "twin")
+		write := func(o oplog.Options, s oplog.Store, text string) oplog.LogID {
+			l := opened(t, o, s)
+			defer l.Close()
+			remarkOn(t, l, oplog.NewID(), text)
+			return l.Own()
+		}
+		log := write(o, store, "common")
+		must(t, os.CopyFS(twin.Dir, os.DirFS(o.Dir)))
+		write(o, store, "ours 1")
+		write(o, store, "ours 2")
+		for i := range 3 {
+			write(twin, oplogtest.MemStore(), fmt.Sprintf("theirs %d", i))
+		}
+		flip(t, oplog.SegmentPath(o.Dir, 2), 2) // "ours 1"
+		l := opened(t, o, store)
+		if len(l.Losses()) == 0 {
+			t.Fatal("nothing is lost")
+		}
+		if rescued {
+			_, err := l.Rescue(context.Background())
+			must(t, err)
+		}
+		other := opened(t, twin, oplogtest.MemStore())
+		raw, _, err := other.Range(log, 0, 0, 0)
+		must(t, err)
+		_, err = l.Merge(context.Background(), raw)
+		must(t, err)
+		for range 2 {
+			late := oplogtest.Node(t, auth.Peer(t), nil, []*oplog.View{v})
+			oplogtest.Exchange(t, l, late)
+			for _, node := range []*oplog.Log{l, late} {
+				want := []string{"common", "ours 1", "ours 2", "theirs 0", "theirs 1", "theirs 2"}
+				if got := standingTexts(t, node, v); !slices.Equal(got, want) {
+					t.Errorf("rescued before: %v: %v", rescued, got)
+				}
+			}
+			must(t, l.Close())
+			l = opened(t, o, oplogtest.MemStore())
+		}
+		must(t, l.Close())
+		must(t, other.Close())
 	}
 }
