@@ -401,12 +401,13 @@ func (l *Log) liesElsewhere(s *space, op *stored) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	is, known := l.engine.moved(op)
 	for _, o := range ops {
-		c := o.content()
-		if c == nil || o.ref.Log == op.ref.Log || !l.Ours(o.ref.Log) {
+		if o.ref.Log == op.ref.Log || !l.Ours(o.ref.Log) {
 			continue
 		}
-		if in := carriedIn(c); in != nil && in.names(op.ref) {
+		// Another history of the log may have had another op there.
+		if m, ok := l.engine.moved(o); ok && known && m.in != nil && m.in.names(op.ref) && m.id() == is.id() {
 			return true, nil
 		}
 	}

@@ -211,3 +211,42 @@ func TestATwinThatFillsTheHoleTakesNothingAway(t *testing.T) {
 		must(t, other.Close())
 	}
 }
+
+// What a twin wrote under the number of what is lost is no sign that it was rescued.
+func TestAnotherOpOfTheSameNumberIsNoRescue(t *testing.T) {
+	v := standing()
+	o := oplogtest.Options(t, oplogtest.NewAuthority(t), nil, []*oplog.View{v})
+	store, twin, who := &lossy{Store: oplogtest.MemStore()}, o, oplog.NewID()
+	twin.Dir = filepath.Join(t.TempDir(), "twin")
+	write := func(o oplog.Options, s oplog.Store, text string) oplog.LogID {
+		l := opened(t, o, s)
+		defer l.Close()
+		remarkOn(t, l, who, text)
+		return l.Own()
+	}
+	log := write(o, store, "common")
+	must(t, os.CopyFS(twin.Dir, os.DirFS(o.Dir)))
+	for i := range 3 {
+		write(o, store, fmt.Sprintf("ours %d", i))
+		write(twin, oplogtest.MemStore(), fmt.Sprintf("theirs %d", i))
+	}
+	flip(t, oplog.SegmentPath(o.Dir, 3), 2) // "ours 1"
+	l, other := opened(t, o, store), opened(t, twin, oplogtest.MemStore())
+	raw, _, err := other.Range(log, 0, 0, 0)
+	must(t, err)
+	_, err = l.Rejoin(context.Background(), raw, oplog.Branch{Log: log})
+	must(t, err)
+	must(t, l.Close())
+	must(t, other.Close())
+	l = opened(t, o, store)
+	if len(l.Losses()) != 1 {
+		t.Errorf("lost: %v", l.Losses())
+	}
+	_, err = l.Rescue(context.Background())
+	must(t, err)
+	want := []string{"common", "ours 0", "ours 1", "ours 2", "theirs 0", "theirs 1", "theirs 2"}
+	if got := standingTexts(t, l, v); !slices.Equal(got, want) || len(l.Losses()) > 0 {
+		t.Errorf("%v, lost: %v", got, l.Losses())
+	}
+	must(t, l.Close())
+}
