@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,8 +44,8 @@ type apiBox struct {
 	transfer control.Backup
 	failed   error
 	losses   control.Losses
-	counting bool   // as a box with many people that has just started
-	backedUp string // the file a backup was begun into
+	counting atomic.Bool // as a box with many people that has just started
+	backedUp string      // the file a backup was begun into
 
 	mu       sync.Mutex
 	state    string
@@ -174,7 +175,7 @@ func (b *apiBox) Status(ctx context.Context) (control.Status, error) {
 		return s, nil
 	}
 	n, err := b.desks.Registration.Counts(ctx)
-	if s.Counting = b.counting; s.Counting {
+	if s.Counting = b.counting.Load(); s.Counting {
 		s.Alerts = append(s.Alerts, control.Alert{Key: "alert.counting", Level: "warning", Args: map[string]any{"Count": n.People}})
 	}
 	s.People, s.Households, s.Ops = uint64(n.People), uint64(n.Households), b.log.Stats().Ops

@@ -111,6 +111,7 @@ type counts struct {
 	Registration struct {
 		People     uint64 `json:"people"`
 		Households uint64 `json:"households"`
+		Counting   bool   `json:"counting,omitempty"` // there are more than these
 	} `json:"registration"`
 	Mesh struct {
 		Nodes     int    `json:"nodes"`
@@ -131,6 +132,7 @@ type stream struct {
 	stop    func()
 	valid   func() bool // whether whoever opened it may still listen
 	last    string
+	more    bool // what was said last is not all: the box still counts
 }
 
 // getEvents sends an event "counts" at once and after every change, at most one a
@@ -206,8 +208,12 @@ func (st *stream) run(w *bufio.Writer) {
 	}
 }
 
-// wait returns at the next change; false when the stream is over.
+// wait returns at the next change; false when the stream is over. That a box has counted
+// everybody is no change of its records, so nothing tells of it.
 func (st *stream) wait(w *bufio.Writer) bool {
+	if st.more {
+		return true
+	}
 	for {
 		select {
 		case <-st.changes:
@@ -234,6 +240,8 @@ func (st *stream) send(w *bufio.Writer) error {
 	}
 	var c counts
 	c.Ops, c.Registration.People, c.Registration.Households = status.Ops, status.People, status.Households
+	st.more = status.Counting
+	c.Registration.Counting = st.more
 	c.Mesh.Nodes, c.Mesh.OnlyHere = len(status.Peers), status.OnlyHere
 	for _, p := range status.Peers {
 		if p.State == "connected" {

@@ -72,6 +72,22 @@ func TestEventsTellOfChanges(t *testing.T) {
 	}
 }
 
+// Figures of a box that still counts say so, and the right ones follow by themselves.
+func TestEventsFollowABoxThatStillCounts(t *testing.T) {
+	r := newRig(t)
+	r.s.pace = time.Millisecond
+	key := r.key(staff.Registrar)
+	r.box.counting.Store(true)
+	_, s := r.events(r.listen(Loopback), "Authorization", "Bearer "+key)
+	if c, ok := next(t, s); !ok || !c.Registration.Counting {
+		t.Fatalf("%+v %v", c, ok)
+	}
+	r.box.counting.Store(false)
+	if c, ok := next(t, s); !ok || c.Registration.Counting {
+		t.Fatalf("%+v %v", c, ok)
+	}
+}
+
 func TestEventsEndWithTheServerAndTheSession(t *testing.T) {
 	r := newRig(t)
 	r.s.pace = time.Millisecond

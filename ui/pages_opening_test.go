@@ -29,9 +29,9 @@ func TestHomeWhileTheBoxStillCounts(t *testing.T) {
 	form := b.fields("/people")
 	form.Set("members.0.given_name", "Rosa")
 	form.Set("save", "1")
-	box.counting = true
+	box.counting.Store(true)
 	b.do("POST", "/people", "application/x-www-form-urlencoded", []byte(form.Encode())).wants(200, "Rosa")
 	b.get("/").wants(200, "1+", "/people/new", "still reading its list of people").lacks("Last registered", "Rosa", "Nobody")
-	box.counting = false
+	box.counting.Store(false)
 	b.get("/").wants(200, "Last registered", "Rosa").lacks("1+", "still reading")
 }
