@@ -231,12 +231,38 @@ func (c *carrying) cannot(ref Ref, err error) {
 
 // write writes what was taken.
 func (c *carrying) write(ctx context.Context) error {
-	if len(c.some) == 0 {
+	some := c.fresh()
+	if c.some, c.size = nil, 0; len(some) == 0 {
 		return nil
 	}
-	n, err := c.l.carrySome(ctx, c.some, c.shell, c.under)
-	c.some, c.size, c.total = nil, 0, c.total+n
+	n, err := c.l.carrySome(ctx, some, c.shell, c.under)
+	c.total += n
 	return err
+}
+
+// fresh leaves out what was written again before, which is all of a hole that stays: the
+// writer is not kept for that, and a full disk is no fault of it.
+func (c *carrying) fresh() []*draft {
+	if c.l.fills.Load()%2 == 1 {
+		return c.some
+	}
+	var out []*draft
+	err := c.l.snapshot(func(r StoreReader) error {
+		for _, d := range c.some {
+			done, err := c.l.carries(&space{base: r}, d, c.shell.Log)
+			if err != nil {
+				return err
+			}
+			if !done {
+				out = append(out, d)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return c.some // the writer mends the views first
+	}
+	return out
 }
 
 // shell is what all ops of a branch are carried in, under the own log. That must not be

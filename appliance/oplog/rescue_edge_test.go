@@ -250,3 +250,20 @@ func TestAnotherOpOfTheSameNumberIsNoRescue(t *testing.T) {
 	}
 	must(t, l.Close())
 }
+
+// Where all is written again there is nothing to write: a full disk is no fault then.
+func TestARescueThatIsDoneNeedsNoRoom(t *testing.T) {
+	a := newAlone(t)
+	flip(t, oplog.SegmentPath(a.o.Dir, 2), 3)
+	var free atomic.Uint64
+	free.Store(100 << 20)
+	a.o.MinFree, a.o.FreeSpace = 8<<20, func() (uint64, error) { return free.Load(), nil }
+	l := opened(t, a.o, a.store)
+	defer l.Close()
+	_, err := l.Rescue(context.Background())
+	must(t, err)
+	free.Store(0)
+	if n, err := l.Rescue(context.Background()); n != 0 || err != nil {
+		t.Errorf("%d written again, %v", n, err)
+	}
+}
