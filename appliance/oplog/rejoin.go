@@ -324,20 +324,19 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried, under
 		if n = 0; t.g.l.own != under {
 			return errNewerLog
 		}
+		seen := map[Ref]bool{} // batches may overlap; to fold after each op would take long
 		for _, d := range some {
-			if err := t.settle(); err != nil { // of two that overlap one is enough
-				return err
-			}
 			done, err := l.carries(&t.g.space, d, shell.Log)
 			if err != nil {
 				return err
 			}
-			if done || d.comp != Deployment && t.g.l.refuses(d.subject) { // erased meanwhile
+			if done || seen[d.ref] || d.comp != Deployment && t.g.l.refuses(d.subject) { // erased meanwhile
 				continue
 			}
 			if _, err := t.place(d.comp, d.subject, d.plain, nil); err != nil {
 				return err
 			}
+			seen[d.ref] = true
 			n++
 		}
 		return nil
