@@ -162,6 +162,7 @@ func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total, left int, 
 		if err == nil {
 			err = c.write(ctx)
 		}
+		c.tell()
 		if total += c.total; !errors.Is(err, errNewerLog) {
 			return total, c.left, err
 		}
@@ -238,6 +239,18 @@ func (c *carrying) write(ctx context.Context) error {
 	n, err := c.l.carrySome(ctx, some, c.shell, c.under)
 	c.total += n
 	return err
+}
+
+// tell notes what was written, once for all of it: there is room for few notes.
+func (c *carrying) tell() {
+	if c.total == 0 {
+		return
+	}
+	why := fmt.Sprintf("has two histories: %d ops of history %x", c.total, c.shell.History)
+	if c.shell.History == stranded {
+		why = fmt.Sprintf("lost ops: %d that no other node could have had from here", c.total)
+	}
+	c.l.note(fmt.Sprintf("log %s %s were written again", c.shell.Log, why))
 }
 
 // fresh leaves out what was written again before, which is all of a hole that stays: the
@@ -343,13 +356,6 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried, under
 	})
 	if err != nil {
 		return 0, err
-	}
-	if n > 0 {
-		why := fmt.Sprintf("has two histories: %d ops of history %x", n, shell.History)
-		if shell.History == stranded {
-			why = fmt.Sprintf("lost ops: %d that no other node could have had from here", n)
-		}
-		l.note(fmt.Sprintf("log %s %s were written again", shell.Log, why))
 	}
 	return n, nil
 }

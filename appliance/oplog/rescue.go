@@ -126,6 +126,7 @@ func (l *Log) rescue(ctx context.Context, at Head) (int, error) {
 		return 0, err
 	}
 	c := &carrying{l: l, shell: shell, under: under}
+	defer c.tell()
 	for _, r := range runs {
 		b, err := l.held(r, at.Log)
 		if err != nil {

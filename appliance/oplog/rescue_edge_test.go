@@ -267,3 +267,27 @@ func TestARescueThatIsDoneNeedsNoRoom(t *testing.T) {
 		t.Errorf("%d written again, %v", n, err)
 	}
 }
+
+// There is room for few notes: a rescue of many ops takes one.
+func TestARescueIsNotedOnce(t *testing.T) {
+	o := oplogtest.Options(t, oplogtest.NewAuthority(t), nil, []*oplog.View{remarks()})
+	for i := range 2 {
+		l := opened(t, o, oplogtest.MemStore())
+		must(t, l.Do(context.Background(), oplog.By{7}, func(tx *oplog.Tx) (err error) {
+			for n := 0; n < 1+900*i && err == nil; n++ {
+				_, err = tx.Append(remarked, oplog.NewID(), remark{"text"})
+			}
+			return err
+		}))
+		must(t, l.Close())
+	}
+	flip(t, oplog.SegmentPath(o.Dir, 1), 2)
+	l := opened(t, o, oplogtest.MemStore())
+	defer l.Close()
+	before := len(l.Stats().Notes)
+	n, err := l.Rescue(context.Background())
+	must(t, err)
+	if notes := l.Stats().Notes[before:]; n < 900 || len(notes) != 1 {
+		t.Errorf("%d written again: %q", n, notes)
+	}
+}
