@@ -129,19 +129,19 @@ func campDay(t *testing.T, r *rand.Rand) {
 				homes, people, households = homes[1:], append(people, h.Members...), append(households, h.ID)
 			}
 		case 1, 2:
-			if len(people) > 0 && here.desk.Exists(people[0]) {
+			if len(people) > 0 && exists(t, here.desk, people[0]) {
 				p := fmt.Sprintf(`{"phone":"%d","notes":"%d"}`, 1000+r.IntN(9), r.IntN(3))
-				if id := people[r.IntN(len(people))]; here.desk.Exists(id) {
+				if id := people[r.IntN(len(people))]; exists(t, here.desk, id) {
 					if _, err := here.desk.Correct(ctx, clerk, id, patch(t, p), Request{}); err != nil {
 						t.Fatal(err)
 					}
 				}
 			}
 		case 3:
-			if len(people) > 0 && here.desk.Exists(people[0]) {
+			if len(people) > 0 && exists(t, here.desk, people[0]) {
 				id, to := people[r.IntN(len(people))], households[r.IntN(len(households))]
 				_, err := here.desk.Move(ctx, clerk, id, to, "other", Request{})
-				if err != nil && here.desk.Exists(id) && here.knows(to) {
+				if err != nil && exists(t, here.desk, id) && here.knows(to) {
 					t.Fatal(err)
 				}
 			}

@@ -171,17 +171,16 @@ func readMembers(r oplog.Reader, household oplog.ID, order []oplog.ID) ([]oplog.
 }
 
 // Exists tells whether a person of this id is registered. It asks the index, and the
-// view while that is being filled.
-func (d *Desk) Exists(id oplog.ID) bool {
+// view while that is being filled. Faults: those of the log's View.
+func (d *Desk) Exists(id oplog.ID) (there bool, err error) {
 	if d.index.has(id) || d.index.whole() {
-		return d.index.has(id)
+		return d.index.has(id), nil
 	}
-	found := false
-	err := d.log.View(func(r oplog.Reader) (err error) {
-		_, found, err = readPerson(r, id)
+	err = d.log.View(func(r oplog.Reader) (err error) {
+		_, there, err = readPerson(r, id)
 		return err
 	})
-	return err == nil && found
+	return there && err == nil, err
 }
 
 // Counts are read from memory; they hold no names and need no permission. A node that

@@ -32,9 +32,10 @@ type Issuer interface {
 }
 
 // People tells whether a person or household is in this node's register. It is
-// asked inside a command of the log and must not start one.
+// asked inside a command of the log and must not start one. A fault means that nobody
+// can tell right now.
 type People interface {
-	Exists(id oplog.ID) bool
+	Exists(id oplog.ID) (bool, error)
 }
 
 // Desk issues cards and says what a card is worth. Safe for concurrent use.

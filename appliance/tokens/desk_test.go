@@ -54,6 +54,8 @@ type station struct {
 	time      *clock.Fake
 	mu        sync.Mutex
 	people    map[oplog.ID]bool
+
+	unreadable error // what the register answers instead
 }
 
 func (s *station) Deployment() [16]byte        { return s.op.id }
@@ -66,10 +68,10 @@ func (s *station) ByNumber(n uint16) (identity.Node, bool) {
 }
 func (s *station) Author(log oplog.LogID) (identity.Node, bool) { return s.ByNumber(s.op.authors[log]) }
 
-func (s *station) Exists(id oplog.ID) bool {
+func (s *station) Exists(id oplog.ID) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.people[id]
+	return s.people[id], s.unreadable
 }
 
 // arrive puts a person into the register.
@@ -448,5 +450,18 @@ func TestEverySentenceIsWritten(t *testing.T) {
 				t.Errorf("%s has no words for %s", lang, k)
 			}
 		}
+	}
+}
+
+// While nobody can tell who is registered, a card is neither refused nor called unknown.
+func TestARegisterThatCannotBeRead(t *testing.T) {
+	s := newStation(t, newOperation(1), 7)
+	card := s.issue(t, s.arrive())
+	s.unreadable = fault.New(fault.Unavailable, "fault.oplog.rebuilding")
+	if _, err := s.Issue(context.Background(), actorOf(staff.Lead), oplog.NewID(), IssueOptions{}); fault.ClassOf(err) != fault.Unavailable {
+		t.Errorf("issuing: %v", err)
+	}
+	if r, err := s.Verify(context.Background(), actorOf(staff.Lead), card.Text); fault.ClassOf(err) != fault.Unavailable {
+		t.Errorf("checking: %+v %v", r, err)
 	}
 }

@@ -91,7 +91,9 @@ func (d *Desk) Issue(ctx context.Context, actor staff.Actor, person oplog.ID, o 
 				return err
 			}
 		}
-		if !d.people.Exists(person) {
+		if there, err := d.people.Exists(person); err != nil {
+			return err
+		} else if !there {
 			return fault.New(fault.NotFound, "fault.tokens.no_person")
 		}
 		if o.Once.Key != "" {

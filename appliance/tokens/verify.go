@@ -79,8 +79,14 @@ func (d *Desk) Verify(_ context.Context, actor staff.Actor, text string) (Result
 	if err != nil {
 		return Result{}, err
 	}
-	if known.found && d.people.Exists(known.person) {
-		res.Person = &known.person
+	if known.found {
+		there, err := d.people.Exists(known.person)
+		if err != nil {
+			return Result{}, err
+		}
+		if there {
+			res.Person = &known.person
+		}
 	}
 	late, why := past(t, d.clock)
 	switch {
