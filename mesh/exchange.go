@@ -56,9 +56,10 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 	if last && !l.whole {
 		l.whole = true
 		// What was remembered of this peer and is not so any more is forgotten: it
-		// may have lost its disk.
+		// may have lost its disk. Unless it runs and has said so on another link, which
+		// this vector was overtaken by.
 		for log := range l.peer.held {
-			if _, ok := l.told[log]; !ok {
+			if _, ok := l.told[log]; !ok && !l.outdated(mark{log: log}) {
 				delete(l.peer.held, log)
 			}
 		}

@@ -183,5 +183,13 @@ func TestMarksMayOvertakeEachOther(t *testing.T) {
 	say(second, 7, 9)
 	say(second, 12, 12)
 	say(first, 11, 12)
+	late := attach(1) // what a link begins with was written down before the others said more
+	late.whole = false
+	if err := m.holds(late, []mark{{log: oplog.LogID{8}, seq: 1}}, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.held[log].seq; got != 12 {
+		t.Errorf("after a vector that was overtaken the peer is taken to hold %d, not 12", got)
+	}
 	say(attach(2), 2, 2) // restarted, and with less than before
 }
