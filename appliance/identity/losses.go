@@ -53,14 +53,20 @@ func (d *Desk) AcceptLosses(ctx context.Context, by oplog.By, lost []oplog.Loss)
 		return fault.New(fault.Conflict, "fault.identity.nothing_lost")
 	}
 	self := d.vault.NodeID()
-	return d.log.Do(ctx, by, func(tx *oplog.Tx) error {
-		for _, x := range lost {
-			if _, err := tx.Append(lossAccepted, self, LossAccepted{Log: x.Log, From: x.From, To: x.To}); err != nil {
-				return err
+	for some := range slices.Chunk(lost, oplog.MaxBatchOps/2) { // rot in many places leaves more than one command holds
+		err := d.log.Do(ctx, by, func(tx *oplog.Tx) error {
+			for _, x := range some {
+				if _, err := tx.Append(lossAccepted, self, LossAccepted{Log: x.Log, From: x.From, To: x.To}); err != nil {
+					return err
+				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // AcceptedLosses lists what was accepted at this node, the latest first.

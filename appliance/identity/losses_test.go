@@ -45,4 +45,15 @@ func TestALossIsAcceptedAtItsOwnNode(t *testing.T) {
 	if err := a.desk.AcceptLosses(ctx, oplog.By{5}, nil); fault.ClassOf(err) != fault.Conflict {
 		t.Error(err)
 	}
+
+	many := make([]oplog.Loss, oplog.MaxBatchOps+200) // more than one command holds
+	for i := range many {
+		many[i] = oplog.Loss{Log: oplog.LogID{11}, From: uint64(3 * i), To: uint64(3*i + 1)}
+	}
+	must(t, a.desk.AcceptLosses(ctx, oplog.By{5}, many))
+	got, err = a.desk.AcceptedLosses()
+	must(t, err)
+	if n := len(Unaccepted(many, got)); n != 0 {
+		t.Errorf("%d of %d left", n, len(many))
+	}
 }
