@@ -50,7 +50,7 @@ func (v *Vault) LogKey(log oplog.LogID, birth []byte) (ed25519.PublicKey, error)
 
 // Birth is the body of the first op of an own new log.
 func (v *Vault) Birth(nonce [16]byte) (log oplog.LogID, body []byte) {
-	return logOf(v.cert.Public, nonce), encode(LogBorn{Nonce: nonce, Cert: v.cert.Marshal()})
+	return logOf(v.cert.Public, nonce), encode(LogBorn{Nonce: nonce, Cert: v.Cert().Marshal()})
 }
 
 // CompartmentKey is the key of one area and epoch of the register; false when

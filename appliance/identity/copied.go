@@ -12,14 +12,15 @@ type Copied struct{ storage [32]byte }
 // "fault.identity.wrong_passphrase" and "fault.identity.wrong_key_file", Busy
 // "fault.identity.busy".
 func OpenCopied(unlock, secret []byte) (Copied, error) {
-	key, _, err := tryAll(func() ([]slot, error) {
+	o, err := tryAll(func() ([]slot, error) {
 		slots, err := parseSlots(unlock)
 		if err != nil {
 			return nil, fault.New(fault.Invalid, "fault.identity.damaged").Wrap(err)
 		}
 		return slots, nil
 	}, secret)
-	return Copied{storage: key}, err
+	defer o.forget()
+	return Copied{storage: o.storage}, err
 }
 
 // Subkey is a key of the storage key for one purpose, as Vault.Subkey.

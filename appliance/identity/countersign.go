@@ -27,7 +27,7 @@ func (v *Vault) Countersign(msg []byte) ([]byte, bool) {
 		return nil, false
 	}
 	key := ed25519.NewKeyFromSeed(v.s.IssuerSeed)
-	i := v.cert.Issuer
+	i := v.Cert().Issuer
 	c := countersigned{
 		Root:   [32]byte(v.root),
 		Issuer: issuerWire{Version: certVersion, Public: i.Public, NotBefore: i.NotBefore, NotAfter: i.NotAfter, Sig: i.Sig},

@@ -26,11 +26,15 @@ type Desk struct {
 	byLog    map[oplog.LogID]Node // that one is confirmed is never taken back
 	asOf     uint64               // ops in the journal when they were looked for; 0 = never
 	sound    map[[32]byte]bool    // what the root says of a certificate, by its hash
+
+	held     Held // the root's newest statement, as of that many ops
+	isHeld   bool
+	heldAsOf uint64
 }
 
 // OpenDesk puts the desk on a log that was opened with this package's Views.
 func OpenDesk(log *oplog.Log, v *Vault) *Desk {
-	self := Node{ID: v.NodeID(), Number: v.cert.Number, Site: v.SiteName(), Cert: v.cert, Founder: v.cert.Has(CapEnrol), Confirmed: v.cert.Has(CapEnrol)}
+	self := Node{ID: v.NodeID(), Number: v.cert.Number, Site: v.SiteName(), Cert: v.Cert(), Founder: v.Cert().Has(CapEnrol), Confirmed: v.Cert().Has(CapEnrol)}
 	d := &Desk{
 		log: log, vault: v, byNumber: map[uint16]Node{self.Number: self}, byLog: map[oplog.LogID]Node{log.Own(): self}, sound: map[[32]byte]bool{},
 	}
@@ -60,8 +64,17 @@ func (d *Desk) NameSelf(ctx context.Context) error {
 		row, err = readNode(r, id)
 		return err
 	})
-	if err != nil || row.Site == site {
+	if err != nil {
 		return err
+	}
+	// An issuer was installed, and the power went before the others were told.
+	if own := d.vault.Cert(); len(row.Cert) > 0 && string(row.Cert) != string(own.Marshal()) && own.Has(CapEnrol) {
+		if err := d.Enrolled(ctx, own); err != nil {
+			return err
+		}
+	}
+	if row.Site == site {
+		return nil
 	}
 	return d.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error {
 		_, err := tx.Append(nodeNamed, id, NodeNamed{Number: d.vault.cert.Number, Site: site})
@@ -199,8 +212,9 @@ type facts struct {
 	vouched map[NodeID][]oplog.LogID // who says that their words were compared
 }
 
-// facts reads the view. Of a node that has spoken its own certificate counts, of
-// one that has not yet the one it is said to have been given.
+// facts reads the view. A node's number is that of the certificate it spoke with first, or
+// of the one it is said to have been given; of all it was ever given the one counts that
+// supplants the others.
 func (d *Desk) facts(r oplog.Reader) (facts, error) {
 	f := facts{nodes: map[NodeID]*Node{}, vouched: map[NodeID][]oplog.LogID{}}
 	add := func(raw []byte, site string, logs []oplog.LogID) *Node {
@@ -210,9 +224,13 @@ func (d *Desk) facts(r oplog.Reader) (facts, error) {
 		}
 		n := f.nodes[cert.ID()]
 		if n == nil {
-			n = &Node{ID: cert.ID(), Number: cert.Number, Site: site, Cert: cert, Logs: logs, Founder: cert.Has(CapEnrol)}
+			n = &Node{ID: cert.ID(), Number: cert.Number, Site: site, Cert: cert, Logs: logs}
 			f.nodes[n.ID] = n
 		}
+		if cert.Number == n.Number && supplants(cert, n.Cert) {
+			n.Cert = cert
+		}
+		n.Founder = n.Cert.Has(CapEnrol)
 		return n
 	}
 	return f, errors.Join(
@@ -228,8 +246,9 @@ func (d *Desk) facts(r oplog.Reader) (facts, error) {
 			var row enrolledRow
 			err := decodeRow(value, &row)
 			if err == nil {
-				if n := add(row.Cert, "", nil); n != nil {
-					n.EnrolledAt = time.UnixMilli(max(1, row.At)).UTC()
+				n, at := add(row.Cert, "", nil), time.UnixMilli(max(1, row.At)).UTC()
+				if n != nil && (n.EnrolledAt.IsZero() || at.Before(n.EnrolledAt)) {
+					n.EnrolledAt = at // of the first: an issuer may sign it anew
 				}
 			}
 			return err
@@ -241,6 +260,19 @@ func (d *Desk) facts(r oplog.Reader) (facts, error) {
 			return nil
 		}),
 	)
+}
+
+// supplants reports whether a certificate of a node counts before another one of the same:
+// one that lets it admit others does, then the later one. It depends on the two alone, so
+// that every node says the same.
+func supplants(a, b NodeCert) bool {
+	if x, y := a.Has(CapEnrol), b.Has(CapEnrol); x != y {
+		return x
+	}
+	if a.NotBefore != b.NotBefore {
+		return a.NotBefore > b.NotBefore
+	}
+	return string(a.Sig[:]) > string(b.Sig[:])
 }
 
 // Nodes lists every node of the deployment that is known here, by number, this

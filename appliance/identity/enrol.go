@@ -156,8 +156,9 @@ func (v *Vault) Admit(raw []byte) (answer []byte, cert NodeCert, err error) {
 		return nil, NodeCert{}, err
 	}
 	err = v.updateLocked(func(s *secrets) error {
-		number := max(s.NextNumber, v.taken+1)
-		if number > 1<<16-1 {
+		first, last := numbersOf(s.Block)
+		number := max(first, s.NextNumber, v.taken+1)
+		if number > last {
 			return fault.New(fault.Full, "fault.identity.numbers_spent")
 		}
 		s.NextNumber = number + 1
@@ -173,7 +174,7 @@ func (v *Vault) Admit(raw []byte) (answer []byte, cert NodeCert, err error) {
 
 // certify signs a new node's certificate, as long as the issuer's own.
 func (v *Vault) certify(number uint16, r request, s *secrets) NodeCert {
-	issuer := v.cert.Issuer
+	issuer := v.Cert().Issuer
 	c := NodeCert{
 		Number: number, Public: r.Public, Seal: r.Seal, Areas: []uint16{s.Registers[0].Area}, Caps: CapTokens,
 		NotBefore: dated(v.clock.Now()).Add(-backdate).Unix(), NotAfter: issuer.NotAfter, Issuer: issuer,
@@ -186,7 +187,7 @@ func (v *Vault) certify(number uint16, r request, s *secrets) NodeCert {
 func (v *Vault) welcome(cert NodeCert) []byte {
 	r := reply{
 		Version: enrolVersion, Cert: cert.Marshal(), Root: [32]byte(v.root), Name: v.s.Name,
-		Gossip: v.s.Gossip, Registers: v.s.Registers, Inviter: v.cert.Marshal(),
+		Gossip: v.s.Gossip, Registers: v.s.Registers, Inviter: v.Cert().Marshal(),
 	}
 	r.Sig = [64]byte(v.sign(r.signed()))
 	return encode(r)
@@ -197,7 +198,9 @@ func (v *Vault) welcome(cert NodeCert) []byte {
 func (v *Vault) reserve(number uint16) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.taken = max(v.taken, uint32(number))
+	if first, last := numbersOf(v.s.Block); uint32(number) >= first && uint32(number) <= last {
+		v.taken = max(v.taken, uint32(number))
+	}
 }
 
 // ask names who to ask for the numbers in the register before one is given.

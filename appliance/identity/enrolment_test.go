@@ -248,7 +248,7 @@ func TestNumbersAreGivenOnce(t *testing.T) {
 	if n := joined(t, v, "Next"); n.Cert().Number != 41 {
 		t.Fatalf("number %d", n.Cert().Number)
 	}
-	v.reserve(1<<16 - 1)
+	v.reserve(blockSize - 1)
 	_, _, err := v.Admit(applicant(t, v).Request())
 	wantFault(t, err, fault.Full, "fault.identity.numbers_spent")
 }

@@ -40,8 +40,8 @@ var (
 
 // Kinds are the facts of this desk.
 func Kinds() []oplog.Kind {
-	return []oplog.Kind{logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted}
+	return []oplog.Kind{logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted, ceremonyHeld, drilled}
 }
 
 // Views are what they add up to.
-func Views() []*oplog.View { return []*oplog.View{nodesView} }
+func Views() []*oplog.View { return []*oplog.View{nodesView, ceremonyView} }

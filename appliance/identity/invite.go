@@ -133,7 +133,7 @@ func (v *Vault) mayEnrol(now time.Time) error {
 	if !v.canEnrol() {
 		return fault.New(fault.Denied, "fault.identity.cannot_enrol")
 	}
-	if v.clock.Sure() && now.Unix() > v.cert.Issuer.NotAfter {
+	if v.clock.Sure() && now.Unix() > v.Cert().Issuer.NotAfter {
 		return fault.New(fault.Denied, "fault.identity.issuer_over")
 	}
 	return nil

@@ -1,10 +1,13 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"github.com/waypost/waypost/appliance/fault"
 )
@@ -54,13 +57,62 @@ func (s RootSheet) Text() []byte {
 	return append(b, '\n')
 }
 
-// ParseRootSheet reads what Text wrote; certificates the root does not vouch
-// for make it fault. Fault: Invalid "fault.identity.bad_root_sheet".
+// sheetLines is how many lines the printed sheet has: six bytes of the deployment's id,
+// the seed, and two zeros.
+const sheetLines = 4
+
+func (s RootSheet) content() []byte {
+	d := s.Deployment()
+	return slices.Concat(d[:6], s.Seed, []byte{0, 0})
+}
+
+// Lines are the four lines that are printed, in groups of four. They hold the root and
+// nothing else, and ParseRootSheet reads them.
+func (s RootSheet) Lines() []string {
+	lines := paperLines(markSheet, s.content())
+	for i := range lines {
+		lines[i] = paperGroups(lines[i])
+	}
+	return lines
+}
+
+// Code is the same as a QR code has it.
+func (s RootSheet) Code() string {
+	return markSheet + strings.Join(paperLines(markSheet, s.content()), "")
+}
+
+// checkWords is how many words stand at the foot of a printed sheet.
+const checkWords = 5
+
+// CheckWords are the words at the foot of the printed sheet: whoever types them has it in
+// their hand. They say nothing of the root.
+func (s RootSheet) CheckWords() []string {
+	return wordsOf(hashed("waypost/sheet-words/1", s.Seed), checkWords)
+}
+
+func parseTypedSheet(text string) (RootSheet, error) {
+	b, err := readPaper(markSheet, sheetLines, text)
+	if err != nil {
+		return RootSheet{}, err
+	}
+	s := sheetOf(b[6 : 6+ed25519.SeedSize])
+	if !bytes.Equal(s.content(), b) {
+		return RootSheet{}, fault.New(fault.Invalid, "fault.identity.bad_root_sheet")
+	}
+	return s, nil
+}
+
+// ParseRootSheet reads what Text wrote, or the lines of a printed sheet as they were
+// typed; certificates the root does not vouch for make it fault. Faults: Invalid
+// "fault.identity.bad_root_sheet", and for typed lines those that name the line.
 func ParseRootSheet(b []byte) (RootSheet, error) {
 	bad := fault.New(fault.Invalid, "fault.identity.bad_root_sheet")
 	var j sheetJSON
 	if len(b) > maxSheet {
 		return RootSheet{}, bad
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
+		return parseTypedSheet(string(b))
 	}
 	if err := json.Unmarshal(b, &j); err != nil {
 		return RootSheet{}, bad.Wrap(err)

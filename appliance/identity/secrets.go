@@ -30,9 +30,18 @@ type secrets struct {
 	Registers   []registerKey `cbor:"12,keyasint"`
 	NextNumber  uint32        `cbor:"13,keyasint,omitempty"` // where an issuer lives
 	Invitations []outstanding `cbor:"14,keyasint,omitempty"`
+	Inner       []byte        `cbor:"15,keyasint,omitempty"` // the inner part, sealed; RootSeed and IssuerSeed are in it
+	Holds       uint8         `cbor:"16,keyasint,omitempty"` // what the inner part has: holdsRoot, holdsIssuer
+	Block       uint8         `cbor:"17,keyasint,omitempty"` // which numbers the issuer here gives
+
+	rite *rite // the ceremony under way; in the inner part
 }
 
-const secretsVersion = 1
+// The versions of the file. In the first, root and issuer lay under the storage key.
+const (
+	secretsUndivided = 1
+	secretsVersion   = 2
+)
 
 // registerKey opens payloads of one area and epoch.
 type registerKey struct {
@@ -63,7 +72,8 @@ func parseSecrets(b []byte) (*secrets, error) {
 	}
 	seed := func(b []byte) bool { return len(b) == ed25519.SeedSize }
 	optional := func(b []byte) bool { return len(b) == 0 || seed(b) }
-	if s.Version != secretsVersion || !seed(s.Root) || !optional(s.RootSeed) || !optional(s.IssuerSeed) || !seed(s.NodeSeed) ||
+	divided := s.Version == secretsVersion && len(s.RootSeed) == 0 && len(s.IssuerSeed) == 0 && s.Block < blocks
+	if !divided && (s.Version != secretsUndivided || len(s.Inner) > 0 || s.Holds != 0) || !seed(s.Root) || !optional(s.RootSeed) || !optional(s.IssuerSeed) || !seed(s.NodeSeed) ||
 		!seed(s.SealKey) || len(s.Gossip) == 0 || slices.ContainsFunc(s.Gossip, func(k []byte) bool { return !seed(k) }) || len(s.Registers) == 0 ||
 		slices.ContainsFunc(s.Registers, func(k registerKey) bool { return !seed(k.Key) }) {
 		return nil, errSecrets
@@ -88,6 +98,9 @@ func (s *secrets) keep(a *arena) {
 	for _, key := range []*[]byte{&s.RootSeed, &s.IssuerSeed, &s.NodeSeed, &s.SealKey} {
 		*key = a.hold(*key)
 	}
+	if s.rite != nil {
+		s.rite.keep(a)
+	}
 	s.Gossip, s.Registers = slices.Clone(s.Gossip), slices.Clone(s.Registers)
 	for i := range s.Gossip {
 		s.Gossip[i] = a.hold(s.Gossip[i])
@@ -101,6 +114,9 @@ func (s *secrets) keep(a *arena) {
 func (s *secrets) clone() *secrets {
 	c := *s
 	c.Invitations = slices.Clone(s.Invitations)
+	if s.rite != nil {
+		c.rite = s.rite.clone()
+	}
 	return &c
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -13,7 +14,8 @@ import (
 
 const (
 	unlockName  = "unlock"
-	unlockMagic = "waypost/unlock/1"
+	unlockMagic = "waypost/unlock/1" // no slot has an inner key
+	innerMagic  = "waypost/unlock/2" // at least one has
 	slotPurpose = "waypost/slot/1"
 	maxSlots    = 8
 	maxSlotKind = 32
@@ -27,8 +29,9 @@ const (
 	SlotStick    = "stick"      // the file on a key stick
 )
 
-// slot is one way to open the box: the storage key, wrapped under a passphrase, or for
-// a stick under the key of its file; then Passes and KiB are zero.
+// slot is one way to open the box: the storage key and, for every way but the recovery
+// kit, the inner key behind it, wrapped under a passphrase, or for a stick under the key
+// of its file; then Passes and KiB are zero.
 type slot struct {
 	_       struct{} `cbor:",toarray"`
 	Kind    string
@@ -36,8 +39,17 @@ type slot struct {
 	Passes  uint8
 	KiB     uint32
 	Nonce   [chacha20poly1305.NonceSizeX]byte
-	Wrapped [32 + chacha20poly1305.Overhead]byte
+	Wrapped []byte // of 32 bytes or of 64
 }
+
+// What a slot wraps, by its length.
+const (
+	outerWrapped = 32 + chacha20poly1305.Overhead
+	innerWrapped = 64 + chacha20poly1305.Overhead
+)
+
+// inside reports whether the slot carries an inner key.
+func (s slot) inside() bool { return len(s.Wrapped) == innerWrapped }
 
 // unlockFile is the file as it lies on the card. Sum finds rot; it is no secret.
 type unlockFile struct {
@@ -50,7 +62,11 @@ type unlockFile struct {
 var errUnlockFile = errors.New("identity: unlock file is damaged")
 
 func encodeSlots(slots []slot) []byte {
-	return encode(unlockFile{Magic: unlockMagic, Slots: slots, Sum: sha256.Sum256(encode(slots))})
+	magic := unlockMagic
+	if slices.ContainsFunc(slots, slot.inside) {
+		magic = innerMagic
+	}
+	return encode(unlockFile{Magic: magic, Slots: slots, Sum: sha256.Sum256(encode(slots))})
 }
 
 // parseSlots reads an unlock file, which may be anything.
@@ -59,11 +75,12 @@ func parseSlots(b []byte) ([]slot, error) {
 	if err := decode(b, &f); err != nil {
 		return nil, errUnlockFile
 	}
-	if f.Magic != unlockMagic || len(f.Slots) == 0 || len(f.Slots) > maxSlots || !bytes.Equal(encodeSlots(f.Slots), b) {
+	if len(f.Slots) == 0 || len(f.Slots) > maxSlots || !bytes.Equal(encodeSlots(f.Slots), b) {
 		return nil, errUnlockFile
 	}
 	for _, s := range f.Slots {
-		if s.Kind == "" || len(s.Kind) > maxSlotKind || !s.stretchedRight() {
+		long := len(s.Wrapped) == outerWrapped || s.inside() && s.Kind != SlotRecovery
+		if s.Kind == "" || len(s.Kind) > maxSlotKind || !s.stretchedRight() || !long {
 			return nil, errUnlockFile
 		}
 	}
@@ -80,8 +97,8 @@ func (s slot) stretchedRight() bool {
 
 func (s slot) cost() Cost { return Cost{Passes: s.Passes, MemoryKiB: s.KiB} }
 
-// newSlot wraps the storage key under a passphrase.
-func newSlot(kind string, passphrase []byte, cost Cost, storage *[32]byte) (slot, error) {
+// newSlot wraps the storage key, and the inner key unless it is nil, under a passphrase.
+func newSlot(kind string, passphrase []byte, cost Cost, storage *[32]byte, inner []byte) (slot, error) {
 	cost = cost.or()
 	s := slot{Kind: kind, Passes: cost.Passes, KiB: cost.MemoryKiB}
 	copy(s.Salt[:], random(len(s.Salt)))
@@ -89,42 +106,68 @@ func newSlot(kind string, passphrase []byte, cost Cost, storage *[32]byte) (slot
 	if err != nil {
 		return slot{}, err
 	}
-	return s, s.wrap(&wrapping, storage)
+	return s, s.wrap(&wrapping, storage, inner)
 }
 
-// newStick wraps the storage key under the key of a new key file.
-func newStick(key [32]byte, storage *[32]byte) (slot, error) {
+// newStick is newSlot under the key of a new key file.
+func newStick(key [32]byte, storage *[32]byte, inner []byte) (slot, error) {
 	s := slot{Kind: SlotStick}
 	copy(s.Salt[:], random(len(s.Salt)))
 	wrapping := stickKey(key, s.Salt[:])
-	return s, s.wrap(&wrapping, storage)
+	return s, s.wrap(&wrapping, storage, inner)
 }
 
-// wrap seals the storage key and overwrites wrapping.
-func (s *slot) wrap(wrapping, storage *[32]byte) error {
+// wrap seals the keys and overwrites wrapping.
+func (s *slot) wrap(wrapping, storage *[32]byte, inner []byte) error {
 	defer clear(wrapping[:])
+	if s.Kind == SlotRecovery {
+		inner = nil // whatever the caller had: the kit opens the records and nothing else
+	}
 	copy(s.Nonce[:], random(len(s.Nonce)))
 	aead, err := chacha20poly1305.NewX(wrapping[:])
 	if err != nil {
 		return err
 	}
-	aead.Seal(s.Wrapped[:0], s.Nonce[:], storage[:], s.bound())
+	keys := slices.Concat(storage[:], inner)
+	defer clear(keys)
+	s.Wrapped = aead.Seal(nil, s.Nonce[:], keys, s.bound())
 	return nil
 }
 
 func (s *slot) bound() []byte { return []byte(slotPurpose + s.Kind) }
 
-// unwrap opens the storage key and overwrites wrapping; false for another key.
-func (s *slot) unwrap(wrapping *[32]byte) (key [32]byte, ok bool) {
+// opened is what a slot gives: the keys, and the key they were wrapped under, with which
+// the slot can be written anew.
+type opened struct {
+	slot     slot
+	storage  [32]byte
+	inner    []byte // nil when the slot has none
+	wrapping [32]byte
+}
+
+func (o *opened) forget() {
+	clear(o.storage[:])
+	clear(o.inner)
+	clear(o.wrapping[:])
+}
+
+// unwrap opens the keys; false for another wrapping key.
+func (s *slot) unwrap(wrapping [32]byte) (o opened, ok bool) {
 	defer clear(wrapping[:])
 	aead, err := chacha20poly1305.NewX(wrapping[:])
 	if err != nil {
-		return key, false
+		return opened{}, false
 	}
-	if _, err := aead.Open(key[:0], s.Nonce[:], s.Wrapped[:], s.bound()); err != nil {
-		return [32]byte{}, false
+	keys, err := aead.Open(nil, s.Nonce[:], s.Wrapped, s.bound())
+	if err != nil {
+		return opened{}, false
 	}
-	return key, true
+	defer clear(keys)
+	o = opened{slot: *s, storage: [32]byte(keys[:32]), wrapping: wrapping}
+	if len(keys) > 32 {
+		o.inner = bytes.Clone(keys[32:])
+	}
+	return o, true
 }
 
 func readSlots(dir string) ([]slot, error) {
@@ -147,27 +190,28 @@ func readSlotsTwice(dir string) (slots []slot, wrong []string, err error) {
 
 // openSlots tries every slot in turn: with a key file the stick's, with a passphrase
 // the others. wrong is that of readTwice.
-func openSlots(dir string, secret []byte) (key [32]byte, used slot, wrong []string, err error) {
-	key, used, err = tryAll(func() (slots []slot, err error) {
+func openSlots(dir string, secret []byte) (o opened, wrong []string, err error) {
+	o, err = tryAll(func() (slots []slot, err error) {
 		slots, wrong, err = readSlotsTwice(dir)
 		return slots, err
 	}, secret)
-	return key, used, wrong, err
+	return o, wrong, err
 }
 
 // tryAll is openSlots on slots from anywhere.
-func tryAll(read func() ([]slot, error), secret []byte) (key [32]byte, used slot, err error) {
+func tryAll(read func() ([]slot, error), secret []byte) (opened, error) {
 	var stick KeyFile
+	var err error
 	withStick := IsKeyFile(secret)
 	if withStick {
 		if stick, err = ParseKeyFile(secret); err != nil {
-			return key, slot{}, err
+			return opened{}, err
 		}
 		defer clear(stick.Key[:])
 	}
 	slots, err := read()
 	if err != nil {
-		return key, slot{}, err
+		return opened{}, err
 	}
 	for _, s := range slots {
 		if withStick != (s.Kind == SlotStick) {
@@ -176,15 +220,15 @@ func tryAll(read func() ([]slot, error), secret []byte) (key [32]byte, used slot
 		wrapping := stickKey(stick.Key, s.Salt[:])
 		if !withStick {
 			if wrapping, err = Stretch(context.Background(), secret, s.Salt[:], s.cost()); err != nil {
-				return key, slot{}, err
+				return opened{}, err
 			}
 		}
-		if key, ok := s.unwrap(&wrapping); ok {
-			return key, s, nil
+		if o, ok := s.unwrap(wrapping); ok {
+			return o, nil
 		}
 	}
 	if withStick {
-		return key, slot{}, fault.New(fault.Denied, "fault.identity.wrong_key_file")
+		return opened{}, fault.New(fault.Denied, "fault.identity.wrong_key_file")
 	}
-	return key, slot{}, fault.New(fault.Denied, "fault.identity.wrong_passphrase")
+	return opened{}, fault.New(fault.Denied, "fault.identity.wrong_passphrase")
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
@@ -25,20 +26,25 @@ type Vault struct {
 	keys    *arena    // where every key lies that can
 	storage *[32]byte // the storage key
 	sealed  *SealedFile
+	way     string    // the kind of the slot that opened it
+	wrapped *[32]byte // what the keys are wrapped under in that slot
 
 	// What never changes while the vault is open.
 	deployment DeploymentID
 	root       ed25519.PublicKey
 	node       ed25519.PrivateKey
-	cert       NodeCert
+	cert       NodeCert // as it was when the vault was opened; Cert is the present one
 	inviter    *NodeCert
 	wrong      []string // see Mended
 
 	using sync.RWMutex // held by whoever signs; closing waits for it. After mu
 	ended bool         // Close was called; written under mu and using
 
+	office atomic.Pointer[NodeCert] // the certificate, when an issuer was installed since
+
 	mu        sync.Mutex // guards what follows, and writing the files
 	s         *secrets
+	inner     []byte                // the inner key; nil where the way it was opened does not reach that far
 	deadlines map[[8]byte]time.Time // of invitations, by the running clock
 	taken     uint32                // highest node number seen in the register
 	register  func()                // reads it again and calls reserve; nil without a desk
@@ -117,19 +123,20 @@ func create(dir string, c clock.Clock, s *secrets, passphrase []byte, cost Cost)
 	if len(CanonicalPassphrase(passphrase)) == 0 {
 		return nil, fault.New(fault.Invalid, "fault.identity.empty_passphrase").With("passphrase", "fault.identity.empty_passphrase")
 	}
-	storage := [32]byte(random(32))
-	defer clear(storage[:])
-	first, err := newSlot(SlotLead, passphrase, cost, &storage)
+	o := opened{storage: [32]byte(random(32)), inner: random(32)}
+	defer o.forget()
+	first, err := newSlot(SlotLead, passphrase, cost, &o.storage, o.inner)
 	if err != nil {
 		return nil, err
 	}
+	o.slot = first
 	if err := ownFolder(dir); err != nil {
 		return nil, err
 	}
 	if err := writeTwice(dir, unlockName, encodeSlots([]slot{first})); err != nil {
 		return nil, err
 	}
-	v, err := open(dir, c, &storage, cost.or(), s)
+	v, err := open(dir, c, &o, s)
 	if err != nil {
 		return nil, err
 	}
@@ -161,12 +168,12 @@ func Unlock(dir string, c clock.Clock, secret []byte) (*Vault, error) {
 	case !Exists(dir):
 		return nil, fault.New(fault.NotFound, "fault.identity.nothing_here")
 	}
-	storage, used, wrong, err := openSlots(dir, secret)
+	o, wrong, err := openSlots(dir, secret)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(storage[:])
-	file := NewSealedFile(dir, secretsName, subkey(&storage, secretsName))
+	defer o.forget()
+	file := NewSealedFile(dir, secretsName, subkey(&o.storage, secretsName))
 	defer file.Forget()
 	raw, err := file.Read()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -180,24 +187,32 @@ func Unlock(dir string, c clock.Clock, secret []byte) (*Vault, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "fault.identity.damaged").Wrap(err)
 	}
-	v, err := open(dir, c, &storage, used.cost(), s)
-	if err == nil {
-		v.wrong = append(wrong, file.Mended()...)
+	v, err := open(dir, c, &o, s)
+	if err != nil {
+		return nil, err
 	}
-	return v, err
+	v.wrong = append(wrong, file.Mended()...)
+	if err := v.divide(); err != nil {
+		v.wrong = append(v.wrong, "the issuer's key could not be set apart: "+err.Error())
+	}
+	return v, nil
 }
 
 // Mended names what was wrong with a copy of the files of keys when they were opened,
 // which the other copy made good.
 func (v *Vault) Mended() []string { return slices.Clone(v.wrong) }
 
-// open puts a vault together: it takes the keys out of storage and s.
-func open(dir string, c clock.Clock, storage *[32]byte, cost Cost, s *secrets) (*Vault, error) {
+// open puts a vault together: it takes the keys out of o and s.
+func open(dir string, c clock.Clock, o *opened, s *secrets) (*Vault, error) {
 	v := &Vault{
-		dir: dir, clock: c, cost: cost, s: s, deadlines: map[[8]byte]time.Time{}, keys: newArena(),
+		dir: dir, clock: c, cost: o.slot.cost().or(), way: o.slot.Kind, s: s, deadlines: map[[8]byte]time.Time{}, keys: newArena(),
 		root: bytes.Clone(s.Root), node: ed25519.NewKeyFromSeed(s.NodeSeed),
 	}
-	v.storage = (*[32]byte)(v.keys.hold(storage[:]))
+	v.storage = (*[32]byte)(v.keys.hold(o.storage[:]))
+	v.wrapped = (*[32]byte)(v.keys.hold(o.wrapping[:]))
+	if s.openInner(o.inner) {
+		v.inner = v.keys.hold(o.inner)
+	}
 	s.keep(v.keys)
 	v.sealed = NewSealedFile(dir, secretsName, subkey(v.storage, secretsName))
 	v.deployment = DeploymentOf(v.root)
@@ -241,7 +256,11 @@ func (v *Vault) updateLocked(change func(*secrets) error) error {
 
 // write seals s, and overwrites what was sealed.
 func (v *Vault) write(s *secrets) error {
-	plain := encode(s)
+	out, err := s.outer(v.inner)
+	if err != nil {
+		return err
+	}
+	plain := encode(out)
 	defer clear(plain)
 	return v.sealed.Write(plain)
 }
@@ -258,8 +277,14 @@ func (v *Vault) Subkey(label string) [32]byte {
 	return subkey(v.storage, label)
 }
 
-// Cert is this node's certificate.
-func (v *Vault) Cert() NodeCert { return v.cert }
+// Cert is this node's certificate. Installing an issuer changes who signed it and what it
+// grants; id, keys and number stay.
+func (v *Vault) Cert() NodeCert {
+	if c := v.office.Load(); c != nil {
+		return *c
+	}
+	return v.cert
+}
 
 // NodeID is this node's id.
 func (v *Vault) NodeID() NodeID { return v.cert.ID() }
@@ -288,27 +313,34 @@ func (v *Vault) GossipKey() [32]byte {
 	return [32]byte(v.s.Gossip[0])
 }
 
-// CanEnrol reports whether an issuer lives here and its certificate allows it.
+// CanEnrol reports whether an issuer lives here, its certificate allows it, and the way
+// the box was opened reaches it.
 func (v *Vault) CanEnrol() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.canEnrol()
 }
 
-func (v *Vault) canEnrol() bool { return len(v.s.IssuerSeed) > 0 && v.cert.Has(CapEnrol) }
+func (v *Vault) canEnrol() bool {
+	return len(v.s.IssuerSeed) > 0 && !v.shut() && v.Cert().Has(CapEnrol)
+}
 
-// RootOnBox reports whether the root seed still lies under the storage key.
+// RootOnBox reports whether the root seed still lies here, and is open.
 func (v *Vault) RootOnBox() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.s.RootSeed) > 0
+	return v.rootHere()
 }
 
 // ForgetRoot removes the root seed from this node, after the root sheet is
-// safe. Flash memory may keep old cells; they are sealed under the storage key.
+// safe. Flash memory may keep old cells; they are sealed under the inner key. Fault:
+// Denied "fault.identity.shut" where the way the box was opened does not reach it.
 func (v *Vault) ForgetRoot() error {
 	var seed []byte
 	err := v.update(func(s *secrets) error {
+		if v.shut() {
+			return errShut()
+		}
 		seed, s.RootSeed = s.RootSeed, nil
 		return nil
 	})

@@ -306,11 +306,11 @@ func TestRegisterKeys(t *testing.T) {
 }
 
 func FuzzParseSlots(f *testing.F) {
-	s, err := newSlot("passphrase", words("x"), TestCost(), &[32]byte{1})
+	s, err := newSlot("passphrase", words("x"), TestCost(), &[32]byte{1}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
-	stick, err := newStick([32]byte{2}, &[32]byte{1})
+	stick, err := newStick([32]byte{2}, &[32]byte{1}, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -335,7 +335,9 @@ func FuzzParseSlots(f *testing.F) {
 
 func FuzzParseSecrets(f *testing.F) {
 	v, _ := founder(f, clock.NewFake(noon()))
-	f.Add(encode(v.s))
+	out, err := v.s.outer(v.inner)
+	must(f, err)
+	f.Add(encode(out))
 	f.Add([]byte{0xa0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s, err := parseSecrets(in)
@@ -344,7 +346,7 @@ func FuzzParseSecrets(f *testing.F) {
 		}
 		// Whatever was accepted can be opened and used without a panic.
 		dir := t.TempDir()
-		v, err := open(dir, clock.NewFake(noon()), &[32]byte{}, TestCost(), s)
+		v, err := open(dir, clock.NewFake(noon()), &opened{inner: make([]byte, 32)}, s)
 		if err != nil {
 			return
 		}

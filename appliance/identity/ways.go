@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -22,6 +23,22 @@ func Ways(dir string) ([]string, error) {
 	return kinds, nil
 }
 
+// InnerWays lists those of Ways that open the inner part as well, if they were made since
+// it was last made anew. The recovery kit is never among them.
+func InnerWays(dir string) ([]string, error) {
+	slots, err := readSlots(dir)
+	if err != nil {
+		return nil, err
+	}
+	var kinds []string
+	for _, s := range slots {
+		if s.inside() {
+			kinds = append(kinds, s.Kind)
+		}
+	}
+	return kinds, nil
+}
+
 // AddSlot adds one more way to open the box; a slot of the same kind is
 // replaced. Faults: Invalid "fault.identity.empty_passphrase" and
 // "fault.identity.slot_kind" (1-32 bytes, not that of a stick), Conflict
@@ -33,20 +50,24 @@ func (v *Vault) AddSlot(kind string, passphrase []byte) error {
 	if kind == "" || len(kind) > maxSlotKind || kind == SlotStick {
 		return fault.New(fault.Invalid, "fault.identity.slot_kind")
 	}
-	storage := v.storageCopy()
+	storage, inner := v.keysCopy()
 	defer clear(storage[:])
-	added, err := newSlot(kind, passphrase, v.cost, &storage) // takes a second: not under the lock
+	defer clear(inner)
+	added, err := newSlot(kind, passphrase, v.cost, &storage, inner) // takes a second: not under the lock
 	if err != nil {
 		return err
 	}
 	return v.setSlot(added)
 }
 
-// storageCopy is for the time of wrapping it; the caller overwrites it.
-func (v *Vault) storageCopy() (storage [32]byte) {
+// keysCopy is the storage key and the inner key, nil where that is not open, for the time
+// of wrapping them; the caller overwrites both.
+func (v *Vault) keysCopy() (storage [32]byte, inner []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.using.RLock()
 	defer v.using.RUnlock()
-	return *v.storage
+	return *v.storage, bytes.Clone(v.inner)
 }
 
 func (v *Vault) setSlot(added slot) error {
@@ -118,9 +139,10 @@ func (v *Vault) newWords(kind string, n int) (string, error) {
 // AddSlot.
 func (v *Vault) KeyStick() (KeyFile, error) {
 	k := KeyFile{Node: v.NodeID(), Key: [32]byte(random(32))}
-	storage := v.storageCopy()
+	storage, inner := v.keysCopy()
 	defer clear(storage[:])
-	added, err := newStick(k.Key, &storage)
+	defer clear(inner)
+	added, err := newStick(k.Key, &storage, inner)
 	if err != nil {
 		return KeyFile{}, err
 	}

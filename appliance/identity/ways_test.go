@@ -111,9 +111,9 @@ func TestTheLastWayInStays(t *testing.T) {
 // A stick's slot that asks for stretching, and a passphrase's that asks for none, are not
 // what this program writes.
 func TestASlotIsStretchedByItsKind(t *testing.T) {
-	stick, err := newStick([32]byte{2}, &[32]byte{1})
+	stick, err := newStick([32]byte{2}, &[32]byte{1}, nil)
 	must(t, err)
-	plain, err := newSlot(SlotLead, words("x"), TestCost(), &[32]byte{1})
+	plain, err := newSlot(SlotLead, words("x"), TestCost(), &[32]byte{1}, nil)
 	must(t, err)
 	if _, err := parseSlots(encodeSlots([]slot{stick, plain})); err != nil {
 		t.Fatal(err)
