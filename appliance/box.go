@@ -86,7 +86,12 @@ func (b *box) Site() ui.SiteInfo {
 	}
 	id := n.vault.Deployment()
 	_, toFree := n.journal.Room()
+	held, _, err := n.desks.Identity.Held()
+	if err != nil {
+		b.logger.Warn("whether the ceremony was held could not be read", "err", err)
+	}
 	return ui.SiteInfo{
+		Ceremony:   held.Variant,
 		Deployment: n.vault.DeploymentName(), Site: n.vault.SiteName(), Node: n.vault.NodeID().String(),
 		Number: n.vault.Cert().Number, Practice: b.practice(), DeploymentID: identity.DeploymentID(id).String(),
 		RootOnBox: n.vault.RootOnBox(), Confirmed: n.desks.Identity.SelfConfirmed(), CanInvite: n.vault.CanEnrol(), ToFree: toFree,

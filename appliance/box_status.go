@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/mesh"
 	"github.com/waypost/waypost/ui"
@@ -101,6 +102,10 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	add(unconfirmed > 0, "danger", "alert.unconfirmed", map[string]any{"Count": unconfirmed})
 	add(!site.Confirmed && !site.Practice, "danger", "alert.self_unconfirmed", nil)
 	add(site.RootOnBox && !site.Practice, "danger", "alert.root_on_box", nil)
+	kit, root, issuer := n.vault.Shut()
+	add(kit, "warning", "alert.kit_opened", nil)
+	add(!kit && (root || issuer), "warning", "alert.ways_old", nil)
+	add(b.drillDue(n, s.Clock), "warning", "alert.drill_due", nil)
 	add(s.Erasures.Signing > 0, "danger", "alert.erasures", map[string]any{"Count": s.Erasures.Signing})
 	add(stats.Opaque > 0, "warning", "alert.opaque", map[string]any{"Count": stats.Opaque})
 	add(!s.Clock.Sure, "warning", "alert.clock", nil)
@@ -256,4 +261,15 @@ func diskRoom(dir string) (free, total uint64) {
 // opened, and was made good by the other one.
 func (n *node) mended() []string {
 	return append(append([]string{}, n.vault.Mended()...), n.desks.Staff.Mended()...)
+}
+
+// drillDue reports whether the papers were not tried for a quarter. It is quiet before the
+// ceremony was held, and while nobody knows what day it is.
+func (b *box) drillDue(n *node, c control.Clock) bool {
+	held, ok, err := n.desks.Identity.Held()
+	if err != nil || !ok {
+		return false
+	}
+	list, err := n.desks.Identity.Drilled()
+	return err == nil && identity.DrillOverdue(list, c.Now, c.Sure, held.At)
 }

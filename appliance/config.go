@@ -76,6 +76,12 @@ func (v *verb) dur(p *time.Duration, flag string, def time.Duration) {
 	valueName(v.Flags(), flag, "TIME")
 }
 
+// num adds a flag that takes a whole number.
+func (v *verb) num(p *int, flag string, def int) {
+	v.Flags().IntVar(p, flag, def, v.text(flag))
+	valueName(v.Flags(), flag, "N")
+}
+
 // bool adds a switch.
 func (v *verb) bool(p *bool, flag string) { v.Flags().BoolVar(p, flag, false, v.text(flag)) }
 

@@ -109,6 +109,7 @@ type SiteInfo struct {
 	Number       uint16 // short number of this node, printed in cards
 	Practice     bool   // a throw-away site of made-up people
 	DeploymentID string
+	Ceremony     string // how root and issuers are kept: identity.CeremonyFull or CeremonySmall; empty before that was decided
 	RootOnBox    bool   // the root key was not written out yet
 	Confirmed    bool   // somebody compared this node's five words
 	CanInvite    bool   // the issuer lives here

@@ -241,7 +241,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 }
 
 func pictures() []picture {
-	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures())
+	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures())
 }
 
 func firstPictures() []picture {
@@ -399,7 +399,7 @@ func placePictures() []picture {
 		{name: "home", page: "home/home", data: func(s speaker) any { return homeOf(s, many, lines(s, galleryFamily())) }},
 		{name: "home-alarms", page: "home/home", frame: func(v *view) { v.Alarms = 2 }, data: func(s speaker) any {
 			return homeOf(s, alone, lines(s, galleryFamily()),
-				alertLine{"bad", s.T("alert.root_on_box"), "/help/keys"}, alertLine{"bad", s.T("alert.self_unconfirmed"), "/mesh"}, alertLine{"warn", s.T("alert.clock"), ""})
+				alertLine{"bad", s.T("alert.root_on_box"), "/ceremony"}, alertLine{"bad", s.T("alert.self_unconfirmed"), "/mesh"}, alertLine{"warn", s.T("alert.clock"), ""})
 		}},
 		{name: "home-practice", page: "home/home", frame: func(v *view) { v.Practice = true }, data: func(s speaker) any {
 			m := homeOf(s, control.Status{People: 300, Households: 90}, lines(s, galleryFamily()))
@@ -441,7 +441,13 @@ func placePictures() []picture {
 			return boxPageOf(s.view, []string{"passphrase", "recovery", "stick", "deputy"})
 		}},
 		{name: "box-last", page: "box/box", data: func(s speaker) any { return boxPageOf(s.view, []string{"passphrase"}) }, form: topOf("fault.identity.last_slot")},
-		{name: "box-made", page: "box/made", data: func(speaker) any { return madePage{"recovery", wordList{Words: append(galleryWords, galleryWords...)}} }},
+		{name: "box-made", page: "box/made", data: func(speaker) any { return madePage{Kind: "recovery", Words: wordList{Words: append(galleryWords, galleryWords...)}, QR: svg("ten words"), Date: "2026-11-27"} }},
+		{name: "box-made-words", page: "box/made", data: func(speaker) any { return madePage{Kind: "words", Words: wordList{Words: galleryWords}} }},
+		{name: "box-by-kit", page: "box/box", data: func(s speaker) any {
+			m := boxPageOf(s.view, []string{"passphrase", "recovery"})
+			m.Kit, m.Shut = true, true
+			return m
+		}},
 		{name: "losses", page: "box/losses", data: func(speaker) any { return galleryLosses() }},
 		{name: "losses-none", page: "box/losses", data: func(speaker) any { return control.Losses{} }},
 		{name: "wipe", page: "box/wipe"},
@@ -464,6 +470,7 @@ func placePictures() []picture {
 			t.Words = wordList{galleryWords, true}
 			return t
 		}},
+		{name: "help-papers", page: "help/topic", data: func(s speaker) any { return topicOf(s.Lang, "papers") }},
 		{name: "help-trouble", page: "help/topic", data: func(s speaker) any { return topicOf(s.Lang, "trouble") }},
 	}
 }

@@ -39,6 +39,8 @@ func (s *Server) operatorRoutes() []route {
 		call("GET", "/backup", operatorBackupState),
 		call("POST", "/backup/stop", operatorBackupStop),
 		call("POST", "/reopen", operatorReopen),
+		call("GET", "/ceremony", operatorCeremony),
+		call("POST", "/ceremony", operatorCeremonyStep),
 	}
 }
 

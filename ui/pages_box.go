@@ -1,7 +1,7 @@
 package ui
 
 import (
-	"mime"
+	"html/template"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -59,6 +59,8 @@ func postLock(v *visit) error {
 type boxPage struct {
 	Ways  []wayLine
 	Makes []wayLine // what can be made, or made anew
+	Kit   bool      // the box was opened with its recovery kit
+	Shut  bool      // the way it was opened does not reach root and issuer
 }
 
 // wayLine is one way. Again: there is one already, and it stops working.
@@ -72,6 +74,8 @@ type wayLine struct {
 type madePage struct {
 	Kind  string
 	Words wordList
+	QR    template.HTML // of the recovery kit, which is printed; empty for other ways
+	Date  string        // of the printing; empty while nobody knows it
 }
 
 // makeable are the kinds a page makes, the most useful first.
@@ -85,7 +89,13 @@ func wayOf(w *view, kind string) wayLine {
 
 func (v *visit) boxModel() (boxPage, error) {
 	kinds, err := v.s.config.Box.Slots(v.s.ctx, v.actor)
-	return boxPageOf(&view{Lang: v.lang}, kinds), err
+	if err != nil {
+		return boxPage{}, err
+	}
+	m := boxPageOf(&view{Lang: v.lang}, kinds)
+	c, err := v.desks().Identity.Ceremony()
+	m.Kit, m.Shut = c.Kit, c.Shut
+	return m, err
 }
 
 func boxPageOf(w *view, kinds []string) (m boxPage) {
@@ -123,11 +133,16 @@ func (v *visit) addWay() error {
 		return v.boxRefused(err)
 	}
 	if made.File != "" {
-		v.c.Set(fiber.HeaderContentType, "application/octet-stream")
-		v.c.Set(fiber.HeaderContentDisposition, mime.FormatMediaType("attachment", map[string]string{"filename": made.File}))
-		return v.c.SendString(made.Secret)
+		return v.download(made.File, []byte(made.Secret))
 	}
-	return v.render("box/made", madePage{made.Kind, wordList{Words: strings.Fields(made.Secret)}})
+	m := madePage{Kind: made.Kind, Words: wordList{Words: strings.Fields(made.Secret)}}
+	if made.Kind == identity.SlotRecovery {
+		if m.QR, err = paperQR(made.Secret); err != nil {
+			return err
+		}
+		m.Date = v.today()
+	}
+	return v.render("box/made", m)
 }
 
 func (v *visit) removeWay() error {

@@ -79,7 +79,7 @@ func tilesFor(a staff.Actor) []tile {
 
 // alertLinks say where a page can help with an alert of the box.
 var alertLinks = map[string]string{
-	"alert.erasures": "/approvals", "alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/help/keys",
+	"alert.erasures": "/approvals", "alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/ceremony", "alert.kit_opened": "/ceremony", "alert.ways_old": "/box", "alert.drill_due": "/drill",
 	"alert.read_only": "/help/trouble", "alert.mesh_off": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.disk_full": "/help/trouble", "alert.problems": "/help/trouble",
 	"alert.lost": "/losses", "alert.lost_alone": "/losses", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.backup_old": "/backup",
@@ -105,8 +105,11 @@ func (v *visit) alertLines(s control.Status) []alertLine {
 			args = append(args, k, value)
 		}
 		link := alertLinks[a.Key]
-		if link == "/losses" && !v.actor.Can(staff.ManageBox) {
+		switch {
+		case link == "/losses" && !v.actor.Can(staff.ManageBox):
 			link = "/help/trouble"
+		case (link == "/ceremony" || link == "/drill") && !v.actor.Can(staff.HoldCeremony):
+			link = "/help/papers"
 		}
 		out = append(out, alertLine{Tone: tone, Text: w.T(a.Key, args...), Link: link})
 	}

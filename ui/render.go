@@ -18,6 +18,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/ui/locale"
 )
 
@@ -46,6 +47,7 @@ func pageNames() []string {
 		"mesh/mesh", "mesh/invite",
 		"staff/staff",
 		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped", "box/losses",
+		"ceremony/ceremony", "ceremony/issuer", "ceremony/shares", "ceremony/sheet", "ceremony/install", "drill/drill",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"help/index", "help/topic",
 	}
@@ -117,6 +119,7 @@ type view struct {
 	Alarms   int  // things on the home page that want a lead's eye
 	Practice bool // made-up people only, gone at the next start
 	Open     bool // the box holds records: the practice-data banner applies
+	Holder   bool // may hold the ceremony and go through the drill
 	NoSwitch bool // the language switch would lose what is shown only once
 	Form     *form
 	Now      time.Time
@@ -340,7 +343,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
 		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data,
-		NoSwitch: page == "first/words" || page == "mesh/invite",
+		NoSwitch: page == "first/words" || page == "mesh/invite" || page == "ceremony/issuer",
 	}
 	if v.c.Method() == fiber.MethodGet {
 		w.Query = string(v.c.Request().URI().QueryString())
@@ -353,6 +356,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	w.CSRF = v.csrf()
 	if v.signedIn() {
 		w.User = v.actor.Name
+		w.Holder = v.actor.Can(staff.HoldCeremony)
 		w.Nav = navFor(v.actor, w.Path)
 		w.Alarms = alarms(site)
 	}
@@ -361,7 +365,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 
 // backTo is the page a form lives on, for the language switch after a post.
 func backTo(p string) string {
-	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/disable", "/invite"} {
+	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/begin", "/words", "/sheet-words", "/read", "/root", "/issuer", "/disable", "/invite"} {
 		if strings.HasSuffix(p, tail) {
 			return path.Dir(p)
 		}

@@ -131,3 +131,17 @@ func (c *Client) RemoveSlot(ctx context.Context, kind string) error {
 func (c *Client) Wipe(ctx context.Context) error {
 	return c.Post(ctx, "/operator/wipe", map[string]string{}, nil)
 }
+
+// Ceremony says how far the ceremony is.
+func (c *Client) Ceremony(ctx context.Context) (Ceremony, error) {
+	var out Ceremony
+	err := c.Get(ctx, "/operator/ceremony", &out)
+	return out, err
+}
+
+// TakeCeremonyStep goes one step on.
+func (c *Client) TakeCeremonyStep(ctx context.Context, step CeremonyStep) (Ceremony, error) {
+	var out Ceremony
+	err := c.Post(ctx, "/operator/ceremony", step, &out)
+	return out, err
+}

@@ -173,6 +173,38 @@ type Slot struct {
 	File   string `json:"file,omitempty"`
 }
 
+// Ceremony is how far the ceremony of the deployment is. Words, File and Papers are
+// secret, and only in the answer that made them.
+type Ceremony struct {
+	Step    string  `json:"step"` // gone, choose, issuer, words, shares, sheet, finish or done
+	Variant string  `json:"variant,omitempty"`
+	Root    bool    `json:"root"`             // it is on this box
+	Issuer  bool    `json:"issuer"`           // one lives here
+	Issuers int     `json:"issuers"`          // that the root named; 0 before the ceremony was held
+	Read    []bool  `json:"read,omitempty"`   // per paper, that it was read back
+	Shut    bool    `json:"shut,omitempty"`   // the box was opened in a way that does not reach root and issuer
+	Number  int     `json:"number,omitempty"` // of the paper that was read back, or the issuer that was made
+	Words   string  `json:"words,omitempty"`  // that open the issuer's file
+	Name    string  `json:"name,omitempty"`   // of File
+	File    []byte  `json:"file,omitempty"`   // the issuer's, or the root sheet
+	Papers  []Paper `json:"papers,omitempty"` // to be printed
+}
+
+// Paper is one paper of the root, as a text file.
+type Paper struct {
+	Number int    `json:"number"`
+	Text   string `json:"text"`
+}
+
+// CeremonyStep is one step of a ceremony: begin, issuer, words, shares, read, sheet,
+// sheet-words, finish, root or install.
+type CeremonyStep struct {
+	Step    string `json:"step"`
+	Variant string `json:"variant,omitempty"`
+	Text    string `json:"text,omitempty"` // words, or a paper
+	File    []byte `json:"file,omitempty"`
+}
+
 // Verdict is what a token check says.
 type Verdict struct {
 	Verdict    string `json:"verdict"`

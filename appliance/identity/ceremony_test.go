@@ -337,6 +337,23 @@ func TestDrills(t *testing.T) {
 	a := openPost(t, v)
 	list, err := a.desk.Drilled()
 	must(t, err)
+	if len(list) != len(Drills())-2 {
+		t.Fatalf("there is no stick and no share: %+v", list)
+	}
+	stick, err := v.KeyStick()
+	must(t, err)
+	kit, err := v.Recovery()
+	must(t, err)
+	for secret, want := range map[string]string{kit: SlotRecovery, string(stick.Text()): SlotStick, open5: SlotLead} {
+		if kind, err := a.desk.TryWay(words(secret)); err != nil || kind != want {
+			t.Fatal(kind, err)
+		}
+	}
+	_, err = a.desk.TryWay(words("other words"))
+	wantFault(t, err, fault.Denied, "fault.identity.wrong_passphrase")
+	hold(t, a)
+	list, err = a.desk.Drilled()
+	must(t, err)
 	if len(list) != len(Drills()) || !DrillDue(list).IsZero() {
 		t.Fatalf("%+v", list)
 	}

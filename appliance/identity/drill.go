@@ -74,12 +74,24 @@ func (d *Desk) Drill(ctx context.Context, by oplog.By, what string, good bool) e
 	})
 }
 
-// Drilled lists what was last tried at this node, one for each of Drills.
+// Drilled lists what was last tried at this node, in the order of Drills, without what
+// there is none of here: a key stick, papers of the root.
 func (d *Desk) Drilled() ([]Drill, error) {
+	ways, err := Ways(d.vault.dir)
+	if err != nil {
+		return nil, err
+	}
+	held, _, err := d.Held()
+	if err != nil {
+		return nil, err
+	}
 	var out []Drill
 	self := d.vault.NodeID()
-	err := d.log.View(func(r oplog.Reader) error {
+	err = d.log.View(func(r oplog.Reader) error {
 		for _, what := range Drills() {
+			if what == DrillStick && !slices.Contains(ways, SlotStick) || what == DrillShare && len(held.sums) == 0 {
+				continue
+			}
 			drill := Drill{What: what}
 			raw, ok, err := r.Row(ceremonyView, self, append(slices.Clone(drillKey), what...))
 			if err != nil {
@@ -97,6 +109,14 @@ func (d *Desk) Drilled() ([]Drill, error) {
 		return nil
 	})
 	return out, err
+}
+
+// TryWay says which way to open this box a passphrase or a key file is, and opens nothing.
+// Faults: those of Unlock.
+func (d *Desk) TryWay(secret []byte) (kind string, err error) {
+	o, _, err := openSlots(d.vault.dir, secret)
+	defer o.forget()
+	return o.slot.Kind, err
 }
 
 // DrillDue is when the next drill is due: a quarter after the oldest thing that went well;
