@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -249,9 +250,10 @@ func (c *canaries) keysOf(t *testing.T, data, passphrase string) {
 	must(err)
 	aead, err := chacha20poly1305.NewX(wrapping[:])
 	must(err)
-	storage, err := aead.Open(nil, s.Nonce, s.Wrapped, []byte("waypost/slot/1"+s.Kind))
+	both, err := aead.Open(nil, s.Nonce, s.Wrapped, []byte("waypost/slot/1"+s.Kind))
 	must(err)
-	c.other["storage key"] = storage
+	storage, inner := both[:32], both[32:]
+	c.other["storage key"], c.other["inner key"] = storage, inner
 	c.other["wrapping key"] = wrapping[:]
 	for _, label := range []string{"secrets", "journal", "views", "accounts"} {
 		key := derivedKey(storage, "waypost/subkey/1/"+label)
@@ -261,8 +263,13 @@ func (c *canaries) keysOf(t *testing.T, data, passphrase string) {
 			must(err)
 			var fields map[int]any
 			must(cbor.Unmarshal(plain, &fields))
-			for number, name := range map[int]string{4: "root seed", 5: "issuer seed", 6: "node seed", 7: "seal key"} {
+			for number, name := range map[int]string{6: "node seed", 7: "seal key"} {
 				c.other[name] = fields[number].([]byte)
+			}
+			node := ed25519.NewKeyFromSeed(fields[6].([]byte)).Public().(ed25519.PublicKey)
+			part := openInner(t, inner, fields[15].([]byte), slices.Concat([]byte("waypost/inner/1"), fields[3].([]byte), node))
+			for number, name := range map[int]string{1: "root seed", 2: "issuer seed"} {
+				c.other[name] = part[number].([]byte)
 			}
 			c.other["gossip key"] = fields[11].([]any)[0].([]byte)
 			c.other["register key"] = fields[12].([]any)[0].([]any)[2].([]byte)
@@ -271,6 +278,23 @@ func (c *canaries) keysOf(t *testing.T, data, passphrase string) {
 	if c.count() < 50 {
 		t.Fatalf("only %d canaries", c.count())
 	}
+}
+
+// openInner opens the inner part of the secrets.
+func openInner(t *testing.T, key, sealed, bound []byte) (part map[int]any) {
+	t.Helper()
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := aead.Open(nil, sealed[:24], sealed[24:], bound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cbor.Unmarshal(plain, &part); err != nil {
+		t.Fatal(err)
+	}
+	return part
 }
 
 // files looks for canaries in every file and in the log, and at every permission.
