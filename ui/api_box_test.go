@@ -122,7 +122,11 @@ func (b *apiBox) Desks() *station.Station {
 }
 
 func (b *apiBox) Site() SiteInfo {
-	return SiteInfo{Deployment: "Test", Site: "North gate", Node: b.vault.NodeID().String(), Number: 1, Confirmed: true, CanInvite: true}
+	held, _, err := b.desks.Identity.Held()
+	if err != nil {
+		b.t.Error(err)
+	}
+	return SiteInfo{Ceremony: held.Variant, Deployment: "Test", Site: "North gate", Node: b.vault.NodeID().String(), Number: 1, Confirmed: true, CanInvite: true}
 }
 
 func (b *apiBox) Watch() (<-chan struct{}, func()) { return b.log.Watch() }

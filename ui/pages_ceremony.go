@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html/template"
 	"mime"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -197,8 +198,8 @@ func (v *visit) paperText() (string, error) {
 	switch {
 	case err != nil:
 		return v.form("text"), nil
-	case len(raw) < 16<<10 && bytes.Contains(raw, []byte("WP")) && !bytes.ContainsRune(raw, 0):
-		return string(raw), nil // a text file
+	case utf8.Valid(raw): // a text file: no picture is one
+		return string(raw), nil
 	}
 	return v.desks().Tokens.Read(v.s.ctx, v.actor, bytes.NewReader(raw))
 }
