@@ -441,11 +441,14 @@ func placePictures() []picture {
 			return boxPageOf(s.view, []string{"passphrase", "recovery", "stick", "deputy"})
 		}},
 		{name: "box-last", page: "box/box", data: func(s speaker) any { return boxPageOf(s.view, []string{"passphrase"}) }, form: topOf("fault.identity.last_slot")},
-		{name: "box-made", page: "box/made", data: func(speaker) any { return madePage{Kind: "recovery", Words: wordList{Words: append(galleryWords, galleryWords...)}, QR: svg("ten words"), Date: "2026-11-27"} }},
+		{name: "box-made", page: "box/made", data: func(speaker) any {
+			return madePage{Kind: "recovery", Words: wordList{Words: append(galleryWords, galleryWords...)}, QR: svg("ten words"), Date: "2026-11-27"}
+		}},
 		{name: "box-made-words", page: "box/made", data: func(speaker) any { return madePage{Kind: "words", Words: wordList{Words: galleryWords}} }},
 		{name: "box-by-kit", page: "box/box", data: func(s speaker) any {
 			m := boxPageOf(s.view, []string{"passphrase", "recovery"})
 			m.Kit, m.Shut = true, true
+			m.mark(nil)
 			return m
 		}},
 		{name: "losses", page: "box/losses", data: func(speaker) any { return galleryLosses() }},

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"html/template"
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -68,6 +69,7 @@ type wayLine struct {
 	Kind, Name, Why string
 	Removable       bool
 	Again           bool
+	Old             bool // made before, or by somebody with the kit: it lets nobody in
 }
 
 // madePage shows a new way once.
@@ -93,9 +95,21 @@ func (v *visit) boxModel() (boxPage, error) {
 		return boxPage{}, err
 	}
 	m := boxPageOf(&view{Lang: v.lang}, kinds)
+	inner, err := v.desks().Identity.InnerWays()
+	if err != nil {
+		return boxPage{}, err
+	}
+	m.mark(inner)
 	c, err := v.desks().Identity.Ceremony()
 	m.Kit, m.Shut = c.Kit, c.Shut
 	return m, err
+}
+
+// mark tells of the ways that open the records alone although they need not.
+func (m *boxPage) mark(inner []string) {
+	for i := range m.Ways {
+		m.Ways[i].Old = m.Ways[i].Kind != identity.SlotRecovery && !slices.Contains(inner, m.Ways[i].Kind)
+	}
 }
 
 func boxPageOf(w *view, kinds []string) (m boxPage) {

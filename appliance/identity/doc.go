@@ -4,7 +4,9 @@
 // # Trust
 //
 // The root (Ed25519) signs issuers, an issuer signs node certificates, a node
-// signs everything else. A certificate names a number, two public keys and
+// signs everything else. An issuer lives with one node, and a deployment that held its
+// ceremony has two, each with a block of 4,096 node numbers of its own; a node where an
+// issuer was installed keeps keys, id and number and has its certificate signed anew. A certificate names a number, two public keys and
 // rights, never a place or a person. Dates in certificates are for people to
 // look at; NodeCert.Verify ignores them, because a box without a battery boots
 // in 1970 and no record may be lost over that.
@@ -12,7 +14,8 @@
 // # Files in the data folder
 //
 //	unlock   unlock.2    who can open the box: slots that wrap the storage key
-//	secrets  secrets.2   everything secret, sealed under the storage key
+//	secrets  secrets.2   everything secret, sealed under the storage key; root and
+//	                     issuer in an inner part, sealed under the inner key as well
 //	web/                 the node's own web CA and leaf; readable while locked
 //	wiped                only when the keys were destroyed: says so
 //
@@ -23,8 +26,11 @@
 // The folder has mode 0700, the files 0600.
 //
 // unlock is deterministic CBOR (RFC 8949 section 4.2.1): the array
-// ["waypost/unlock/1", [slot…], SHA-256 of the encoded slots], a slot being
-// [kind, salt (16), passes, KiB, nonce (24), wrapped key (48)], one to eight of them.
+// ["waypost/unlock/2", [slot…], SHA-256 of the encoded slots], a slot being
+// [kind, salt (16), passes, KiB, nonce (24), wrapped (80 or 48)], one to eight of them.
+// Wrapped are the storage key and the inner key, or the storage key alone: always so for
+// the kind recovery, and for ways made by somebody who could not open the inner part. A
+// file without any inner key, as versions before wrote it, begins with "waypost/unlock/1".
 // Kinds made here are passphrase, words, recovery and stick, each at most once. The
 // wrapping key is Argon2id (RFC 9106) of the canonical passphrase, one lane. For the kind
 // stick passes and KiB are zero, and only for it, and the wrapping key is HKDF-SHA256 of
@@ -49,18 +55,69 @@
 // what crypto/ed25519 keeps of the signing key, and buffers of the CBOR library. They go
 // with the memory of the process, which the program replaces when a box is locked.
 //
+// secrets is version 2 when its field 15 is the inner part: nonce (24) ‖
+// XChaCha20-Poly1305 of {1: root seed, 2: issuer seed, 3: ceremony under way} under the
+// inner key, with "waypost/inner/1" ‖ root public key ‖ node public key as associated
+// data. In version 1 the seeds are its fields 4 and 5; the lead's words divide such a
+// folder when they open it. Slots first, then secrets: a slot whose inner key opens
+// nothing counts as one without.
+//
 // secrets is "waypost/sealed/1" ‖ nonce (24) ‖ XChaCha20-Poly1305 ciphertext,
 // keyed by HKDF-SHA256 of the storage key, with "waypost/sealed/1" ‖ file name as
 // associated data. SealedFile is that format; the staff desk keeps its accounts
 // in it too.
 //
+// # Papers
+//
+// A paper is lines of ten bytes in Crockford's base 32 (16 letters) followed by a check (4
+// letters: the first 20 bits of SHA-256("waypost/paper-line/1" ‖ mark ‖ line number ‖ those
+// bytes)); the mark, WPSHARE1 or WPROOT1, stands before the lines in files and QR codes.
+//
+// A share is nine lines: version 1, number 1 to 5, the first six bytes of the deployment's
+// id, two random bytes for this printing, the sealed root seed (48), the value (32). The
+// values are shares, any three of five, of a random scalar of ristretto255 (Shamir;
+// github.com/cloudflare/circl). HKDF-SHA256 of the scalar's 32 bytes, salt the eight bytes
+// of deployment and printing, info "waypost/root-shares/1", gives key (32) and nonce (24)
+// of the XChaCha20-Poly1305 that seals the seed, with "waypost/root-shares/1" ‖ the first
+// ten bytes with number 0 as associated data. A share's sum is
+// SHA-256("waypost/share-sum/1" ‖ its 90 bytes); sums are public.
+//
+// A root sheet on paper is four lines: six bytes of the deployment's id, the seed, two
+// zeros. The five words at its foot are SHA-256("waypost/sheet-words/1" ‖ seed) in words.
+//
+// An issuer file is the CBOR array ["waypost/issuer/1", deployment (16), number 2 to 16,
+// salt (16), passes, KiB, nonce (24), sealed]; sealed is XChaCha20-Poly1305 of
+// [seed (32), certificate] under Argon2id of ten words, the array with nothing sealed as
+// associated data. Issuer n gives node numbers from (n-1)·4096 on; the founder is issuer 1.
+//
+// During a ceremony the shares lie in the inner part, each until its holder has read it
+// back; the second issuer's seed lies nowhere but in its file. At the end the root signs
+// "waypost/ceremony/1" ‖ deployment ‖ the statement, and is wiped.
+//
+// # Promises
+//
+//	the kit opens neither root nor issuer         TestTheKitGivesNeitherRootNorIssuer
+//	an older folder is divided, and loses nothing TestAnOlderFolderIsDivided, TestDividingHalfway
+//	any three shares are enough, two are not      TestAnyThreeSharesBringTheRootBack
+//	a slip is found in its line                   TestASharesTyping
+//	two issuers apart give no number twice        TestTwoIssuersApart, TestABlockIsGivenOnce
+//	nobody can pretend that the ceremony was held TestEverybodyKnowsThatItWasHeld
+//	a power cut in the middle resumes             TestTheFullCeremony, TestAnInstalledIssuerIsToldLater
+//	papers stay readable                          TestPaperFormats
+//
+// Not promised: that flash memory, a printer or a backup made before keeps nothing of a
+// key that was wiped; anything against whoever has three shares; that a first person who
+// runs another program on the founding box learns nothing of the second issuer.
+//
 // # What it writes
 //
 //	identity.log_born            a node's log begins (certificate and nonce); written by oplog
-//	identity.enrolled            an inviter admitted a node
+//	identity.enrolled            an inviter admitted a node, or an issuer was installed at one
 //	identity.confirmed           somebody compared the five words with a node's
-//	identity.node_named          what a node's site is called (the only one in the register)
+//	identity.node_named          what a node's site is called (register)
 //	identity.invitation_refused  an invitation was tried when it was used up or too old
+//	identity.ceremony_held       how root and issuers are kept, by the root's own signature
+//	identity.drilled             somebody tried a paper or a stick here, and how it went (register)
 //	identity.loss_accepted       somebody at a node knows that some of its ops are lost for good
 //
 // Any node can write any of them about any other. So a certificate counts when
@@ -70,7 +127,8 @@
 // Each says it in a row of its own (nodesView), so that no row grows until it is
 // left out. ByNumber and Author tell other desks whose word a fact is.
 //
-// All but node_named lie open in the deployment compartment, so that a locked
+// Of several certificates of one node the one counts that lets it admit others, then the
+// later one (supplants). All but node_named and drilled lie open in the deployment compartment, so that a locked
 // node or a carrier knows them too. Never stored: passphrases, invitation
 // secrets, and which person a key belongs to.
 package identity

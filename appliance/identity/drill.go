@@ -111,6 +111,9 @@ func (d *Desk) Drilled() ([]Drill, error) {
 	return out, err
 }
 
+// InnerWays is the function of that name for this box.
+func (d *Desk) InnerWays() ([]string, error) { return InnerWays(d.vault.dir) }
+
 // TryWay says which way to open this box a passphrase or a key file is, and opens nothing.
 // Faults: those of Unlock.
 func (d *Desk) TryWay(secret []byte) (kind string, err error) {

@@ -97,6 +97,7 @@ func (v *Vault) beginRite(variant string) error {
 		for _, x := range shares {
 			s.rite.Shares = append(s.rite.Shares, riteShare{Content: v.keys.hold(x.content()), Sum: x.sum()})
 		}
+		clear(shares)
 		return nil
 	})
 }
