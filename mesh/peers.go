@@ -271,6 +271,7 @@ func (m *Mesh) detach(l *link) {
 		return slices.DeleteFunc(slices.Clone(s), func(o *link) bool { return o == l })
 	}
 	p.links, m.links = drop(p.links), drop(m.links)
+	p.recount(l)
 	p.in += l.raw.in.Load()
 	p.out += l.raw.out.Load()
 	p.last = m.clock.Now()
