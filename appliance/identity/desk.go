@@ -22,10 +22,17 @@ type Desk struct {
 	vault *Vault
 
 	mu       sync.Mutex
-	byNumber map[uint16]Node      // every node that was found, and by its logs;
-	byLog    map[oplog.LogID]Node // that one is confirmed is never taken back
-	asOf     uint64               // ops in the journal when they were looked for; 0 = never
-	sound    map[[32]byte]bool    // what the root says of a certificate, by its hash
+	byNumber map[uint16]Node       // every node that was found, and by its logs;
+	byLog    map[oplog.LogID]Node  // that one is confirmed is never taken back
+	asOf     uint64                // ops in the journal when they were looked for; 0 = never
+	sound    map[[32]byte]bool     // what the root says of a certificate, by its hash
+	words    map[[32]byte][32]byte // whose a word is, by its hash; see wordOf
+	judged   *standings            // who is shut out
+	judgedAt uint64                // as of so many ops
+
+	following sync.Mutex // one Follow at a time; guards the next
+	waiting   map[string]time.Time
+	tookAt    uint64
 }
 
 // OpenDesk puts the desk on a log that was opened with this package's Views.
@@ -33,8 +40,10 @@ func OpenDesk(log *oplog.Log, v *Vault) *Desk {
 	self := Node{ID: v.NodeID(), Number: v.cert.Number, Site: v.SiteName(), Cert: v.cert, Founder: v.cert.Has(CapEnrol), Confirmed: v.cert.Has(CapEnrol)}
 	d := &Desk{
 		log: log, vault: v, byNumber: map[uint16]Node{self.Number: self}, byLog: map[oplog.LogID]Node{log.Own(): self}, sound: map[[32]byte]bool{},
+		words: map[[32]byte][32]byte{}, waiting: map[string]time.Time{},
 	}
 	v.ask(d.reserveNumbers)
+	_ = d.look() // a view that cannot be read shows itself at the next question
 	return d
 }
 

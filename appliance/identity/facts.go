@@ -40,7 +40,7 @@ var (
 
 // Kinds are the facts of this desk.
 func Kinds() []oplog.Kind {
-	return []oplog.Kind{logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted}
+	return []oplog.Kind{logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted, suspended, suspensionLifted, epochBegun, revoked, released}
 }
 
 // Views are what they add up to.

@@ -27,11 +27,17 @@ type Node struct {
 //	c ‖ log              -> 1: that log says that its words were compared
 //	r ‖ invitation       -> refusedRow: it refused that invitation
 //	l ‖ log ‖ from ‖ to  -> lossRow: somebody there accepted that these ops are lost
+//	s ‖ id ‖ log         -> suspensionRow: that log says that the node is lost
+//	u ‖ hash             -> liftRow: an issuer's word that suspensions are over
+//	x ‖ hash             -> revokedRow: an issuer's word that the node is shut out for good
+//	y ‖ hash             -> Released: an issuer's word that ops behind the cut count after all
+//	k ‖ what ‖ area ‖ epoch ‖ log          -> epochRow: that log began, or gave away, an epoch
+//	K ‖ node ‖ what ‖ area ‖ epoch ‖ log   -> the epoch's key, sealed to that node
 //
 // What others say has rows of its own, one for each of them: a row that grows
 // with every log that says something would be made too long, and so be lost, by
 // one node that opens many logs.
-var nodesView = &oplog.View{Name: "nodes", Version: 3, Kinds: Kinds(), Fold: foldNode}
+var nodesView = &oplog.View{Name: "nodes", Version: 4, Kinds: Kinds(), Fold: foldNode}
 
 var (
 	nodeKey      = []byte("n")
@@ -95,6 +101,26 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 		case *LossAccepted:
 			if own(op.Log) {
 				rows = append(rows, acceptance(b, op))
+			}
+		case *Suspended:
+			if r, ok := suspensionRowOf(b, op); ok {
+				rows = append(rows, r)
+			}
+		case *SuspensionLifted:
+			if r, ok := liftRowOf(b, op); ok {
+				rows = append(rows, r)
+			}
+		case *Revoked:
+			if r, ok := revokedRowOf(b, op); ok {
+				rows = append(rows, r)
+			}
+		case *Released:
+			if r, ok := releasedRowOf(b); ok {
+				rows = append(rows, r)
+			}
+		case *EpochBegun:
+			if own(op.Log) {
+				rows = append(rows, epochRows(b, op)...)
 			}
 		}
 	}

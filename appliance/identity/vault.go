@@ -42,6 +42,8 @@ type Vault struct {
 	deadlines map[[8]byte]time.Time // of invitations, by the running clock
 	taken     uint32                // highest node number seen in the register
 	register  func()                // reads it again and calls reserve; nil without a desk
+	writing   map[uint16]uint32     // the epoch to write under, by area; the desk says so
+	back      heldBack              // ops that do not count; the desk says so
 }
 
 // StartOptions is what a new deployment is made of.

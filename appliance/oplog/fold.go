@@ -181,7 +181,8 @@ func (e *engine) understand(s *stored) (Op, bool) {
 }
 
 // apply adds ops of one subject and folds it again. Ops that are already there
-// are skipped, so replaying is harmless; one whose payload was gone is filled.
+// are skipped, so replaying is harmless; one whose payload was gone, or that could not be
+// opened before, is filled.
 func (e *engine) apply(s *space, subject ID, news []*stored) error {
 	old, chunk, tail, err := loadOps(s, subject)
 	if err != nil {
@@ -193,7 +194,7 @@ func (e *engine) apply(s *space, subject ID, news []*stored) error {
 		switch {
 		case i < 0:
 			all = append(all, n)
-		case all[i].bare && !n.bare:
+		case all[i].bare && !n.bare, all[i].opaque && !n.opaque:
 			all = slices.Clone(all) // old stays what it was
 			all[i], filled = n, true
 		}
