@@ -29,6 +29,7 @@ type Peer struct {
 	BytesIn     uint64    // received on exchange connections since Start, TLS included
 	BytesOut    uint64
 	Words       []string // the five words both screens show
+	Standing    identity.Standing
 }
 
 // held is what a peer last said of one log.
@@ -117,7 +118,7 @@ func (m *Mesh) Peers() []Peer {
 		if n.ID == m.self {
 			continue
 		}
-		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed}
+		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed, Standing: n.Standing}
 		keys[n.ID] = n.Cert.Public
 	}
 	m.mu.Lock()
@@ -226,7 +227,7 @@ func (m *Mesh) attach(l *link) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peerFor(l.node)
-	if m.closing || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
+	if m.closing || m.book.Shut(l.node) || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
 		return false
 	}
 	m.born++

@@ -271,6 +271,9 @@ func (d *Desk) Nodes() ([]Node, error) {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(string(a.ID[:]), string(b.ID[:])))
 	})
 	trusted(nodes, f.vouched)
+	for i := range nodes {
+		nodes[i].Standing = d.StandingOf(nodes[i].ID)
+	}
 	return nodes, nil
 }
 

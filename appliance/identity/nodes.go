@@ -18,6 +18,7 @@ type Node struct {
 	Confirmed  bool          // somebody compared its words, or it is the founder
 	EnrolledAt time.Time     // wall time its inviter claims; zero for the founder
 	Logs       []oplog.LogID // the logs it wrote, sorted
+	Standing   Standing      // as last looked at
 }
 
 // nodesView has, per node:
