@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/mesh"
 	"github.com/waypost/waypost/ui"
@@ -51,7 +52,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 			s.Peers = append(s.Peers, control.Peer{
 				Node: p.Node.String(), Number: p.Number, Site: p.Site, State: p.State, LastContact: p.LastContact,
 				Behind: p.Behind, Ahead: p.Ahead, Confirmed: p.Confirmed, Words: p.Words, Addresses: p.Addrs,
-				BytesIn: p.BytesIn, BytesOut: p.BytesOut,
+				BytesIn: p.BytesIn, BytesOut: p.BytesOut, Standing: standingName(p.Standing),
 			})
 		}
 	}
@@ -92,12 +93,17 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	if m := n.Mesh(); m != nil {
 		add(m.Refusals() > 0, "danger", "alert.invitation_refused", map[string]any{"Count": m.Refusals()})
 	}
-	unconfirmed := 0
+	unconfirmed, shut := 0, 0
 	for _, p := range s.Peers {
-		if !p.Confirmed {
+		switch {
+		case p.Standing != "":
+			shut++
+		case !p.Confirmed:
 			unconfirmed++
 		}
 	}
+	add(shut > 0, "warning", "alert.shut_out", map[string]any{"Count": shut})
+	add(n.desks.Identity.StandingOf(n.vault.NodeID()) != identity.StandingGood, "danger", "alert.self_shut", nil)
 	add(unconfirmed > 0, "danger", "alert.unconfirmed", map[string]any{"Count": unconfirmed})
 	add(!site.Confirmed && !site.Practice, "danger", "alert.self_unconfirmed", nil)
 	add(site.RootOnBox && !site.Practice, "danger", "alert.root_on_box", nil)

@@ -318,3 +318,16 @@ func (m *Mesh) peerFor(id identity.NodeID) *peer {
 	}
 	return p
 }
+
+// Knows lists the other nodes that are known to hold an op, in no order.
+func (m *Mesh) Knows(op oplog.Ref) []oplog.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []oplog.ID
+	for id, p := range m.peers {
+		if k := p.held[op.Log]; !k.forked && k.seq >= op.Seq && id != m.self {
+			out = append(out, id)
+		}
+	}
+	return out
+}

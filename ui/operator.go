@@ -16,7 +16,7 @@ func (s *Server) operatorRoutes() []route {
 	}
 	list := call("POST", "/import", operatorImport)
 	list.limit = importLimit
-	return []route{
+	return append([]route{
 		call("GET", "/status", operatorStatus),
 		call("POST", "/unlock", operatorUnlock),
 		call("POST", "/invite", operatorInvite),
@@ -39,7 +39,7 @@ func (s *Server) operatorRoutes() []route {
 		call("GET", "/backup", operatorBackupState),
 		call("POST", "/backup/stop", operatorBackupStop),
 		call("POST", "/reopen", operatorReopen),
-	}
+	}, s.lostCalls(call)...)
 }
 
 // opened are the desks, or the fault that says why there are none.

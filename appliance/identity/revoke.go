@@ -51,6 +51,7 @@ func (r Released) signed(d DeploymentID, subject NodeID) []byte {
 type revokedRow struct {
 	_    struct{} `cbor:",toarray"`
 	Fact Revoked
+	Ref  oplog.Ref // where it was said first
 	By   oplog.By
 	At   int64 // Unix milliseconds
 }
@@ -68,7 +69,7 @@ func revokedRowOf(b *Revoked, op oplog.Op) (row oplog.Row, ok bool) {
 		return row, false
 	}
 	key := append(slices.Clone(revokedKey), hashed("waypost/revoked-row/1", encode(*b))[:16]...)
-	return oplog.Row{Key: key, Value: encode(revokedRow{Fact: *b, By: op.By, At: op.At.UnixMilli()})}, true
+	return oplog.Row{Key: key, Value: encode(revokedRow{Fact: *b, Ref: op.Ref, By: op.By, At: op.At.UnixMilli()})}, true
 }
 
 func releasedRowOf(b *Released) (row oplog.Row, ok bool) {
@@ -93,7 +94,7 @@ func (d *Desk) revocations(r oplog.Reader, c *court) error {
 		if own, issues := c.issues(subject); word == [32]byte{} || issues && own == word {
 			return nil
 		}
-		x := revocation{node: subject, word: word, at: row.At, who: row.By}
+		x := revocation{node: subject, word: word, at: row.At, who: row.By, fact: row.Ref}
 		for _, k := range row.Fact.Cuts {
 			x.cuts = append(x.cuts, logMark{Log: k.Log, Seq: k.Seq})
 		}
@@ -174,6 +175,9 @@ func sortMarks(m []logMark) []logMark {
 	slices.SortFunc(m, func(a, b logMark) int { return bytes.Compare(a.Log[:], b.Log[:]) })
 	return m
 }
+
+// HeldBack lists the ops of a node that are held back.
+func (d *Desk) HeldBack(NodeID) []oplog.Ref { return nil }
 
 // holdBack tells the journal what does not count any more.
 func (d *Desk) holdBack(context.Context) error { return nil }

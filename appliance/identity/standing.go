@@ -51,6 +51,7 @@ type revocation struct {
 	word [32]byte
 	at   int64 // Unix milliseconds
 	who  oplog.By
+	fact oplog.Ref
 }
 
 // logMark is how far a log counts.

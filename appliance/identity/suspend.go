@@ -381,3 +381,51 @@ func (d *Desk) Lift(ctx context.Context, by oplog.By, node NodeID) error {
 	}
 	return d.Follow(ctx)
 }
+
+// ShutOut is a node that is suspended or revoked, and what shows that.
+type ShutOut struct {
+	Node     NodeID
+	Standing Standing
+	When     time.Time // by the clock of the node where it was said first
+	Who      oplog.By
+	At       NodeID    // where it was said; zero when that node is not known here
+	Fact     oplog.Ref // the fact, to ask who knows of it
+	MayLift  bool      // the issuer that lives here may
+}
+
+// ShutOut lists the nodes that are shut out, in the order of when it was said.
+func (d *Desk) ShutOut() ([]ShutOut, error) {
+	s, err := d.judge()
+	if err != nil {
+		return nil, err
+	}
+	found := map[NodeID]ShutOut{}
+	add := func(x ShutOut) {
+		if old, known := found[x.Node]; !known || x.Standing > old.Standing || x.Standing == old.Standing && x.When.Before(old.When) {
+			found[x.Node] = x
+		}
+	}
+	for _, x := range s.said {
+		add(ShutOut{Node: x.Node, Standing: StandingSuspended, When: x.When(), Who: x.Who, At: x.By, Fact: oplog.Ref{Log: x.log, Seq: x.seq}, MayLift: d.mayLift(s, x.Node)})
+	}
+	for _, x := range s.cuts {
+		author, _ := d.Author(x.fact.Log)
+		add(ShutOut{Node: x.node, Standing: StandingRevoked, When: time.UnixMilli(max(0, x.at)).UTC(), Who: x.who, At: author.ID, Fact: x.fact})
+	}
+	out := make([]ShutOut, 0, len(found))
+	for _, x := range found {
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b ShutOut) int {
+		return cmp.Or(a.When.Compare(b.When), bytes.Compare(a.Node[:], b.Node[:]))
+	})
+	return out, nil
+}
+
+// mayLift reports whether the issuer that lives here may lift a node's suspension.
+func (d *Desk) mayLift(s *standings, node NodeID) bool {
+	n, known, err := d.node(node)
+	own := d.vault.Cert().Issuer.Public
+	return err == nil && known && d.vault.CanEnrol() && node != d.vault.NodeID() && s.of[d.vault.NodeID()] == StandingGood &&
+		(!n.Cert.Has(CapEnrol) || n.Cert.Issuer.Public != own)
+}
