@@ -236,7 +236,7 @@ func (b *box) Incident(ctx context.Context, a staff.Actor, id string) (control.I
 	if err != nil {
 		return out, err
 	}
-	if area, _ := n.vault.CurrentEpoch(oplog.Register); slices.Contains(out.Areas, area) {
+	if out.Apart = !n.vault.SharesArea(nodes[i]); !out.Apart {
 		out.People = uint64(counts.People) //nolint:gosec // a count
 	}
 	written, by, err := n.desks.Registration.WrittenIn(ctx, a, nodes[i].Logs)

@@ -127,7 +127,7 @@ func (n *node) check(ctx context.Context) (control.Check, error) {
 	if err != nil {
 		return control.Check{}, err
 	}
-	c := control.Check{Sound: r.Sound, Ops: r.Ops, Lost: r.Lost, Notes: append(n.mended(), r.Notes...), Views: &r.Views, Areas: []string{"register/0"}, Logs: []control.LogHead{}, Problems: []string{}}
+	c := control.Check{Sound: r.Sound, Ops: r.Ops, Lost: r.Lost, Notes: append(n.mended(), r.Notes...), Views: &r.Views, Areas: []string{"register/" + strconv.Itoa(int(n.vault.Area()))}, Logs: []control.LogHead{}, Problems: []string{}}
 	for _, h := range r.Logs {
 		c.Logs = append(c.Logs, control.LogHead{Log: h.Log.String(), Seq: h.Seq, Head: hexString(h.Hash[:])})
 	}

@@ -41,7 +41,7 @@ type Keys interface {
 	NodeID() identity.NodeID
 	Signer() crypto.Signer
 	GossipKeys() [][32]byte // the one in use first, then the one before it
-	Invite(ttl time.Duration, addrs []string) (identity.Invitation, error)
+	InviteTo(where identity.Place, ttl time.Duration, addrs []string) (identity.Invitation, error)
 	Admit(request []byte) (reply []byte, cert identity.NodeCert, err error)
 }
 

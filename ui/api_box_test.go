@@ -156,7 +156,7 @@ func (b *apiBox) Practise(context.Context, string) (Started, error) {
 	return Started{}, b.CheckClaim("")
 }
 
-func (b *apiBox) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error) {
+func (b *apiBox) Invite(_ context.Context, a staff.Actor, ttl time.Duration, _ string) (control.Invitation, error) {
 	if err := a.Must(staff.InviteNodes); err != nil {
 		return control.Invitation{}, err
 	}

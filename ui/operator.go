@@ -79,7 +79,8 @@ func operatorUnlock(v *visit) error {
 
 func operatorInvite(v *visit) error {
 	var in struct {
-		TTL int64 `json:"ttl_seconds"`
+		TTL  int64  `json:"ttl_seconds"`
+		Area string `json:"area"`
 	}
 	if err := v.decode(&in); err != nil {
 		return err
@@ -88,7 +89,7 @@ func operatorInvite(v *visit) error {
 	if err != nil {
 		return err
 	}
-	invitation, err := v.s.config.Box.Invite(v.s.ctx, v.actor, ttl)
+	invitation, err := v.s.config.Box.Invite(v.s.ctx, v.actor, ttl, in.Area)
 	if err != nil {
 		return err
 	}

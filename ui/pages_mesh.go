@@ -152,7 +152,11 @@ func heldLines(w *view, s control.Status, holdings []Holding) []heldLine {
 // invite makes an invitation. It is the answer itself and not a page to come back
 // to: the code is a secret, and a second look makes a new one.
 func (v *visit) invite() error {
-	inv, err := v.s.config.Box.Invite(v.s.ctx, v.actor, invitationTime)
+	area := ""
+	if v.form("apart") == "yes" {
+		area = "new"
+	}
+	inv, err := v.s.config.Box.Invite(v.s.ctx, v.actor, invitationTime, area)
 	if err != nil {
 		m, modelErr := v.meshModel()
 		if modelErr != nil {

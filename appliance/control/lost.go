@@ -25,6 +25,7 @@ type LostBox struct {
 type Incident struct {
 	LostBox
 	Areas      []uint16  `json:"areas"`      // register areas whose records it could open
+	Apart      bool      `json:"apart"`      // none of them is this node's: it does not know how many people that are
 	People     uint64    `json:"people"`     // people whose records it could open, as far as this node knows
 	Registered uint64    `json:"registered"` // of them, registered at that box
 	Workers    []string  `json:"workers"`    // staff who registered people there

@@ -172,6 +172,7 @@ func (d *Desk) ledger() (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.vault.know(nodes)
 	l := &ledger{nodes: nodes, by: map[NodeID]Node{}, authors: map[oplog.LogID]NodeID{}, of: s.of, epochs: map[epochID]*epoch{}, mine: map[epochID][][]byte{}}
 	for _, n := range nodes {
 		l.by[n.ID] = n

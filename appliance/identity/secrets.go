@@ -50,6 +50,8 @@ type outstanding struct {
 	Made    int64    `cbor:"3,keyasint"` // Unix milliseconds, as the clock was then
 	Life    int64    `cbor:"4,keyasint"` // milliseconds
 	UsedFor []byte   `cbor:"5,keyasint,omitempty"`
+	Area    uint16   `cbor:"6,keyasint,omitempty"` // the area of the register it opens; 0 = the inviter's own
+	Apart   bool     `cbor:"7,keyasint,omitempty"` // an area of its own
 }
 
 var errSecrets = errors.New("identity: secrets are malformed")
