@@ -257,6 +257,7 @@ func (b *box) Incident(ctx context.Context, a staff.Actor, id string) (control.I
 			}
 		}
 	}
-	out.HeldBack = uint64(len(n.desks.Identity.HeldBack(node)))
-	return out, nil
+	held, err := n.desks.Identity.HeldBack(node)
+	out.HeldBack = uint64(len(held))
+	return out, err
 }

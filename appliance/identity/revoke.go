@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"bytes"
 	"context"
 	"slices"
 
@@ -164,20 +163,41 @@ func (d *Desk) Revoke(ctx context.Context, by oplog.By, node NodeID, hands [2][]
 	return d.Follow(ctx)
 }
 
-// heldBack is what of the journal does not count: everything a revoked node wrote behind
-// its cuts, and was not released.
-type heldBack struct {
-	nodes    map[NodeID][]logMark
-	released []oplog.Ref
+// Release makes ops that are held back count after all, by the word of the issuer that lives
+// here. Those that are not held back are passed over. Faults: NotFound
+// "fault.identity.not_held", Denied "fault.identity.revoke_issuer".
+func (d *Desk) Release(ctx context.Context, by oplog.By, node NodeID, ops []oplog.Ref) error {
+	s, err := d.judge()
+	if err != nil {
+		return err
+	}
+	held, err := d.log.HeldBack(node)
+	if err != nil {
+		return err
+	}
+	fact := Released{Ops: []oplog.Ref{}}
+	for _, o := range held {
+		if slices.Contains(ops, o.Ref) && len(fact.Ops) < maxMarks {
+			fact.Ops = append(fact.Ops, o.Ref)
+		}
+	}
+	if len(fact.Ops) == 0 {
+		return fault.New(fault.NotFound, "fault.identity.not_held")
+	}
+	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
+	if !ok || s.of[d.vault.NodeID()] != StandingGood {
+		return fault.New(fault.Denied, "fault.identity.revoke_issuer")
+	}
+	fact.Word = word
+	err = d.log.Do(ctx, by, func(tx *oplog.Tx) error {
+		_, err := tx.Append(released, node, fact)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.Follow(ctx)
 }
 
-func sortMarks(m []logMark) []logMark {
-	slices.SortFunc(m, func(a, b logMark) int { return bytes.Compare(a.Log[:], b.Log[:]) })
-	return m
-}
-
-// HeldBack lists the ops of a node that are held back.
-func (d *Desk) HeldBack(NodeID) []oplog.Ref { return nil }
-
-// holdBack tells the journal what does not count any more.
-func (d *Desk) holdBack(context.Context) error { return nil }
+// HeldBack lists the ops of a revoked node that are held back here.
+func (d *Desk) HeldBack(node NodeID) ([]oplog.HeldOp, error) { return d.log.HeldBack(node) }

@@ -30,6 +30,7 @@ type secrets struct {
 	Registers   []registerKey `cbor:"12,keyasint"`
 	NextNumber  uint32        `cbor:"13,keyasint,omitempty"` // where an issuer lives
 	Invitations []outstanding `cbor:"14,keyasint,omitempty"`
+	Back        []byte        `cbor:"20,keyasint,omitempty"` // backFile: what does not count
 }
 
 const secretsVersion = 1

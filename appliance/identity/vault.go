@@ -44,7 +44,6 @@ type Vault struct {
 	register  func()                // reads it again and calls reserve; nil without a desk
 	areas     map[uint16]bool       // areas apart that the register knows; the desk says so
 	writing   map[uint16]uint32     // the epoch to write under, by area; the desk says so
-	back      heldBack              // ops that do not count; the desk says so
 }
 
 // StartOptions is what a new deployment is made of.
