@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"slices"
+	"time"
 
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
@@ -204,6 +206,38 @@ func (n *node) lostBox(a staff.Actor, x identity.ShutOut, nodes []identity.Node)
 		}
 	}
 	return out
+}
+
+// Held lists what a revoked node wrote that does not count.
+func (b *box) Held(_ context.Context, a staff.Actor, id string) ([]control.HeldOp, error) {
+	n, node, err := b.shutter(a, staff.SuspendNodes, id)
+	if err != nil {
+		return nil, err
+	}
+	held, err := n.desks.Identity.HeldBack(node)
+	out := []control.HeldOp{}
+	for _, o := range held {
+		h := control.HeldOp{Log: o.Log.String(), Seq: o.Seq, Kind: o.Kind}
+		if o.Kind != "" {
+			at := time.Unix(o.At, 0).UTC()
+			h.At = &at
+		}
+		out = append(out, h)
+	}
+	return out, err
+}
+
+// Release makes one of them count after all, where an issuer lives.
+func (b *box) Release(ctx context.Context, a staff.Actor, id, log string, seq uint64) error {
+	n, node, err := b.shutter(a, staff.RevokeNodes, id)
+	if err != nil {
+		return err
+	}
+	raw, err := hex.DecodeString(log)
+	if err != nil || len(raw) != len(oplog.LogID{}) {
+		return fault.New(fault.NotFound, "fault.identity.not_held").Wrap(err)
+	}
+	return n.desks.Identity.Release(ctx, a.ID, node, []oplog.Ref{{Log: oplog.LogID(raw), Seq: seq}})
 }
 
 // Incident is what there is to say about a node that is lost or may be, for whoever has to

@@ -246,6 +246,20 @@ func (b *apiBox) RevokeBoth(ctx context.Context, id string, users [2]string, pas
 	return fault.New(fault.NotFound, "fault.staff.no_act")
 }
 
+func (b *apiBox) Held(_ context.Context, a staff.Actor, id string) ([]control.HeldOp, error) {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return nil, err
+	}
+	return []control.HeldOp{{Log: "00", Seq: 7}}, nil
+}
+
+func (b *apiBox) Release(ctx context.Context, a staff.Actor, id, log string, seq uint64) error {
+	if err := a.Must(staff.RevokeNodes); err != nil {
+		return err
+	}
+	return b.desks.Identity.Release(ctx, a.ID, b.node(id), []oplog.Ref{{Seq: seq}})
+}
+
 func (b *apiBox) Lost(_ context.Context, a staff.Actor) ([]control.LostBox, error) {
 	if err := a.Must(staff.SuspendNodes); err != nil {
 		return nil, err

@@ -447,6 +447,8 @@ func placePictures() []picture {
 		{name: "lost-ask", page: "lost/ask", data: func(s speaker) any { return galleryIncident(s, "") }},
 		{name: "lost-sheet", page: "lost/sheet", data: func(s speaker) any { return galleryIncident(s, "suspended") }},
 		{name: "lost-revoked", page: "lost/sheet", data: func(s speaker) any { return galleryIncident(s, "revoked") }},
+		{name: "lost-held", page: "lost/held", data: func(s speaker) any { return galleryHeld(s) }},
+		{name: "lost-held-none", page: "lost/held", data: func(speaker) any { return heldPage{Path: "/lost/x", Name: "Harbour"} }},
 		{name: "losses", page: "box/losses", data: func(speaker) any { return galleryLosses() }},
 		{name: "losses-none", page: "box/losses", data: func(speaker) any { return control.Losses{} }},
 		{name: "wipe", page: "box/wipe"},
@@ -572,4 +574,14 @@ func galleryIncident(s speaker, standing string) incidentPage {
 		Incident: i, lostLine: lostLineOf(s.view, i.LostBox), Shut: standing != "", MayRevoke: standing != "revoked", Agree: standing == "suspended",
 		Waiting: []string{"River post"},
 	}
+}
+
+func galleryHeld(s speaker) heldPage {
+	m := heldPage{Path: "/lost/x", Name: "Harbour", MayRelease: true}
+	at := galleryTime
+	for i, kind := range []string{"registration.registered", "tokens.issued", "staff.enrolled", "identity.node_named", "chunks.kept", ""} {
+		o := control.HeldOp{Log: "0a0b", Seq: uint64(i + 9), Kind: kind, At: &at}
+		m.Ops = append(m.Ops, heldOpLine{o, heldText(s.view, kind)})
+	}
+	return m
 }

@@ -22,6 +22,10 @@ type Shutter interface {
 	AskRevoke(ctx context.Context, s staff.Session, node string) (oplog.ID, error)
 	AgreeRevoke(ctx context.Context, s staff.Session, node string) error
 	RevokeBoth(ctx context.Context, node string, users [2]string, passphrases [2][]byte) error
+	// Held lists what a revoked box wrote that does not count; Release makes one of it count
+	// after all, by the word of the issuer that lives here.
+	Held(ctx context.Context, a staff.Actor, node string) ([]control.HeldOp, error)
+	Release(ctx context.Context, a staff.Actor, node, log string, seq uint64) error
 	// Lost lists the boxes that are shut out.
 	Lost(ctx context.Context, a staff.Actor) ([]control.LostBox, error)
 	// Incident is what could be read at a box, who worked there and whom to warn.

@@ -2,6 +2,8 @@ package ui
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
@@ -19,6 +21,8 @@ func (s *Server) lostPages() []route {
 		{method: "POST", path: "/lost/:node/suspend", policy: may, handle: (*visit).suspend},
 		{method: "POST", path: "/lost/:node/lift", policy: may, guess: bySignature, handle: (*visit).lift},
 		{method: "POST", path: "/lost/:node/revoke", policy: both, guess: bySignature, handle: (*visit).revoke},
+		{method: "GET", path: "/lost/:node/held", policy: may, handle: (*visit).heldBack},
+		{method: "POST", path: "/lost/:node/held", policy: both, handle: (*visit).release},
 	}
 }
 
@@ -150,4 +154,72 @@ func (v *visit) revoke() error {
 		return v.reshow("lost/sheet", m, newForm(), err, nil)
 	}
 	return v.redirect(m.Path)
+}
+
+// heldPage lists what a revoked box wrote that does not count.
+type heldPage struct {
+	Path, Name string
+	Ops        []heldOpLine
+	MayRelease bool
+}
+
+type heldOpLine struct {
+	control.HeldOp
+	Text string
+}
+
+// maxHeldShown is how many are listed at once: those that are released make room.
+const maxHeldShown = 200
+
+func (v *visit) heldModel() (heldPage, error) {
+	i, err := v.incidentModel()
+	if err != nil {
+		return heldPage{}, err
+	}
+	held, err := v.s.config.Box.Held(v.s.ctx, v.actor, i.Incident.Node)
+	if err != nil {
+		return heldPage{}, err
+	}
+	w := &view{Lang: v.lang}
+	m := heldPage{Path: i.Path, Name: i.Name, MayRelease: v.actor.Can(staff.RevokeNodes) && v.s.config.Box.Site().CanInvite}
+	for _, o := range held[:min(len(held), maxHeldShown)] {
+		m.Ops = append(m.Ops, heldOpLine{o, heldText(w, o.Kind)})
+	}
+	return m, nil
+}
+
+// heldText says what a fact is about, in words.
+func heldText(w *view, kind string) string {
+	desk, _, _ := strings.Cut(kind, ".")
+	switch desk {
+	case "registration", "tokens", "staff", "identity":
+		return w.T("lost.held." + desk)
+	case "":
+		return w.T("lost.held.unread")
+	}
+	return w.T("lost.held.other")
+}
+
+func (v *visit) heldBack() error {
+	m, err := v.heldModel()
+	if err != nil {
+		return err
+	}
+	return v.render("lost/held", m)
+}
+
+// release lets one record count. The page lists what is left.
+func (v *visit) release() error {
+	m, err := v.heldModel()
+	if err != nil {
+		return err
+	}
+	seq, err := strconv.ParseUint(v.form("seq"), 10, 64)
+	if err != nil {
+		return fault.New(fault.NotFound, "fault.identity.not_held").Wrap(err)
+	}
+	if err := v.s.config.Box.Release(v.s.ctx, v.actor, v.param("node"), v.form("log"), seq); err != nil {
+		return v.reshow("lost/held", m, newForm(), err, nil)
+	}
+	return v.redirect(m.Path + "/held")
 }

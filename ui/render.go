@@ -47,7 +47,7 @@ func pageNames() []string {
 		"staff/staff",
 		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped", "box/losses",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
-		"lost/ask", "lost/list", "lost/sheet",
+		"lost/ask", "lost/list", "lost/sheet", "lost/held",
 		"help/index", "help/topic",
 	}
 }

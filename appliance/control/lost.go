@@ -35,6 +35,14 @@ type Incident struct {
 	HeldBack   uint64    `json:"held_back"`  // facts of its logs that do not count
 }
 
+// HeldOp is one fact of a revoked node that does not count.
+type HeldOp struct {
+	Log  string     `json:"log"`
+	Seq  uint64     `json:"seq"`
+	Kind string     `json:"kind"` // what it says, as programs name it; empty when it cannot be read here
+	At   *time.Time `json:"at"`   // by its writer's clock; null when it cannot be read here
+}
+
 // Suspend shuts a node out until an issuer lifts it, and changes the keys.
 func (c *Client) Suspend(ctx context.Context, node string) (Incident, error) {
 	var i Incident
