@@ -99,10 +99,10 @@ type credentials struct {
 	server *tls.Config // dispatches by ALPN
 	root   ed25519.PublicKey
 	own    tls.Certificate
-	shut   func(identity.NodeID) bool
+	shut   func(identity.NodeCert) bool
 }
 
-func newCredentials(k Keys, shut func(identity.NodeID) bool) (*credentials, error) {
+func newCredentials(k Keys, shut func(identity.NodeCert) bool) (*credentials, error) {
 	own, err := tlsCertificate(k)
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (c *credentials) base(protos ...string) *tls.Config {
 // verify refuses whoever is no node of ours, and whoever was shut out.
 func (c *credentials) verify(cs tls.ConnectionState) error {
 	cert, err := peerCert(cs, c.root)
-	if err == nil && c.shut(cert.ID()) {
+	if err == nil && c.shut(cert) {
 		err = errShut
 	}
 	return err

@@ -118,6 +118,8 @@ func (b *book) Shut(id identity.NodeID) bool {
 	return b.shut[id]
 }
 
+func (b *book) Outcast(c identity.NodeCert) bool { return b.Shut(c.ID()) }
+
 func (b *book) Follow(context.Context) error { return nil }
 
 func (b *book) shutOut(ids ...identity.NodeID) {

@@ -124,7 +124,7 @@ func (g *gossip) verified(n *memberlist.Node) (identity.NodeCert, error) {
 
 // admits refuses the card of a node that was shut out.
 func (g *gossip) admits(cert identity.NodeCert) error {
-	if g.m.book.Shut(cert.ID()) {
+	if g.m.book.Outcast(cert) {
 		return errShut
 	}
 	return nil

@@ -258,7 +258,7 @@ func (m *Mesh) learnCard(raw []byte, from *link) {
 		m.outdo(c.stamp)
 		return
 	}
-	if m.peers[id] == nil && len(m.peers) >= maxPeers || m.book.Shut(id) {
+	if m.peers[id] == nil && len(m.peers) >= maxPeers || m.book.Outcast(c.cert) {
 		return
 	}
 	p := m.peerFor(id)

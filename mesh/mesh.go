@@ -49,8 +49,9 @@ type Keys interface {
 type Book interface {
 	Enrolled(ctx context.Context, cert identity.NodeCert) error
 	Nodes() ([]identity.Node, error)
-	Shut(node identity.NodeID) bool   // it was suspended or revoked: nobody deals with it
-	Follow(ctx context.Context) error // takes in what the journal has since brought about nodes and keys
+	Shut(node identity.NodeID) bool      // it was suspended or revoked: nobody deals with it
+	Outcast(cert identity.NodeCert) bool // likewise, or its issuer's box was and nobody compared its words
+	Follow(ctx context.Context) error    // takes in what the journal has since brought about nodes and keys
 }
 
 // Config is what a mesh is made of. Vault, Log, Desk, Clock and Dir are needed;
@@ -187,7 +188,7 @@ func newMesh(c Config) (*Mesh, error) {
 	}
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
 	var err error
-	if m.creds, err = newCredentials(m.keys, m.book.Shut); err != nil {
+	if m.creds, err = newCredentials(m.keys, m.book.Outcast); err != nil {
 		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
 	}
 	if m.transport, err = newTransport(m, m.keys.GossipKeys()); err != nil {

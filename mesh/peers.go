@@ -227,7 +227,7 @@ func (m *Mesh) attach(l *link) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peerFor(l.node)
-	if m.closing || m.book.Shut(l.node) || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
+	if m.closing || m.book.Outcast(l.cert) || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
 		return false
 	}
 	m.born++

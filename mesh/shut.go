@@ -39,7 +39,7 @@ func (m *Mesh) shutOut() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, l := range m.links {
-		if m.book.Shut(l.node) {
+		if m.book.Outcast(l.cert) {
 			m.log.Info("mesh closes the link to a node that was shut out", "node", l.node)
 			l.cancel()
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -205,13 +206,13 @@ func (d *Desk) verified(raw []byte) (NodeCert, bool) {
 // facts is what the view holds about nodes that the root vouches for.
 type facts struct {
 	nodes   map[NodeID]*Node
-	vouched map[NodeID][]oplog.LogID // who says that their words were compared
+	vouched map[NodeID][]oplog.Ref // who says that their words were compared
 }
 
 // facts reads the view. Of a node that has spoken its own certificate counts, of
 // one that has not yet the one it is said to have been given.
 func (d *Desk) facts(r oplog.Reader) (facts, error) {
-	f := facts{nodes: map[NodeID]*Node{}, vouched: map[NodeID][]oplog.LogID{}}
+	f := facts{nodes: map[NodeID]*Node{}, vouched: map[NodeID][]oplog.Ref{}}
 	add := func(raw []byte, site string, logs []oplog.LogID) *Node {
 		cert, ok := d.verified(raw)
 		if !ok {
@@ -243,9 +244,9 @@ func (d *Desk) facts(r oplog.Reader) (facts, error) {
 			}
 			return err
 		}),
-		r.Rows(nodesView, confirmedKey, nil, func(key []byte, subject oplog.ID, _ []byte) error {
-			if f.nodes[subject] != nil {
-				f.vouched[subject] = append(f.vouched[subject], oplog.LogID(key[len(confirmedKey):]))
+		r.Rows(nodesView, confirmedKey, nil, func(key []byte, subject oplog.ID, value []byte) error {
+			if f.nodes[subject] != nil && len(value) == 8 {
+				f.vouched[subject] = append(f.vouched[subject], oplog.Ref{Log: oplog.LogID(key[len(confirmedKey):]), Seq: binary.BigEndian.Uint64(value)})
 			}
 			return nil
 		}),

@@ -158,6 +158,7 @@ type ledger struct {
 	by      map[NodeID]Node
 	authors map[oplog.LogID]NodeID
 	of      map[NodeID]Standing
+	judged  *standings
 	epochs  map[epochID]*epoch
 	mine    map[epochID][][]byte // sealed to this node
 }
@@ -173,7 +174,7 @@ func (d *Desk) ledger() (*ledger, error) {
 		return nil, err
 	}
 	d.vault.know(nodes)
-	l := &ledger{nodes: nodes, by: map[NodeID]Node{}, authors: map[oplog.LogID]NodeID{}, of: s.of, epochs: map[epochID]*epoch{}, mine: map[epochID][][]byte{}}
+	l := &ledger{nodes: nodes, by: map[NodeID]Node{}, authors: map[oplog.LogID]NodeID{}, of: s.of, judged: s, epochs: map[epochID]*epoch{}, mine: map[epochID][][]byte{}}
 	for _, n := range nodes {
 		l.by[n.ID] = n
 		for _, log := range n.Logs {
@@ -203,7 +204,7 @@ func (l *ledger) begun(key, value []byte) error {
 		return err
 	}
 	if l.epochs[id] == nil { // of a node that runs twice the lower log
-		l.epochs[id] = &epoch{epochID: id, check: row.Check, shut: row.Shut, good: maker.Confirmed && l.of[maker.ID] == StandingGood, has: map[NodeID]bool{}}
+		l.epochs[id] = &epoch{epochID: id, check: row.Check, shut: row.Shut, good: l.judged.sound[maker.ID] && l.of[maker.ID] == StandingGood, has: map[NodeID]bool{}}
 	}
 	return nil
 }
@@ -214,7 +215,7 @@ func (l *ledger) copied(key, box []byte, self NodeID) {
 	}
 	id, log, ok := parseEpochID(key[len(self):])
 	e := l.epochs[id]
-	if giver, known := l.by[l.authors[log]]; !ok || e == nil || !known || !giver.Confirmed {
+	if giver, known := l.by[l.authors[log]]; !ok || e == nil || !known || !l.judged.sound[giver.ID] {
 		return
 	}
 	node := NodeID(key[:len(self)])
@@ -234,10 +235,17 @@ func (l *ledger) newest(what uint8, area uint16) (best *epoch, ok bool) {
 	return best, best != nil
 }
 
-// opens reports whether a node is given the keys of an area; every node is given gossip
-// keys. Of an area apart, a protected address, only nodes whose words were compared are.
-func opens(n Node, what uint8, area uint16) bool {
-	return what == forGossip || slices.Contains(n.Cert.Areas, area) && (area == 0 || n.Confirmed)
+// opens reports whether a node is given the keys of an area, or of the membership traffic.
+// Of an area apart, a protected address, only nodes whose words were compared are, and
+// likewise where the box of the issuer was shut out: it can make any number of them.
+func (l *ledger) opens(n Node, what uint8, area uint16) bool {
+	switch {
+	case l.of[n.ID] != StandingGood || what == forRegister && !slices.Contains(n.Cert.Areas, area):
+		return false
+	case area != 0 || l.judged.issuers[n.Cert.Issuer.Public]:
+		return l.judged.sound[n.ID]
+	}
+	return true
 }
 
 // stale reports whether somebody who was shut out may hold the newest key.
@@ -255,7 +263,7 @@ func (l *ledger) rank(self NodeID, what uint8, area uint16) (turn int) {
 		if n.ID == self {
 			return turn
 		}
-		if n.Confirmed && l.of[n.ID] == StandingGood && opens(n, what, area) {
+		if l.judged.sound[n.ID] && l.opens(n, what, area) {
 			turn++
 		}
 	}
@@ -293,12 +301,11 @@ func (d *Desk) look() error {
 	if err != nil {
 		return err
 	}
-	_, err = d.take(l)
-	return err
+	return d.take(l)
 }
 
 // take opens the keys that were sealed to this node, and chooses what to write under.
-func (d *Desk) take(l *ledger) (took bool, err error) {
+func (d *Desk) take(l *ledger) error {
 	for id, boxes := range l.mine {
 		if d.vault.holdsEpoch(id, l.epochs[id].check) {
 			continue
@@ -309,9 +316,8 @@ func (d *Desk) take(l *ledger) (took bool, err error) {
 				continue // a copy that is good for nothing: another node may give a better one
 			}
 			if err := d.vault.addEpoch(id, key); err != nil {
-				return took, err
+				return err
 			}
-			took = true
 			break
 		}
 	}
@@ -324,11 +330,11 @@ func (d *Desk) take(l *ledger) (took bool, err error) {
 		}
 		if best != nil {
 			if err := d.vault.useEpoch(best.epochID, best.check); err != nil {
-				return took, err
+				return err
 			}
 		}
 	}
-	return took, nil
+	return nil
 }
 
 // Follow brings this node up to date with what the journal says about nodes: who is shut
@@ -348,14 +354,11 @@ func (d *Desk) Follow(ctx context.Context) error {
 	if err := d.holdBack(ctx); err != nil {
 		return err
 	}
-	took, err := d.take(l)
-	if err != nil {
+	if err := d.take(l); err != nil {
 		return err
 	}
-	if took {
-		if err := d.log.KeysChanged(ctx); err != nil {
-			return err
-		}
+	if err := d.log.KeysChanged(ctx); err != nil {
+		return err
 	}
 	asOf := d.log.Stats().Ops
 	if err := d.serve(ctx, l); err != nil {
@@ -368,7 +371,7 @@ func (d *Desk) Follow(ctx context.Context) error {
 // serve does for others what is this node's turn. The caller holds d.following.
 func (d *Desk) serve(ctx context.Context, l *ledger) error {
 	self := d.vault.NodeID()
-	if me, known := l.by[self]; !known || !me.Confirmed || l.of[self] != StandingGood {
+	if !l.judged.sound[self] || l.of[self] != StandingGood {
 		clear(d.waiting)
 		return nil
 	}
@@ -415,7 +418,7 @@ func (d *Desk) publish(ctx context.Context, l *ledger, id epochID) error {
 	defer clear(key[:])
 	var to []Node
 	for _, n := range l.nodes {
-		if l.of[n.ID] == StandingGood && opens(n, id.what, id.area) {
+		if l.opens(n, id.what, id.area) {
 			to = append(to, n)
 		}
 	}
@@ -434,7 +437,7 @@ func (d *Desk) give(ctx context.Context, l *ledger, of epochID, turn int, wanted
 		}
 		var lack []Node
 		for _, n := range l.nodes {
-			if l.of[n.ID] == StandingGood && opens(n, id.what, id.area) && !e.has[n.ID] {
+			if l.opens(n, id.what, id.area) && !e.has[n.ID] {
 				lack = append(lack, n)
 			}
 		}
@@ -509,7 +512,7 @@ func (d *Desk) begin(ctx context.Context, by oplog.By, l *ledger, id epochID) er
 		switch {
 		case l.of[n.ID] != StandingGood:
 			fact.Shut = append(fact.Shut, n.ID)
-		case opens(n, id.what, id.area):
+		case l.opens(n, id.what, id.area):
 			to = append(to, n)
 		}
 	}

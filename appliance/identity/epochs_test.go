@@ -349,3 +349,47 @@ func TestSuspensionsDoNotDependOnOrder(t *testing.T) {
 		oplogtest.Fact{Kind: epochBegun, Subject: n, Body: EpochBegun{What: forRegister, Epoch: 9, Shut: []NodeID{}, Copies: []sealedKey{}}},
 	)
 }
+
+// TestAStolenIssuerMakesNobodyWhoIsGivenKeys: the thief lets boxes of their own in, issuers
+// even, and has the stolen box say that their words were compared.
+func TestAStolenIssuerMakesNobodyWhoIsGivenKeys(t *testing.T) {
+	a, b, c := compared(t)
+	late := openPost(t, joined(t, a.vault, "Joined before")) // nobody compared it yet
+	must(t, a.desk.Enrolled(ctx(), late.vault.Cert()))
+	settled(t, a, b, c, late)
+	for _, p := range []post{b, c} { // the founder's box is gone
+		must(t, p.desk.Suspend(ctx(), oplog.By{2}, a.vault.NodeID()))
+		settled(t, b, c)
+	}
+	if !b.desk.Shut(a.vault.NodeID()) {
+		t.Fatal("two boxes did not shut it out")
+	}
+	rogue := openPost(t, joined(t, a.vault, "Rogue"))
+	must(t, a.desk.Enrolled(ctx(), rogue.vault.Cert()))
+	must(t, a.desk.Confirm(ctx(), oplog.By{9}, rogue.vault.NodeID()))
+	must(t, rogue.desk.NameSelf(ctx()))
+	oplogtest.Exchange(t, a.log, rogue.log)
+	oplogtest.Exchange(t, rogue.log, b.log) // by a stick, say
+	settled(t, b, c)
+	b.rename(t, "Planted")
+	settled(t, b, c)
+	oplogtest.Exchange(t, b.log, rogue.log, a.log, late.log)
+	for name, p := range map[string]post{"the rogue": rogue, "the stolen box": a, "one nobody compared": late} {
+		must(t, p.desk.Follow(ctx()))
+		if got := p.site(t, b); got == "Planted" {
+			t.Errorf("%s reads what is new", name)
+		}
+		if !b.desk.Outcast(p.vault.Cert()) {
+			t.Errorf("%s is let in", name)
+		}
+	}
+	if b.desk.Outcast(c.vault.Cert()) || c.desk.Outcast(b.vault.Cert()) || c.site(t, b) != "Planted" {
+		t.Error("those who were compared before are not among themselves any more")
+	}
+	// Compared by one of them, it belongs again.
+	must(t, b.desk.Confirm(ctx(), oplog.By{2}, late.vault.NodeID()))
+	settled(t, b, c, late)
+	if b.desk.Outcast(late.vault.Cert()) || late.site(t, b) != "Planted" {
+		t.Error("the one that was compared now is not let in")
+	}
+}

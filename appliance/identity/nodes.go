@@ -2,6 +2,7 @@ package identity
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -25,7 +26,7 @@ type Node struct {
 //
 //	n                    -> nodeRow: what its own logs say of it
 //	e ‖ hash of the cert -> enrolledRow: somebody says that it was admitted
-//	c ‖ log              -> 1: that log says that its words were compared
+//	c ‖ log              -> sequence (8) where that log says first that its words were compared
 //	r ‖ invitation       -> refusedRow: it refused that invitation
 //	l ‖ log ‖ from ‖ to  -> lossRow: somebody there accepted that these ops are lost
 //	s ‖ id ‖ log         -> suspensionRow: that log says that the node is lost
@@ -93,7 +94,7 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 			}
 		case *Confirmed:
 			if !own(op.Log) {
-				rows = append(rows, oplog.Row{Key: saidBy(op.Log), Value: []byte{1}})
+				rows = append(rows, oplog.Row{Key: saidBy(op.Log), Value: binary.BigEndian.AppendUint64(nil, op.Seq)})
 			}
 		case *InvitationRefused:
 			if own(op.Log) {
@@ -177,7 +178,7 @@ func sortedLogs(logs []oplog.LogID) []oplog.LogID {
 
 // trusted marks who counts as confirmed: founders, and whoever a confirmed node
 // vouches for. A node that nobody compared yet cannot vouch for another.
-func trusted(nodes []Node, vouched map[NodeID][]oplog.LogID) {
+func trusted(nodes []Node, vouched map[NodeID][]oplog.Ref) {
 	good := map[oplog.LogID]bool{}
 	admit := func(n *Node) {
 		n.Confirmed = true
@@ -194,7 +195,7 @@ func trusted(nodes []Node, vouched map[NodeID][]oplog.LogID) {
 		changed = false
 		for i := range nodes {
 			n := &nodes[i]
-			if !n.Confirmed && slices.ContainsFunc(vouched[n.ID], func(l oplog.LogID) bool { return good[l] }) {
+			if !n.Confirmed && slices.ContainsFunc(vouched[n.ID], func(r oplog.Ref) bool { return good[r.Log] }) {
 				admit(n)
 				changed = true
 			}

@@ -176,6 +176,9 @@ type standings struct {
 	said []Suspension // those that count
 	cuts []revocation
 	free []oplog.Ref // ops behind a cut that count after all
+
+	issuers map[[32]byte]bool // whose box is shut out
+	sound   map[NodeID]bool   // compared, by the word of those who could still be believed
 }
 
 // judge looks again at who is shut out, unless the journal is what it was.
@@ -188,16 +191,18 @@ func (d *Desk) judge() (*standings, error) {
 	}
 	d.mu.Unlock()
 	s := &standings{of: map[NodeID]Standing{}}
+	var nodes []Node
+	var vouched map[NodeID][]oplog.Ref
 	err := d.log.View(func(r oplog.Reader) error {
 		f, err := d.facts(r)
 		if err != nil {
 			return err
 		}
-		nodes := make([]Node, 0, len(f.nodes))
+		vouched = f.vouched
 		for _, n := range f.nodes {
 			nodes = append(nodes, *n)
 		}
-		trusted(nodes, f.vouched)
+		trusted(nodes, vouched)
 		for i := range nodes {
 			f.nodes[nodes[i].ID] = &nodes[i]
 		}
@@ -217,6 +222,7 @@ func (d *Desk) judge() (*standings, error) {
 	for _, x := range s.cuts {
 		s.of[x.node] = StandingRevoked
 	}
+	s.believe(nodes, vouched)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.judged, d.judgedAt = s, ops
@@ -241,6 +247,69 @@ func (d *Desk) StandingOfNumber(number uint16) Standing {
 		return StandingGood
 	}
 	return d.StandingOf(n.ID)
+}
+
+// believed reports whether what a node said at a place counts although it is shut out:
+// those who shut it out had seen it.
+func (s *standings) believed(node NodeID, op oplog.Ref) bool {
+	for _, x := range s.said {
+		if x.Node == node && !covers(x.seen, op.Log, op.Seq) {
+			return false
+		}
+	}
+	for _, x := range s.cuts {
+		if x.node == node && !covers(x.cuts, op.Log, op.Seq) {
+			return false
+		}
+	}
+	return true
+}
+
+// believe works out who counts as compared when nobody believes what a box said after it
+// was shut out. Where an issuer's box was stolen the thief can make any number of nodes,
+// issuers among them, and have the box say that their words were compared.
+func (s *standings) believe(nodes []Node, vouched map[NodeID][]oplog.Ref) {
+	s.issuers, s.sound = map[[32]byte]bool{}, map[NodeID]bool{}
+	for _, n := range nodes {
+		if n.Cert.Has(CapEnrol) && s.of[n.ID] != StandingGood {
+			s.issuers[n.Cert.Issuer.Public] = true
+		}
+	}
+	authors := map[oplog.LogID]NodeID{}
+	admit := func(n Node) {
+		s.sound[n.ID] = true
+		for _, l := range n.Logs {
+			authors[l] = n.ID
+		}
+	}
+	for _, n := range nodes {
+		if n.Cert.Has(CapEnrol) && (s.of[n.ID] != StandingGood || !s.issuers[n.Cert.Issuer.Public]) {
+			admit(n)
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		for _, n := range nodes {
+			if !s.sound[n.ID] && slices.ContainsFunc(vouched[n.ID], func(r oplog.Ref) bool {
+				by, known := authors[r.Log]
+				return known && s.believed(by, r)
+			}) {
+				admit(n)
+				changed = true
+			}
+		}
+	}
+}
+
+// Outcast reports whether this node has to refuse whoever shows a certificate: one that was
+// shut out, or one that nobody compared and whose issuer's box was shut out. It never
+// refuses itself. It may be asked about nodes that are not known here.
+func (d *Desk) Outcast(cert NodeCert) bool {
+	id := cert.ID()
+	d.mu.Lock()
+	s := d.judged
+	d.mu.Unlock()
+	return s != nil && id != d.vault.NodeID() && (s.of[id] != StandingGood || s.issuers[cert.Issuer.Public] && !s.sound[id])
 }
 
 // Shut reports whether this node has to refuse another one. It never refuses itself.
