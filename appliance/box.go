@@ -236,8 +236,9 @@ func (b *box) JoinSite(ctx context.Context, j ui.JoinSite) (ui.Started, error) {
 	}, j.Lead, false)
 }
 
-// Invite makes a one-use code for one other node.
-func (b *box) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error) {
+// Invite makes a one-use code for one other node; area is "new" for a protected address,
+// the number of one, or empty for the common register.
+func (b *box) Invite(_ context.Context, a staff.Actor, ttl time.Duration, area string) (control.Invitation, error) {
 	if err := a.Must(staff.InviteNodes); err != nil {
 		return control.Invitation{}, err
 	}
@@ -245,7 +246,11 @@ func (b *box) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (contr
 	if err != nil {
 		return control.Invitation{}, err
 	}
-	inv, err := n.Mesh().Invite(ttl)
+	where, err := identity.ParsePlace(area)
+	if err != nil {
+		return control.Invitation{}, err
+	}
+	inv, err := n.Mesh().InviteTo(where, ttl)
 	return control.Invitation{Code: inv.Code, Expires: inv.Expires}, err
 }
 

@@ -190,13 +190,16 @@ func sticks() []string {
 	for _, pattern := range stickFolders {
 		found, _ := filepath.Glob(pattern)
 		for _, dir := range found {
-			if info, err := os.Stat(dir); err == nil && info.IsDir() && mounted(dir) {
+			if info, err := os.Stat(dir); err == nil && info.IsDir() && isStick(dir) {
 				out = append(out, dir)
 			}
 		}
 	}
 	return out
 }
+
+// isStick is mounted; a test has no sticks.
+var isStick = mounted
 
 // mounted reports whether dir is on another disk than the folder above it.
 func mounted(dir string) bool { return deviceOf(dir) != deviceOf(filepath.Dir(dir)) }

@@ -48,11 +48,15 @@ func (b *box) unlock(secret []byte) (done <-chan error, err error) {
 	b.giveUp = cancel
 	b.mu.Unlock()
 	b.reading.Store(&oplog.Progress{})
+	stick := stickOf(secret)
 	ended := make(chan error, 1)
 	go func() {
 		defer b.opening.Unlock()
 		err := b.read(ctx, vault)
 		b.reading.Store(nil)
+		if n := b.open(); err == nil && n != nil && stick != "" {
+			go b.lockWhenPulled(n, stick)
+		}
 		ended <- err
 	}()
 	return ended, nil

@@ -52,7 +52,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 			s.Peers = append(s.Peers, control.Peer{
 				Node: p.Node.String(), Number: p.Number, Site: p.Site, State: p.State, LastContact: p.LastContact,
 				Behind: p.Behind, Ahead: p.Ahead, Confirmed: p.Confirmed, Words: p.Words, Addresses: p.Addrs,
-				BytesIn: p.BytesIn, BytesOut: p.BytesOut,
+				BytesIn: p.BytesIn, BytesOut: p.BytesOut, Standing: standingName(p.Standing),
 			})
 		}
 	}
@@ -93,12 +93,17 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	if m := n.Mesh(); m != nil {
 		add(m.Refusals() > 0, "danger", "alert.invitation_refused", map[string]any{"Count": m.Refusals()})
 	}
-	unconfirmed := 0
+	unconfirmed, shut := 0, 0
 	for _, p := range s.Peers {
-		if !p.Confirmed {
+		switch {
+		case p.Standing != "":
+			shut++
+		case !p.Confirmed:
 			unconfirmed++
 		}
 	}
+	add(shut > 0, "warning", "alert.shut_out", map[string]any{"Count": shut})
+	add(n.desks.Identity.StandingOf(n.vault.NodeID()) != identity.StandingGood, "danger", "alert.self_shut", nil)
 	add(unconfirmed > 0, "danger", "alert.unconfirmed", map[string]any{"Count": unconfirmed})
 	add(!site.Confirmed && !site.Practice, "danger", "alert.self_unconfirmed", nil)
 	add(site.RootOnBox && !site.Practice, "danger", "alert.root_on_box", nil)
@@ -126,7 +131,7 @@ func (n *node) check(ctx context.Context) (control.Check, error) {
 	if err != nil {
 		return control.Check{}, err
 	}
-	c := control.Check{Sound: r.Sound, Ops: r.Ops, Lost: r.Lost, Notes: append(n.mended(), r.Notes...), Views: &r.Views, Areas: []string{"register/0"}, Logs: []control.LogHead{}, Problems: []string{}}
+	c := control.Check{Sound: r.Sound, Ops: r.Ops, Lost: r.Lost, Notes: append(n.mended(), r.Notes...), Views: &r.Views, Areas: []string{"register/" + strconv.Itoa(int(n.vault.Area()))}, Logs: []control.LogHead{}, Problems: []string{}}
 	for _, h := range r.Logs {
 		c.Logs = append(c.Logs, control.LogHead{Log: h.Log.String(), Seq: h.Seq, Head: hexString(h.Hash[:])})
 	}

@@ -12,9 +12,9 @@ import (
 
 // inviteVerb makes a code that lets one other box join, once.
 func (a *app) inviteVerb() *cobra.Command {
-	ttl := 10 * time.Minute
+	ttl, area := 10*time.Minute, ""
 	v := a.verb("invite", "invite", func(ctx context.Context, _ []string) error {
-		invitation, err := a.node().Invite(ctx, ttl)
+		invitation, err := a.node().Invite(ctx, ttl, area)
 		if err != nil {
 			return err
 		}
@@ -29,6 +29,7 @@ func (a *app) inviteVerb() *cobra.Command {
 		return nil
 	})
 	v.dur(&ttl, "ttl", ttl)
+	v.str(&area, "area", "new|N", "")
 	v.printsData()
 	return v.Command
 }

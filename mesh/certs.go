@@ -33,7 +33,10 @@ func nodeCertOID() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{2, 25, n}
 }
 
-var errPeer = errors.New("mesh: not a node of this deployment")
+var (
+	errPeer = errors.New("mesh: not a node of this deployment")
+	errShut = errors.New("mesh: this node was shut out")
+)
 
 // tlsCertificate wraps the node certificate into a self-signed X.509 certificate
 // around the node key. It is valid for ever and names nobody: clocks lie, and
@@ -96,14 +99,15 @@ type credentials struct {
 	server *tls.Config // dispatches by ALPN
 	root   ed25519.PublicKey
 	own    tls.Certificate
+	shut   func(identity.NodeCert) bool
 }
 
-func newCredentials(k Keys) (*credentials, error) {
+func newCredentials(k Keys, shut func(identity.NodeCert) bool) (*credentials, error) {
 	own, err := tlsCertificate(k)
 	if err != nil {
 		return nil, err
 	}
-	c := &credentials{root: k.Root(), own: own}
+	c := &credentials{root: k.Root(), own: own, shut: shut}
 	mutual := c.base(protoGossip, protoExchange)
 	mutual.ClientAuth = tls.RequireAnyClientCert
 	mutual.VerifyConnection = c.verify
@@ -137,8 +141,12 @@ func (c *credentials) base(protos ...string) *tls.Config {
 	}
 }
 
+// verify refuses whoever is no node of ours, and whoever was shut out.
 func (c *credentials) verify(cs tls.ConnectionState) error {
-	_, err := peerCert(cs, c.root)
+	cert, err := peerCert(cs, c.root)
+	if err == nil && c.shut(cert) {
+		err = errShut
+	}
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,12 +32,19 @@ type keys struct {
 	cert   identity.NodeCert
 	signer crypto.Signer
 	gossip [32]byte
+	next   atomic.Pointer[[][32]byte] // takes its place
 }
 
 func (k *keys) Cert() identity.NodeCert { return k.cert }
 func (k *keys) NodeID() identity.NodeID { return k.cert.ID() }
 func (k *keys) Signer() crypto.Signer   { return k.signer }
 func (k *keys) GossipKey() [32]byte     { return k.gossip }
+func (k *keys) GossipKeys() [][32]byte {
+	if next := k.next.Load(); next != nil {
+		return *next
+	}
+	return [][32]byte{k.gossip}
+}
 
 func keysOf(v *identity.Vault) *keys {
 	return &keys{Vault: v, cert: v.Cert(), signer: v.Signer(), gossip: v.GossipKey()}
@@ -101,6 +109,26 @@ type book struct {
 	enrolled int
 	refused  int
 	fail     error
+	shut     map[identity.NodeID]bool
+}
+
+func (b *book) Shut(id identity.NodeID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.shut[id]
+}
+
+func (b *book) Outcast(c identity.NodeCert) bool { return b.Shut(c.ID()) }
+
+func (b *book) Follow(context.Context) error { return nil }
+
+func (b *book) shutOut(ids ...identity.NodeID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shut = map[identity.NodeID]bool{}
+	for _, id := range ids {
+		b.shut[id] = true
+	}
 }
 
 func (b *book) Enrolled(_ context.Context, c identity.NodeCert) error {

@@ -53,6 +53,7 @@ type gossip struct {
 	name  string
 	meta  []byte
 	list  *memberlist.Memberlist
+	ring  *memberlist.Keyring
 	queue hintQueue
 	count atomic.Int32
 
@@ -66,17 +67,22 @@ type gossip struct {
 func startGossip(m *Mesh) (*gossip, error) {
 	g := &gossip{m: m, name: hex.EncodeToString(m.incarnation[:]), queue: hintQueue{heads: map[oplog.LogID]*queuedHint{}},
 		good: map[string]identity.NodeCert{}, names: map[identity.NodeID]map[string]tenure{}}
-	var err error
-	if g.meta, err = makeMember(m.keys, g.name); err != nil {
+	meta, err := makeMember(m.keys, g.name)
+	if err != nil {
 		return nil, err
 	}
+	g.meta = meta
 	if len(g.meta) > memberlist.MetaMaxSize {
 		return nil, errors.New("mesh: member card too long")
 	}
-	key := m.keys.GossipKey()
+	ring, err := newKeyring(m.keys.GossipKeys())
+	if err != nil {
+		return nil, err
+	}
+	g.ring = ring
 	c := memberlist.DefaultLANConfig()
 	c.Name, c.Transport = g.name, m.transport
-	c.SecretKey = key[:]
+	c.Keyring = ring
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict = g, g, g, g, g
 	c.ProbeTimeout, c.ProbeInterval, c.SuspicionMult = probeTimeout, probeInterval, suspicion
@@ -98,7 +104,7 @@ func (g *gossip) verified(n *memberlist.Node) (identity.NodeCert, error) {
 	cert, ok := g.good[key]
 	g.mu.Unlock()
 	if ok {
-		return cert, nil
+		return cert, g.admits(cert)
 	}
 	if raw, err := hex.DecodeString(n.Name); err != nil || len(raw) != len(g.m.incarnation) || hex.EncodeToString(raw) != n.Name {
 		return identity.NodeCert{}, errCard // one node has one way to spell its name
@@ -113,7 +119,15 @@ func (g *gossip) verified(n *memberlist.Node) (identity.NodeCert, error) {
 		clear(g.good)
 	}
 	g.good[key] = cert
-	return cert, nil
+	return cert, g.admits(cert)
+}
+
+// admits refuses the card of a node that was shut out.
+func (g *gossip) admits(cert identity.NodeCert) error {
+	if g.m.book.Outcast(cert) {
+		return errShut
+	}
+	return nil
 }
 
 // NotifyAlive refuses members whose card does not verify, and one node's many
@@ -162,10 +176,11 @@ func (g *gossip) named(n *memberlist.Node, cert identity.NodeCert, t tenure) {
 	g.names[id][n.Name] = t
 }
 
-// NotifyMerge refuses to join anybody who lists such members.
+// NotifyMerge refuses to join anybody who lists such members. A node that was shut out is
+// left out one by one, in NotifyAlive: whoever lists it may just not have heard of it yet.
 func (g *gossip) NotifyMerge(nodes []*memberlist.Node) error {
 	for _, n := range nodes {
-		if _, err := g.verified(n); err != nil {
+		if _, err := g.verified(n); err != nil && !errors.Is(err, errShut) {
 			return err
 		}
 	}
@@ -200,7 +215,7 @@ func (g *gossip) NotifyJoin(n *memberlist.Node) {
 // NotifyLeave keeps count.
 func (g *gossip) NotifyLeave(n *memberlist.Node) {
 	g.count.Add(-1)
-	if cert, err := g.verified(n); err == nil {
+	if cert, err := g.verified(n); err == nil || errors.Is(err, errShut) {
 		g.named(n, cert, tenure{left: g.m.elapsed()})
 	}
 }

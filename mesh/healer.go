@@ -81,8 +81,8 @@ func (m *Mesh) heal() time.Duration {
 	now := m.clock.Now()
 	wait := time.Minute
 	absent := 0
-	for _, p := range m.peers {
-		if len(p.links) == 0 {
+	for id, p := range m.peers {
+		if len(p.links) == 0 && !m.book.Shut(id) {
 			absent++
 		}
 	}
@@ -109,7 +109,7 @@ func (m *Mesh) heal() time.Duration {
 		}
 	}
 	for id, p := range m.peers {
-		if len(p.links) == 0 {
+		if len(p.links) == 0 && !m.book.Shut(id) {
 			try(&p.dial, id, p.addrs())
 		}
 	}
@@ -220,8 +220,8 @@ func (m *Mesh) sendCards(l *link) {
 		}
 		c, size = cards{}, 1
 	}
-	for _, p := range m.peers {
-		if p.card == nil || p.node == l.node && !p.doubled {
+	for id, p := range m.peers {
+		if p.card == nil || p.node == l.node && !p.doubled || m.book.Shut(id) {
 			continue
 		}
 		if size+2+len(p.card.raw) > maxControl || len(c.cards) == 255 {
@@ -258,7 +258,7 @@ func (m *Mesh) learnCard(raw []byte, from *link) {
 		m.outdo(c.stamp)
 		return
 	}
-	if m.peers[id] == nil && len(m.peers) >= maxPeers {
+	if m.peers[id] == nil && len(m.peers) >= maxPeers || m.book.Outcast(c.cert) {
 		return
 	}
 	p := m.peerFor(id)

@@ -48,10 +48,15 @@ type Refusal struct {
 // Invite makes a one-use invitation that carries this node's addresses. Faults:
 // those of identity.Vault.Invite.
 func (m *Mesh) Invite(ttl time.Duration) (identity.Invitation, error) {
+	return m.InviteTo(identity.Place{}, ttl)
+}
+
+// InviteTo is Invite for a node that opens another area of the register.
+func (m *Mesh) InviteTo(where identity.Place, ttl time.Duration) (identity.Invitation, error) {
 	m.mu.Lock()
 	addrs := append([]string(nil), m.card.addrs...)
 	m.mu.Unlock()
-	return m.keys.Invite(ttl, addrs)
+	return m.keys.InviteTo(where, ttl, addrs)
 }
 
 // Refusals counts the join requests turned down since Start.

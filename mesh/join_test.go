@@ -151,7 +151,7 @@ func TestLostAnswerIsAskedForAgain(t *testing.T) {
 	}
 	defer l.Close()
 	go func() {
-		creds, err := newCredentials(w.founder)
+		creds, err := newCredentials(w.founder, (&book{}).Outcast)
 		if err != nil {
 			return
 		}

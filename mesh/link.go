@@ -47,6 +47,7 @@ type link struct {
 	peer     *peer
 	attached bool
 	told     map[oplog.LogID]mark // what they said on this connection that they hold durably
+	forked   map[oplog.LogID]bool // of these, what is another history than ours
 	whole    bool                 // their vector has arrived
 	waits    bool                 // they came out of a backup and wait themselves
 	sent     map[oplog.LogID]uint64

@@ -40,8 +40,8 @@ type Keys interface {
 	Cert() identity.NodeCert
 	NodeID() identity.NodeID
 	Signer() crypto.Signer
-	GossipKey() [32]byte
-	Invite(ttl time.Duration, addrs []string) (identity.Invitation, error)
+	GossipKeys() [][32]byte // the one in use first, then the one before it
+	InviteTo(where identity.Place, ttl time.Duration, addrs []string) (identity.Invitation, error)
 	Admit(request []byte) (reply []byte, cert identity.NodeCert, err error)
 }
 
@@ -49,6 +49,9 @@ type Keys interface {
 type Book interface {
 	Enrolled(ctx context.Context, cert identity.NodeCert) error
 	Nodes() ([]identity.Node, error)
+	Shut(node identity.NodeID) bool      // it was suspended or revoked: nobody deals with it
+	Outcast(cert identity.NodeCert) bool // likewise, or its issuer's box was and nobody compared its words
+	Follow(ctx context.Context) error    // takes in what the journal has since brought about nodes and keys
 }
 
 // Config is what a mesh is made of. Vault, Log, Desk, Clock and Dir are needed;
@@ -146,7 +149,7 @@ type Mesh struct {
 // "fault.mesh.port_taken", Invalid "fault.mesh.bad_address", Internal
 // "fault.mesh.no_gossip_key", Internal "fault.mesh.cannot_start".
 func Start(ctx context.Context, c Config) (*Mesh, error) {
-	if c.Vault.GossipKey() == [32]byte{} {
+	if keys := c.Vault.GossipKeys(); len(keys) == 0 || keys[0] == [32]byte{} {
 		return nil, fault.New(fault.Internal, "fault.mesh.no_gossip_key") // memberlist would go on in the clear
 	}
 	m, err := newMesh(c)
@@ -185,10 +188,10 @@ func newMesh(c Config) (*Mesh, error) {
 	}
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
 	var err error
-	if m.creds, err = newCredentials(m.keys); err != nil {
+	if m.creds, err = newCredentials(m.keys, m.book.Outcast); err != nil {
 		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
 	}
-	if m.transport, err = newTransport(m, m.keys.GossipKey()); err != nil {
+	if m.transport, err = newTransport(m, m.keys.GossipKeys()); err != nil {
 		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
 	}
 	if m.tcp, m.udp, err = listenBoth(c.Listen); err != nil {
@@ -221,6 +224,7 @@ func (m *Mesh) begin(ctx context.Context) error {
 	m.goDo(m.acceptLoop)
 	m.goDo(m.healLoop)
 	m.goDo(m.keepLoop)
+	m.goDo(m.followLoop)
 	m.log.Info("mesh listens", "address", m.tcp.Addr().String(), "node", m.self)
 	return ctx.Err()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -192,4 +193,50 @@ func TestMarksMayOvertakeEachOther(t *testing.T) {
 		t.Errorf("after a vector that was overtaken the peer is taken to hold %d, not 12", got)
 	}
 	say(attach(2), 2, 2) // restarted, and with less than before
+}
+
+// Two running boxes with one node's keys each hold what they say: the word of one takes
+// nothing away from the other, and what is left when one goes is what the other said.
+// "Only here" stayed above zero for good when the second vector came late.
+func TestTwinsSpeakForThemselves(t *testing.T) {
+	shared, one, two := oplog.LogID{7}, oplog.LogID{1}, oplog.LogID{2}
+	m := &Mesh{clock: clock.System(), log: slog.New(slog.DiscardHandler), mine: map[oplog.LogID]oplog.Head{}, rumours: map[oplog.LogID]uint64{}, closing: true}
+	p := &peer{doubled: true, held: map[oplog.LogID]held{}}
+	attach := func(incarnation byte, marks ...mark) *link {
+		l := &link{m: m, peer: p, told: map[oplog.LogID]mark{}}
+		l.hello.incarnation[0] = incarnation
+		p.links = append(p.links, l)
+		if err := m.holds(l, marks, true); err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	holds := func(log oplog.LogID, want uint64) {
+		t.Helper()
+		if got := p.held[log].seq; got != want {
+			t.Errorf("the node is taken to hold %d of %v, not %d", got, log, want)
+		}
+	}
+	first := attach(1, mark{log: shared, seq: 9}, mark{log: one, seq: 3})
+	second := attach(2, mark{log: shared, seq: 5}, mark{log: two, seq: 4})
+	holds(shared, 9)
+	holds(one, 3)
+	holds(two, 4)
+	p.links = []*link{second}
+	p.recount(first)
+	holds(shared, 5)
+	holds(one, 0)
+	holds(two, 4)
+	third := attach(3) // its vector is empty: it lost its disk, and the second box's connection is a dead one
+	holds(two, 4)
+	p.links = []*link{third}
+	p.recount(second)
+	holds(two, 0)
+	attach(3, mark{log: shared, seq: 20})
+	attach(4, mark{log: shared, seq: 6})
+	holds(shared, 20)
+	m.mine[shared] = oplog.Head{Seq: 6}
+	m.peers = map[identity.NodeID]*peer{{}: p}
+	m.noteFork(oplog.Fork{Log: shared, Seq: 7})
+	holds(shared, 6) // our own history is worth more than what may be another one
 }

@@ -29,6 +29,7 @@ type Peer struct {
 	BytesIn     uint64    // received on exchange connections since Start, TLS included
 	BytesOut    uint64
 	Words       []string // the five words both screens show
+	Standing    identity.Standing
 }
 
 // held is what a peer last said of one log.
@@ -117,7 +118,7 @@ func (m *Mesh) Peers() []Peer {
 		if n.ID == m.self {
 			continue
 		}
-		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed}
+		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed, Standing: n.Standing}
 		keys[n.ID] = n.Cert.Public
 	}
 	m.mu.Lock()
@@ -226,7 +227,7 @@ func (m *Mesh) attach(l *link) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peerFor(l.node)
-	if m.closing || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
+	if m.closing || m.book.Outcast(l.cert) || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
 		return false
 	}
 	m.born++
@@ -271,6 +272,7 @@ func (m *Mesh) detach(l *link) {
 		return slices.DeleteFunc(slices.Clone(s), func(o *link) bool { return o == l })
 	}
 	p.links, m.links = drop(p.links), drop(m.links)
+	p.recount(l)
 	p.in += l.raw.in.Load()
 	p.out += l.raw.out.Load()
 	p.last = m.clock.Now()
@@ -315,4 +317,17 @@ func (m *Mesh) peerFor(id identity.NodeID) *peer {
 		m.peers[id] = p
 	}
 	return p
+}
+
+// Knows lists the other nodes that are known to hold an op, in no order.
+func (m *Mesh) Knows(op oplog.Ref) []oplog.ID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []oplog.ID
+	for id, p := range m.peers {
+		if k := p.held[op.Log]; !k.forked && k.seq >= op.Seq && id != m.self {
+			out = append(out, id)
+		}
+	}
+	return out
 }

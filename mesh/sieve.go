@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -60,7 +61,7 @@ var (
 // labels, padding and nesting are refused, and a message has to be a flat record
 // of short texts and numbers.
 type sieve struct {
-	aead cipher.AEAD
+	aeads atomic.Pointer[[]cipher.AEAD] // the newest key first
 
 	// Used by the one goroutine that reads packets.
 	plain    []byte
@@ -68,25 +69,42 @@ type sieve struct {
 	indirect int
 }
 
-func newSieve(key [32]byte) (*sieve, error) {
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCM(block)
-	return &sieve{aead: aead, plain: make([]byte, 0, maxPacket)}, err
+func newSieve(keys ...[32]byte) (*sieve, error) {
+	s := &sieve{plain: make([]byte, 0, maxPacket)}
+	return s, s.rekey(keys)
 }
 
-// open decrypts into dst what memberlist sealed.
+// rekey makes these keys, the newest first, the only ones that open anything. Safe for
+// concurrent use.
+func (s *sieve) rekey(keys [][32]byte) error {
+	var aeads []cipher.AEAD
+	for _, key := range keys {
+		block, err := aes.NewCipher(key[:])
+		if err != nil {
+			return err
+		}
+		aead, err := cipher.NewGCM(block)
+		if err != nil {
+			return err
+		}
+		aeads = append(aeads, aead)
+	}
+	s.aeads.Store(&aeads)
+	return nil
+}
+
+// open decrypts into dst what memberlist sealed, under the key in use or the one before:
+// not everybody has the newest at the same moment.
 func (s *sieve) open(dst, sealed, bound []byte) ([]byte, error) {
 	if len(sealed) <= sealOverhead || sealed[0] != gossipVersion {
 		return nil, errSealed
 	}
-	plain, err := s.aead.Open(dst, sealed[1:13], sealed[13:], bound)
-	if err != nil {
-		return nil, errSealed
+	for _, aead := range *s.aeads.Load() {
+		if plain, err := aead.Open(dst, sealed[1:13], sealed[13:], bound); err == nil {
+			return plain, nil
+		}
 	}
-	return plain, nil
+	return nil, errSealed
 }
 
 // packet says why memberlist may not see b, if so. It belongs to one goroutine;

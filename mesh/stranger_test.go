@@ -41,7 +41,7 @@ func knock(t testing.TB, addr string, cfg *tls.Config, say []byte) error {
 // as is the client side of another identity.
 func as(t testing.TB, k *keys, proto string) *tls.Config {
 	t.Helper()
-	c, err := newCredentials(k)
+	c, err := newCredentials(k, (&book{}).Outcast)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,8 @@ type transport struct {
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
 
-func newTransport(m *Mesh, key [32]byte) (*transport, error) {
-	s, err := newSieve(key)
+func newTransport(m *Mesh, keys [][32]byte) (*transport, error) {
+	s, err := newSieve(keys...)
 	return &transport{
 		m: m, sieve: s, packets: make(chan *memberlist.Packet, packetQueue), streams: make(chan net.Conn, maxStreams),
 		open: map[*stream]struct{}{}, routes: map[string]string{},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -159,7 +160,7 @@ func (b *apiBox) Practise(context.Context, string) (Started, error) {
 	return Started{}, b.CheckClaim("")
 }
 
-func (b *apiBox) Invite(_ context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error) {
+func (b *apiBox) Invite(_ context.Context, a staff.Actor, ttl time.Duration, _ string) (control.Invitation, error) {
 	if err := a.Must(staff.InviteNodes); err != nil {
 		return control.Invitation{}, err
 	}
@@ -200,6 +201,111 @@ func (b *apiBox) AcceptLosses(_ context.Context, a staff.Actor) (n uint64, err e
 	}
 	b.losses.Accepted, b.losses.Lost = append(b.losses.Accepted, b.losses.Lost...), nil
 	return n, nil
+}
+
+func (b *apiBox) node(id string) oplog.ID {
+	node, _ := oplog.ParseID(id)
+	return node
+}
+
+func (b *apiBox) Suspend(ctx context.Context, a staff.Actor, id string) error {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return err
+	}
+	return b.desks.Identity.Suspend(ctx, a.ID, b.node(id))
+}
+
+func (b *apiBox) Lift(ctx context.Context, a staff.Actor, id string) error {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return err
+	}
+	return b.desks.Identity.Lift(ctx, a.ID, b.node(id))
+}
+
+func (b *apiBox) Rotate(ctx context.Context, a staff.Actor) error {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return err
+	}
+	return b.desks.Identity.Rotate(ctx, a.ID)
+}
+
+func (b *apiBox) AskRevoke(_ context.Context, s staff.Session, id string) (oplog.ID, error) {
+	node := b.node(id)
+	act := staff.Act{Purpose: "revoke", Action: staff.RevokeNodes, Body: identity.RevokeBody(node), Key: "lost.act.revoke", Args: []any{"Site", ""}}
+	return b.desks.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
+		return b.desks.Identity.Revoke(ctx, by, node, [2][]byte{first, second})
+	})
+}
+
+func (b *apiBox) AgreeRevoke(ctx context.Context, s staff.Session, id string) error {
+	for _, w := range b.desks.Staff.Acts(s.Actor) {
+		if w.By != s.Actor.ID {
+			return b.desks.Staff.ConfirmAct(ctx, s, w.ID)
+		}
+	}
+	return fault.New(fault.NotFound, "fault.staff.no_act")
+}
+
+func (b *apiBox) RevokeBoth(ctx context.Context, id string, users [2]string, passphrases [2][]byte) error {
+	return fault.New(fault.NotFound, "fault.staff.no_act")
+}
+
+func (b *apiBox) Held(_ context.Context, a staff.Actor, id string) ([]control.HeldOp, error) {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return nil, err
+	}
+	return []control.HeldOp{{Log: "00", Seq: 7}}, nil
+}
+
+func (b *apiBox) Release(ctx context.Context, a staff.Actor, id, log string, seq uint64) error {
+	if err := a.Must(staff.RevokeNodes); err != nil {
+		return err
+	}
+	return b.desks.Identity.Release(ctx, a.ID, b.node(id), []oplog.Ref{{Seq: seq}})
+}
+
+func (b *apiBox) Lost(_ context.Context, a staff.Actor) ([]control.LostBox, error) {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return nil, err
+	}
+	shut, err := b.desks.Identity.ShutOut()
+	out := []control.LostBox{}
+	for _, x := range shut {
+		out = append(out, b.lostBox(a, x))
+	}
+	return out, err
+}
+
+func (b *apiBox) lostBox(a staff.Actor, x identity.ShutOut) control.LostBox {
+	l := control.LostBox{Node: x.Node.String(), Standing: "suspended", Since: x.When, Known: []string{"North gate"}, Unheard: []string{}, MayLift: x.MayLift}
+	if x.Standing == identity.StandingRevoked {
+		l.Standing = "revoked"
+	}
+	for _, w := range b.desks.Staff.Acts(a) {
+		l.Asked = w.ByName
+	}
+	return l
+}
+
+func (b *apiBox) Incident(_ context.Context, a staff.Actor, id string) (control.Incident, error) {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return control.Incident{}, err
+	}
+	nodes, err := b.desks.Identity.Nodes()
+	if err != nil {
+		return control.Incident{}, err
+	}
+	if !slices.ContainsFunc(nodes, func(n identity.Node) bool { return n.ID == b.node(id) }) {
+		return control.Incident{}, fault.New(fault.NotFound, "fault.identity.no_such_node")
+	}
+	i := control.Incident{LostBox: control.LostBox{Node: id, Known: []string{}, Unheard: []string{}}, Areas: []uint16{0}, People: 40, Registered: 12, Workers: []string{"bea"}}
+	shut, err := b.desks.Identity.ShutOut()
+	for _, x := range shut {
+		if x.Node == b.node(id) {
+			i.LostBox = b.lostBox(a, x)
+		}
+	}
+	return i, err
 }
 
 func (b *apiBox) Backups() []control.BackupFile { return nil }

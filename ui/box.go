@@ -22,6 +22,7 @@ const (
 // program's main package implements it. All methods are safe for concurrent use.
 type Box interface {
 	Keeper
+	Shutter
 
 	// State is new, locked, opening, open or read-only.
 	State() string
@@ -70,8 +71,9 @@ type Box interface {
 	Reopen(ctx context.Context, a staff.Actor, user string, passphrase []byte) error
 	ReopenBoth(ctx context.Context, users [2]string, passphrases [2][]byte) error
 
-	// Invite makes a one-use code for one other node.
-	Invite(ctx context.Context, a staff.Actor, ttl time.Duration) (control.Invitation, error)
+	// Invite makes a one-use code for one other node. area is "new" for a protected address
+	// with a register of its own, the number of one, or empty for the common register.
+	Invite(ctx context.Context, a staff.Actor, ttl time.Duration, area string) (control.Invitation, error)
 	// Confirm records that somebody compared the five words with another node's.
 	Confirm(ctx context.Context, a staff.Actor, node string) error
 	// Status is what the node says about itself, in every state.

@@ -451,6 +451,13 @@ func placePictures() []picture {
 			m.mark(nil)
 			return m
 		}},
+		{name: "lost", page: "lost/list", data: func(s speaker) any { return galleryLost(s) }},
+		{name: "lost-none", page: "lost/list", data: func(speaker) any { return lostPage{} }},
+		{name: "lost-ask", page: "lost/ask", data: func(s speaker) any { return galleryIncident(s, "") }},
+		{name: "lost-sheet", page: "lost/sheet", data: func(s speaker) any { return galleryIncident(s, "suspended") }},
+		{name: "lost-revoked", page: "lost/sheet", data: func(s speaker) any { return galleryIncident(s, "revoked") }},
+		{name: "lost-held", page: "lost/held", data: func(s speaker) any { return galleryHeld(s) }},
+		{name: "lost-held-none", page: "lost/held", data: func(speaker) any { return heldPage{Path: "/lost/x", Name: "Harbour"} }},
 		{name: "losses", page: "box/losses", data: func(speaker) any { return galleryLosses() }},
 		{name: "losses-none", page: "box/losses", data: func(speaker) any { return control.Losses{} }},
 		{name: "wipe", page: "box/wipe"},
@@ -557,4 +564,34 @@ func galleryLosses() control.Losses {
 		Lost:     []control.Loss{{Log: "a", From: 4, To: 15, Ops: 12, Site: "Harbour"}, {Log: "b", From: 1, To: 1, Ops: 1}},
 		Accepted: []control.Loss{{Log: "c", From: 9, To: 10, Ops: 2, Site: "North gate", By: "Amina", At: &at}},
 	}
+}
+
+func galleryLost(s speaker) lostPage {
+	return lostPage{Boxes: []lostLine{
+		lostLineOf(s.view, galleryIncident(s, "suspended").Incident.LostBox), lostLineOf(s.view, galleryIncident(s, "revoked").Incident.LostBox),
+	}}
+}
+
+func galleryIncident(s speaker, standing string) incidentPage {
+	i := control.Incident{
+		LostBox: control.LostBox{
+			Node: galleryID(7).String(), Number: 3, Site: "Harbour", Standing: standing, Since: galleryTime.Add(-time.Hour), By: "Amina K.", At: "North gate",
+			Known: []string{"North gate", "Clinic"}, Unheard: []string{"River post", ""}, MayLift: standing == "suspended", Asked: "Bo L.",
+		},
+		Areas: []uint16{0}, People: 4210, Registered: 612, Workers: []string{"Bea", "Omar"}, Contact: galleryTime.Add(-3 * time.Hour), Now: galleryTime, HeldBack: 2,
+	}
+	return incidentPage{
+		Incident: i, lostLine: lostLineOf(s.view, i.LostBox), Shut: standing != "", MayRevoke: standing != "revoked", Agree: standing == "suspended",
+		Waiting: []string{"River post"},
+	}
+}
+
+func galleryHeld(s speaker) heldPage {
+	m := heldPage{Path: "/lost/x", Name: "Harbour", MayRelease: true}
+	at := galleryTime
+	for i, kind := range []string{"registration.registered", "tokens.issued", "staff.enrolled", "identity.node_named", "chunks.kept", ""} {
+		o := control.HeldOp{Log: "0a0b", Seq: uint64(i + 9), Kind: kind, At: &at}
+		m.Ops = append(m.Ops, heldOpLine{o, heldText(s.view, kind)})
+	}
+	return m
 }

@@ -16,7 +16,7 @@ func (s *Server) operatorRoutes() []route {
 	}
 	list := call("POST", "/import", operatorImport)
 	list.limit = importLimit
-	return []route{
+	return append([]route{
 		call("GET", "/status", operatorStatus),
 		call("POST", "/unlock", operatorUnlock),
 		call("POST", "/invite", operatorInvite),
@@ -41,7 +41,7 @@ func (s *Server) operatorRoutes() []route {
 		call("POST", "/reopen", operatorReopen),
 		call("GET", "/ceremony", operatorCeremony),
 		call("POST", "/ceremony", operatorCeremonyStep),
-	}
+	}, s.lostCalls(call)...)
 }
 
 // opened are the desks, or the fault that says why there are none.
@@ -81,7 +81,8 @@ func operatorUnlock(v *visit) error {
 
 func operatorInvite(v *visit) error {
 	var in struct {
-		TTL int64 `json:"ttl_seconds"`
+		TTL  int64  `json:"ttl_seconds"`
+		Area string `json:"area"`
 	}
 	if err := v.decode(&in); err != nil {
 		return err
@@ -90,7 +91,7 @@ func operatorInvite(v *visit) error {
 	if err != nil {
 		return err
 	}
-	invitation, err := v.s.config.Box.Invite(v.s.ctx, v.actor, ttl)
+	invitation, err := v.s.config.Box.Invite(v.s.ctx, v.actor, ttl, in.Area)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func TestOperatorCalls(t *testing.T) {
 	if _, err := c.IssueKey(ctx, "lead", "x", -time.Hour); fault.ClassOf(err) != fault.Invalid {
 		t.Fatal(err)
 	}
-	invitation, err := c.Invite(ctx, 10*time.Minute)
+	invitation, err := c.Invite(ctx, 10*time.Minute, "")
 	if err != nil || invitation.Code != "WPI1TEST" {
 		t.Fatalf("%+v %v", invitation, err)
 	}

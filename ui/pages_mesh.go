@@ -17,6 +17,7 @@ type meshPage struct {
 	Peers                 []peerLine
 	Held                  []heldLine
 	MayInvite, MayConfirm bool
+	MaySuspend            bool
 }
 
 // compareBox is a node whose words nobody has compared; Site is empty until the name
@@ -32,6 +33,8 @@ type peerLine struct {
 	Confirmed                 bool
 	Last                      time.Time
 	Behind, Ahead             string // in words; empty when nothing
+	Shut                      string // in words, when nobody deals with it
+	Lost                      string // where somebody who may says that it is lost
 }
 
 // heldLine is where the records of one post are kept.
@@ -71,11 +74,19 @@ func (v *visit) meshModel() (meshPage, error) {
 	site := v.s.config.Box.Site()
 	m := meshPage{
 		Line: meshLineOf(w, status), MayConfirm: v.actor.Can(staff.ConfirmNodes),
-		MayInvite: v.actor.Can(staff.InviteNodes) && site.CanInvite && !site.Practice,
+		MayInvite: v.actor.Can(staff.InviteNodes) && site.CanInvite && !site.Practice, MaySuspend: v.actor.Can(staff.SuspendNodes) && !site.Practice,
 	}
 	for _, p := range status.Peers {
-		m.Peers = append(m.Peers, peerLineOf(w, p))
-		if len(p.Words) > 0 && (!p.Confirmed || !site.Confirmed) {
+		l := peerLineOf(w, p)
+		switch {
+		case !m.MaySuspend:
+		case p.Standing != "":
+			l.Lost = "/lost/" + p.Node
+		default:
+			l.Lost = "/lost/" + p.Node + "/suspend"
+		}
+		m.Peers = append(m.Peers, l)
+		if len(p.Words) > 0 && p.Standing == "" && (!p.Confirmed || !site.Confirmed) {
 			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: p.Site, Words: wordList{p.Words, true}, Said: p.Confirmed})
 		}
 	}
@@ -87,6 +98,12 @@ func peerLineOf(w *view, p control.Peer) peerLine {
 	l := peerLine{Site: siteName(w, p.Site), Number: strconv.Itoa(int(p.Number)), Confirmed: p.Confirmed, Last: p.LastContact, Tone: "warn", State: w.T("mesh.away")}
 	if p.State == "connected" {
 		l.Tone, l.State = "good", w.T("mesh.connected")
+	}
+	switch p.Standing {
+	case "suspended":
+		l.Shut = w.T("lost.state.suspended")
+	case "revoked":
+		l.Shut = w.T("lost.state.revoked")
 	}
 	if p.Behind > 0 {
 		l.Behind = w.T("mesh.behind", "Count", p.Behind)
@@ -135,7 +152,11 @@ func heldLines(w *view, s control.Status, holdings []Holding) []heldLine {
 // invite makes an invitation. It is the answer itself and not a page to come back
 // to: the code is a secret, and a second look makes a new one.
 func (v *visit) invite() error {
-	inv, err := v.s.config.Box.Invite(v.s.ctx, v.actor, invitationTime)
+	area := ""
+	if v.form("apart") == "yes" {
+		area = "new"
+	}
+	inv, err := v.s.config.Box.Invite(v.s.ctx, v.actor, invitationTime, area)
 	if err != nil {
 		m, modelErr := v.meshModel()
 		if modelErr != nil {

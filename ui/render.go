@@ -49,6 +49,7 @@ func pageNames() []string {
 		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped", "box/losses",
 		"ceremony/ceremony", "ceremony/issuer", "ceremony/shares", "ceremony/sheet", "ceremony/install", "drill/drill",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
+		"lost/ask", "lost/list", "lost/sheet", "lost/held",
 		"help/index", "help/topic",
 	}
 }

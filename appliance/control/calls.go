@@ -17,10 +17,11 @@ func (c *Client) Unlock(ctx context.Context, passphrase []byte) error {
 	return c.Post(ctx, "/operator/unlock", map[string]string{"passphrase": string(passphrase)}, nil)
 }
 
-// Invite makes a one-use code for one other node; ttl is cut to whole seconds.
-func (c *Client) Invite(ctx context.Context, ttl time.Duration) (Invitation, error) {
+// Invite makes a one-use code for one other node; ttl is cut to whole seconds. area is "new"
+// for a protected address, the number of one, or empty.
+func (c *Client) Invite(ctx context.Context, ttl time.Duration, area string) (Invitation, error) {
 	var i Invitation
-	err := c.Post(ctx, "/operator/invite", map[string]int64{"ttl_seconds": int64(ttl / time.Second)}, &i)
+	err := c.Post(ctx, "/operator/invite", map[string]any{"ttl_seconds": int64(ttl / time.Second), "area": area}, &i)
 	return i, err
 }
 

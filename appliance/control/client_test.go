@@ -66,7 +66,7 @@ func TestCallsReachTheNode(t *testing.T) {
 	if err != nil || s.Site != "North gate" || s.People != 7 || s.Peers[0].Behind != 3 {
 		t.Fatalf("%+v %v", s, err)
 	}
-	i, err := c.Invite(ctx, 10*time.Minute)
+	i, err := c.Invite(ctx, 10*time.Minute, "")
 	if err != nil || i.Code != "WPI1ABC" || i.Expires.Year() != 2026 {
 		t.Fatalf("%+v %v", i, err)
 	}

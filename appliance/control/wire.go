@@ -79,6 +79,7 @@ type Peer struct {
 	Addresses   []string  `json:"addresses"`
 	BytesIn     uint64    `json:"bytes_in"`
 	BytesOut    uint64    `json:"bytes_out"`
+	Standing    string    `json:"standing,omitempty"` // suspended or revoked: nobody deals with it
 }
 
 // Disk is the room for records, in bytes.

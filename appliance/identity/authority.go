@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"crypto/ed25519"
+	"slices"
 
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
@@ -69,20 +70,34 @@ func (v *Vault) CompartmentKey(c oplog.Compartment, area uint16, epoch uint32) (
 	return key, false
 }
 
-// CurrentEpoch is the newest epoch of the first area this node opens.
+// CurrentEpoch is what own payloads are sealed under: of the area this node's certificate
+// names, the epoch the desk chose, and without a desk the newest that is held.
 func (v *Vault) CurrentEpoch(c oplog.Compartment) (area uint16, epoch uint32) {
 	if c != oplog.Register {
 		return 0, 0
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	area = v.s.Registers[0].Area
+	area = v.area()
+	if epoch, chosen := v.writing[area]; chosen {
+		return area, epoch
+	}
 	for _, k := range v.s.Registers {
 		if k.Area == area && k.Epoch > epoch {
 			epoch = k.Epoch
 		}
 	}
 	return area, epoch
+}
+
+// area is the area this node writes: the first its certificate names that it has a key of.
+func (v *Vault) area() uint16 {
+	for _, a := range v.cert.Areas {
+		if slices.ContainsFunc(v.s.Registers, func(k registerKey) bool { return k.Area == a }) {
+			return a
+		}
+	}
+	return v.s.Registers[0].Area
 }
 
 // SignHead is Ed25519 by the node key.

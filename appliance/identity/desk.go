@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"slices"
@@ -22,14 +23,21 @@ type Desk struct {
 	vault *Vault
 
 	mu       sync.Mutex
-	byNumber map[uint16]Node      // every node that was found, and by its logs;
-	byLog    map[oplog.LogID]Node // that one is confirmed is never taken back
-	asOf     uint64               // ops in the journal when they were looked for; 0 = never
-	sound    map[[32]byte]bool    // what the root says of a certificate, by its hash
+	byNumber map[uint16]Node       // every node that was found, and by its logs;
+	byLog    map[oplog.LogID]Node  // that one is confirmed is never taken back
+	asOf     uint64                // ops in the journal when they were looked for; 0 = never
+	sound    map[[32]byte]bool     // what the root says of a certificate, by its hash
+	words    map[[32]byte][32]byte // whose a word is, by its hash; see wordOf
+	judged   *standings            // who is shut out
+	judgedAt uint64                // as of so many ops
 
 	held     Held // the root's newest statement, as of that many ops
 	isHeld   bool
 	heldAsOf uint64
+
+	following sync.Mutex // one Follow at a time; guards the next
+	waiting   map[string]time.Time
+	tookAt    uint64
 }
 
 // OpenDesk puts the desk on a log that was opened with this package's Views.
@@ -37,8 +45,10 @@ func OpenDesk(log *oplog.Log, v *Vault) *Desk {
 	self := Node{ID: v.NodeID(), Number: v.cert.Number, Site: v.SiteName(), Cert: v.Cert(), Founder: v.Cert().Has(CapEnrol), Confirmed: v.Cert().Has(CapEnrol)}
 	d := &Desk{
 		log: log, vault: v, byNumber: map[uint16]Node{self.Number: self}, byLog: map[oplog.LogID]Node{log.Own(): self}, sound: map[[32]byte]bool{},
+		words: map[[32]byte][32]byte{}, waiting: map[string]time.Time{},
 	}
 	v.ask(d.reserveNumbers)
+	_ = d.look() // a view that cannot be read shows itself at the next question
 	return d
 }
 
@@ -209,14 +219,14 @@ func (d *Desk) verified(raw []byte) (NodeCert, bool) {
 // facts is what the view holds about nodes that the root vouches for.
 type facts struct {
 	nodes   map[NodeID]*Node
-	vouched map[NodeID][]oplog.LogID // who says that their words were compared
+	vouched map[NodeID][]oplog.Ref // who says that their words were compared
 }
 
 // facts reads the view. A node's number is that of the certificate it spoke with first, or
 // of the one it is said to have been given; of all it was ever given the one counts that
 // supplants the others.
 func (d *Desk) facts(r oplog.Reader) (facts, error) {
-	f := facts{nodes: map[NodeID]*Node{}, vouched: map[NodeID][]oplog.LogID{}}
+	f := facts{nodes: map[NodeID]*Node{}, vouched: map[NodeID][]oplog.Ref{}}
 	add := func(raw []byte, site string, logs []oplog.LogID) *Node {
 		cert, ok := d.verified(raw)
 		if !ok {
@@ -253,9 +263,9 @@ func (d *Desk) facts(r oplog.Reader) (facts, error) {
 			}
 			return err
 		}),
-		r.Rows(nodesView, confirmedKey, nil, func(key []byte, subject oplog.ID, _ []byte) error {
-			if f.nodes[subject] != nil {
-				f.vouched[subject] = append(f.vouched[subject], oplog.LogID(key[len(confirmedKey):]))
+		r.Rows(nodesView, confirmedKey, nil, func(key []byte, subject oplog.ID, value []byte) error {
+			if f.nodes[subject] != nil && len(value) == 8 {
+				f.vouched[subject] = append(f.vouched[subject], oplog.Ref{Log: oplog.LogID(key[len(confirmedKey):]), Seq: binary.BigEndian.Uint64(value)})
 			}
 			return nil
 		}),
@@ -294,6 +304,9 @@ func (d *Desk) Nodes() ([]Node, error) {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(string(a.ID[:]), string(b.ID[:])))
 	})
 	trusted(nodes, f.vouched)
+	for i := range nodes {
+		nodes[i].Standing = d.StandingOf(nodes[i].ID)
+	}
 	return nodes, nil
 }
 

@@ -119,6 +119,11 @@
 //	identity.ceremony_held       how root and issuers are kept, by the root's own signature
 //	identity.drilled             somebody tried a paper or a stick here, and how it went (register)
 //	identity.loss_accepted       somebody at a node knows that some of its ops are lost for good
+//	identity.suspended           a node is lost: nobody deals with it until an issuer lifts it
+//	identity.suspension_lifted   an issuer's word that suspensions of a node are over
+//	identity.revoked             two people and an issuer: a node is shut out for good, with cuts
+//	identity.released            an issuer's word that ops behind a cut count after all
+//	identity.epoch_begun         a new key of an area or of the membership traffic, sealed to nodes
 //
 // Any node can write any of them about any other. So a certificate counts when
 // the root vouches for it, a name when the node's own log gives it, and a
@@ -128,7 +133,46 @@
 // left out. ByNumber and Author tell other desks whose word a fact is.
 //
 // Of several certificates of one node the one counts that lets it admit others, then the
-// later one (supplants). All but node_named and drilled lie open in the deployment compartment, so that a locked
+// later one (supplants).
+//
+// # Who is shut out
+//
+// court (standing.go) judges all suspensions, lifts and revocations together, so that the
+// same facts give the same answer in any order; its rules stand there. A suspension says
+// how far its writer had seen the logs of the node it is about: what that node says behind
+// counts no more. An issuer's word is a countersignature (countersign.go) over
+// "waypost/suspended/1", "waypost/suspension-lifted/1", "waypost/revoked/1" or
+// "waypost/released/1" ‖ deployment (16) ‖ node (10) ‖ the fact without its word; the
+// root's is its public key (32) ‖ Ed25519 (64) over "waypost/root-word/1" ‖ the same.
+// A revocation holds back what lies behind its cuts (heldback.go; oplog.Holding): it is
+// stored and passed on and no view has it, until it is released.
+//
+// # Epochs
+//
+// The number of an epoch is a counter (16 bits) and the number of the node that began it
+// (16 bits): two nodes that begin one at once never give two keys one number. Each copy is
+// HPKE (RFC 9180, base mode, X25519, HKDF-SHA256, ChaCha20-Poly1305) to the certificate's
+// key, with "waypost/epoch/1" ‖ deployment (16) ‖ what (1; 1 register, 2 membership) ‖ area
+// (2) ‖ epoch (4) ‖ node (10) as info. Check is the first 8 bytes of
+// SHA-256("waypost/epoch-check/1" ‖ what ‖ area ‖ epoch ‖ key): a copy that anybody gives
+// counts when it fits what the maker said. A node writes under the newest epoch it holds
+// whose maker is in good standing. After somebody was shut out the compared nodes that have
+// an area begin a new epoch in turn, five seconds apart, until one has; likewise they give
+// keys to nodes that lack them. Of an area apart (areas.go) only compared nodes are given
+// any, and its first key is made by the joining node.
+//
+// Promised, and by which test: who is shut out does not depend on order
+// (TestWhoIsShutOut, TestSuspensionsDoNotDependOnOrder); a box that was shut out reads
+// nothing written since, with everything its folder holds (TestAStolenBoxReadsNothingNew,
+// script lost); given back it reads all (TestALiftGivesTheKeysBack); what comes before its
+// key is read when the key comes (TestWhatComesBeforeItsKeyIsReadWhenTheKeyComes); two
+// rotations at once lose nothing (TestTwoWhoRotateAtOnce); the keys change though the node
+// where somebody pressed is gone (TestWhoeverPressedIsGone); what a revoked box wrote
+// behind its cut counts nowhere, in any order and after a rebuild
+// (TestWhatARevokedBoxWroteIsHeldBack); a protected address is read by its own boxes only
+// (TestAProtectedAddress).
+//
+// All but node_named and drilled lie open in the deployment compartment, so that a locked
 // node or a carrier knows them too. Never stored: passphrases, invitation
 // secrets, and which person a key belongs to.
 package identity

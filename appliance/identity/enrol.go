@@ -162,7 +162,7 @@ func (v *Vault) Admit(raw []byte) (answer []byte, cert NodeCert, err error) {
 			return fault.New(fault.Full, "fault.identity.numbers_spent")
 		}
 		s.NextNumber = number + 1
-		cert = v.certify(uint16(number), r, s)
+		cert = v.certify(uint16(number), r, s, o)
 		s.Invitations[i].UsedFor = cert.Marshal()
 		return nil
 	})
@@ -173,10 +173,17 @@ func (v *Vault) Admit(raw []byte) (answer []byte, cert NodeCert, err error) {
 }
 
 // certify signs a new node's certificate, as long as the issuer's own.
-func (v *Vault) certify(number uint16, r request, s *secrets) NodeCert {
+func (v *Vault) certify(number uint16, r request, s *secrets, o outstanding) NodeCert {
+	area := o.Area
+	switch {
+	case o.Apart:
+		area = number // no two nodes have one number, so no two areas have
+	case area == 0:
+		area = v.area()
+	}
 	issuer := v.Cert().Issuer
 	c := NodeCert{
-		Number: number, Public: r.Public, Seal: r.Seal, Areas: []uint16{s.Registers[0].Area}, Caps: CapTokens,
+		Number: number, Public: r.Public, Seal: r.Seal, Areas: []uint16{area}, Caps: CapTokens,
 		NotBefore: dated(v.clock.Now()).Add(-backdate).Unix(), NotAfter: issuer.NotAfter, Issuer: issuer,
 	}
 	c.sign(v.deployment, ed25519.NewKeyFromSeed(s.IssuerSeed))
@@ -187,10 +194,40 @@ func (v *Vault) certify(number uint16, r request, s *secrets) NodeCert {
 func (v *Vault) welcome(cert NodeCert) []byte {
 	r := reply{
 		Version: enrolVersion, Cert: cert.Marshal(), Root: [32]byte(v.root), Name: v.s.Name,
-		Gossip: v.s.Gossip, Registers: v.s.Registers, Inviter: v.Cert().Marshal(),
+		Gossip: v.s.Gossip, Registers: v.keysFor(cert), Inviter: v.Cert().Marshal(),
 	}
 	r.Sig = [64]byte(v.sign(r.signed()))
 	return encode(r)
+}
+
+// keysFor are the keys of the register a new node is given with the reply: of the common
+// area all that are here, of an area apart none. Those it makes itself, so that the inviter
+// never has them, and the ones of its neighbours come to it sealed, when its words were
+// compared.
+func (v *Vault) keysFor(cert NodeCert) []registerKey {
+	out := []registerKey{}
+	for _, k := range v.s.Registers {
+		if k.Area == 0 && slices.Contains(cert.Areas, k.Area) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// ownKeys adds the key of each area apart that a new node opens: nobody else has it yet.
+func ownKeys(cert NodeCert, given []registerKey) []registerKey {
+	var out []registerKey
+	for _, k := range given {
+		if k.Area == 0 {
+			out = append(out, k)
+		}
+	}
+	for _, a := range cert.Areas {
+		if a != 0 {
+			out = append(out, registerKey{Area: a, Epoch: uint32(cert.Number), Key: random(32)})
+		}
+	}
+	return out
 }
 
 // reserve tells the vault which node numbers the register knows: after an
@@ -245,7 +282,7 @@ func (a *Applicant) parseReply(b []byte) (*secrets, error) {
 	}
 	s := &secrets{
 		Version: secretsVersion, Name: name, Root: r.Root[:], NodeSeed: a.node.Seed(), SealKey: a.seal, Cert: r.Cert,
-		Inviter: r.Inviter, Gossip: r.Gossip, Registers: r.Registers,
+		Inviter: r.Inviter, Gossip: r.Gossip, Registers: ownKeys(cert, r.Registers),
 	}
 	// The file is read with the same care after a restart; better now than then.
 	if _, err := parseSecrets(encode(s)); err != nil {

@@ -40,7 +40,10 @@ var (
 
 // Kinds are the facts of this desk.
 func Kinds() []oplog.Kind {
-	return []oplog.Kind{logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted, ceremonyHeld, drilled}
+	return []oplog.Kind{
+		logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted, ceremonyHeld, drilled,
+		suspended, suspensionLifted, epochBegun, revoked, released,
+	}
 }
 
 // Views are what they add up to.

@@ -96,6 +96,12 @@ func (c InvitationCode) String() string {
 // "fault.identity.cannot_enrol" where no issuer lives or its date is over,
 // Invalid "fault.identity.bad_ttl", Unavailable "fault.identity.cannot_write".
 func (v *Vault) Invite(ttl time.Duration, addrs []string) (Invitation, error) {
+	return v.InviteTo(Place{}, ttl, addrs)
+}
+
+// InviteTo is Invite for a node that stands at a place of that kind. Further fault:
+// NotFound "fault.identity.no_such_area".
+func (v *Vault) InviteTo(where Place, ttl time.Duration, addrs []string) (Invitation, error) {
 	if ttl == 0 {
 		ttl = defaultTTL
 	}
@@ -114,7 +120,10 @@ func (v *Vault) Invite(ttl time.Duration, addrs []string) (Invitation, error) {
 	if err := v.mayEnrol(now); err != nil {
 		return Invitation{}, err
 	}
-	o := outstanding{ID: code.id(), Proof: code.proof(), Made: now.UnixMilli(), Life: ttl.Milliseconds()}
+	if where.Area != 0 && !where.Apart && !v.areas[where.Area] && !slices.Contains(v.cert.Areas, where.Area) {
+		return Invitation{}, fault.New(fault.NotFound, "fault.identity.no_such_area", "Area", where.Area).With("area", "fault.identity.no_such_area")
+	}
+	o := outstanding{ID: code.id(), Proof: code.proof(), Made: now.UnixMilli(), Life: ttl.Milliseconds(), Area: where.Area, Apart: where.Apart}
 	err := v.updateLocked(func(s *secrets) error {
 		s.Invitations = v.forget(s.Invitations)
 		s.Invitations = append(s.Invitations, o)

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -18,20 +19,35 @@ type Node struct {
 	Confirmed  bool          // somebody compared its words, or it is the founder
 	EnrolledAt time.Time     // wall time its inviter claims; zero for the founder
 	Logs       []oplog.LogID // the logs it wrote, sorted
+	Standing   Standing      // as last looked at
 }
 
 // nodesView has, per node:
 //
 //	n                    -> nodeRow: what its own logs say of it
 //	e ‖ hash of the cert -> enrolledRow: somebody says that it was admitted
-//	c ‖ log              -> 1: that log says that its words were compared
+//	c ‖ log              -> sequence (8) where that log says first that its words were compared
 //	r ‖ invitation       -> refusedRow: it refused that invitation
 //	l ‖ log ‖ from ‖ to  -> lossRow: somebody there accepted that these ops are lost
+//	s ‖ id ‖ log         -> suspensionRow: that log says that the node is lost
+//	u ‖ hash             -> liftRow: an issuer's word that suspensions are over
+//	x ‖ hash             -> revokedRow: an issuer's word that the node is shut out for good
+//	y ‖ hash             -> Released: an issuer's word that ops behind the cut count after all
+//	k ‖ what ‖ area ‖ epoch ‖ log          -> epochRow: that log began, or gave away, an epoch
+//	K ‖ node ‖ what ‖ area ‖ epoch ‖ log   -> the epoch's key, sealed to that node
 //
 // What others say has rows of its own, one for each of them: a row that grows
 // with every log that says something would be made too long, and so be lost, by
 // one node that opens many logs.
-var nodesView = &oplog.View{Name: "nodes", Version: 3, Kinds: []oplog.Kind{logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted}, Fold: foldNode}
+var nodesView = &oplog.View{Name: "nodes", Version: 4, Kinds: nodeKinds(), Fold: foldNode}
+
+// nodeKinds are the facts about nodes.
+func nodeKinds() []oplog.Kind {
+	return []oplog.Kind{
+		logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted,
+		suspended, suspensionLifted, epochBegun, revoked, released,
+	}
+}
 
 var (
 	nodeKey      = []byte("n")
@@ -86,7 +102,7 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 			}
 		case *Confirmed:
 			if !own(op.Log) {
-				rows = append(rows, oplog.Row{Key: saidBy(op.Log), Value: []byte{1}})
+				rows = append(rows, oplog.Row{Key: saidBy(op.Log), Value: binary.BigEndian.AppendUint64(nil, op.Seq)})
 			}
 		case *InvitationRefused:
 			if own(op.Log) {
@@ -95,6 +111,26 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 		case *LossAccepted:
 			if own(op.Log) {
 				rows = append(rows, acceptance(b, op))
+			}
+		case *Suspended:
+			if r, ok := suspensionRowOf(b, op); ok {
+				rows = append(rows, r)
+			}
+		case *SuspensionLifted:
+			if r, ok := liftRowOf(b, op); ok {
+				rows = append(rows, r)
+			}
+		case *Revoked:
+			if r, ok := revokedRowOf(b, op); ok {
+				rows = append(rows, r)
+			}
+		case *Released:
+			if r, ok := releasedRowOf(b); ok {
+				rows = append(rows, r)
+			}
+		case *EpochBegun:
+			if own(op.Log) {
+				rows = append(rows, epochRows(b, op)...)
 			}
 		}
 	}
@@ -150,7 +186,7 @@ func sortedLogs(logs []oplog.LogID) []oplog.LogID {
 
 // trusted marks who counts as confirmed: founders, and whoever a confirmed node
 // vouches for. A node that nobody compared yet cannot vouch for another.
-func trusted(nodes []Node, vouched map[NodeID][]oplog.LogID) {
+func trusted(nodes []Node, vouched map[NodeID][]oplog.Ref) {
 	good := map[oplog.LogID]bool{}
 	admit := func(n *Node) {
 		n.Confirmed = true
@@ -167,7 +203,7 @@ func trusted(nodes []Node, vouched map[NodeID][]oplog.LogID) {
 		changed = false
 		for i := range nodes {
 			n := &nodes[i]
-			if !n.Confirmed && slices.ContainsFunc(vouched[n.ID], func(l oplog.LogID) bool { return good[l] }) {
+			if !n.Confirmed && slices.ContainsFunc(vouched[n.ID], func(r oplog.Ref) bool { return good[r.Log] }) {
 				admit(n)
 				changed = true
 			}

@@ -34,7 +34,8 @@ type secrets struct {
 	Holds       uint8         `cbor:"16,keyasint,omitempty"` // what the inner part has: holdsRoot, holdsIssuer
 	Block       uint8         `cbor:"17,keyasint,omitempty"` // which numbers the issuer here gives
 
-	rite *rite // the ceremony under way; in the inner part
+	rite *rite  // the ceremony under way; in the inner part
+	Back []byte `cbor:"20,keyasint,omitempty"` // backFile: what does not count
 }
 
 // The versions of the file. In the first, root and issuer lay under the storage key.
@@ -59,6 +60,8 @@ type outstanding struct {
 	Made    int64    `cbor:"3,keyasint"` // Unix milliseconds, as the clock was then
 	Life    int64    `cbor:"4,keyasint"` // milliseconds
 	UsedFor []byte   `cbor:"5,keyasint,omitempty"`
+	Area    uint16   `cbor:"6,keyasint,omitempty"` // the area of the register it opens; 0 = the inviter's own
+	Apart   bool     `cbor:"7,keyasint,omitempty"` // an area of its own
 }
 
 var errSecrets = errors.New("identity: secrets are malformed")

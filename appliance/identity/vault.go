@@ -48,6 +48,8 @@ type Vault struct {
 	deadlines map[[8]byte]time.Time // of invitations, by the running clock
 	taken     uint32                // highest node number seen in the register
 	register  func()                // reads it again and calls reserve; nil without a desk
+	areas     map[uint16]bool       // areas apart that the register knows; the desk says so
+	writing   map[uint16]uint32     // the epoch to write under, by area; the desk says so
 }
 
 // StartOptions is what a new deployment is made of.

@@ -196,7 +196,7 @@ func (b *bulk) subject(p *onePart, id ID, ops []*stored, rows, once *sortBuffer)
 	if known.standing.Erased {
 		return nil // its idempotency keys tell what a request was made of
 	}
-	for _, o := range ops {
+	for _, o := range e.counting(*e.hold.Load(), ops) {
 		key, row, err := onceEntry(o)
 		if err != nil {
 			return err

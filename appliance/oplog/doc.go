@@ -195,6 +195,17 @@
 // old copy (TestAnOldPeerBringsNobodyBack); nothing lost to a peer that leaves payloads
 // out (TestAPayloadThatIsGoneIsWanted, mesh.TestPayloadsThatAreGoneAreFetched).
 //
+// # Held back
+//
+// An Authority that is a Warden, and later Log.Hold, say which ops do not count for now,
+// by author and place. They are stored, chained and passed on as all others; no fold,
+// Reader.Ops or idempotency key knows them. When that changes, each subject of an op
+// concerned is folded again. The digest of the Holding is part of the schema in the state
+// row, so views made under another one are made anew. The birth of a log always counts.
+//
+// Ops under a key that is not here are kept and passed on; KeysChanged opens and applies
+// those whose key has come, without a restart.
+//
 // # The view store
 //
 //	m                                   state: position in the journal and counters

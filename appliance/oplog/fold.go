@@ -84,6 +84,9 @@ type engine struct {
 	logKey  func(LogID, []byte) (ed25519.PublicKey, error) // Authority.LogKey
 	births  sync.Map                                       // hash of log and birth -> ed25519.PublicKey
 	born    atomic.Uint64                                  // how many were put there
+	hold    atomic.Pointer[Holding]                        // what no fold sees
+	author  func(LogID) (ID, bool)
+	met     sync.Map // LogID -> ID: who writes a log
 }
 
 // storeLayout is raised whenever the meaning of a stored key changes.
@@ -91,6 +94,8 @@ const storeLayout = "waypost/views/2"
 
 func newEngine(kinds []Kind, views []*View) (*engine, error) {
 	e := &engine{kinds: map[kindID]Kind{}, views: views, prefix: map[*View][]byte{}, byKind: map[kindID][]int{}, erasing: -1}
+	var none Holding = nothingHeld{}
+	e.hold.Store(&none)
 	add := func(k Kind) error {
 		old, known := e.kinds[k.id()]
 		if k.name == "" || k.version == 0 || k.comp == 0 || k.decode == nil || (known && (old.typ != k.typ || old.comp != k.comp)) {
@@ -181,7 +186,8 @@ func (e *engine) understand(s *stored) (Op, bool) {
 }
 
 // apply adds ops of one subject and folds it again. Ops that are already there
-// are skipped, so replaying is harmless; one whose payload was gone is filled.
+// are skipped, so replaying is harmless; one whose payload was gone, or that could not be
+// opened before, is filled.
 func (e *engine) apply(s *space, subject ID, news []*stored) error {
 	old, chunk, tail, err := loadOps(s, subject)
 	if err != nil {
@@ -193,7 +199,7 @@ func (e *engine) apply(s *space, subject ID, news []*stored) error {
 		switch {
 		case i < 0:
 			all = append(all, n)
-		case all[i].bare && !n.bare:
+		case all[i].bare && !n.bare, all[i].opaque && !n.opaque:
 			all = slices.Clone(all) // old stays what it was
 			all[i], filled = n, true
 		}
@@ -249,6 +255,11 @@ type seen struct {
 }
 
 func (e *engine) seen(subject ID, ops []*stored) seen {
+	return e.seenUnder(*e.hold.Load(), subject, ops)
+}
+
+func (e *engine) seenUnder(h Holding, subject ID, ops []*stored) seen {
+	ops = e.counting(h, ops)
 	return seen{ops: e.open(ops), standing: e.standing(subject, ops)}
 }
 
@@ -330,9 +341,13 @@ func (e *engine) applyAll(s *space, ops []*stored) ([]ID, error) {
 // noteOnce remembers an idempotency key. When two nodes used one key the
 // smallest op keeps it, on every node alike.
 func (e *engine) noteOnce(s *space, o *stored) error {
-	if o.hidden {
+	if o.hidden || e.isHeld(*e.hold.Load(), o.ref) {
 		return nil
 	}
+	return e.claimOnce(s, o)
+}
+
+func (e *engine) claimOnce(s *space, o *stored) error {
 	key, row, err := onceEntry(o)
 	if err != nil || key == nil {
 		return err

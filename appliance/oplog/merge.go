@@ -211,6 +211,7 @@ func (l *Log) keep(c *chain, in *incoming) (int, error) {
 		return 0, err
 	}
 	defer func() { g.tx.Discard() }()
+	l.engine.meet(in.log, in.key)
 	fresh, ops := l.keepOut(fresh, in.ops[len(in.ops)-len(fresh.ops):])
 	if g.events, err = l.engine.applyAll(&g.space, ops); err != nil {
 		return 0, err

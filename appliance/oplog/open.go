@@ -112,6 +112,7 @@ func newLog(o Options) (*Log, error) {
 		return nil, err
 	}
 	l.engine.problem, l.engine.home, l.engine.logKey = l.problem, l.auth.Deployment(), l.auth.LogKey
+	l.holdFirst()
 	return l, nil
 }
 
@@ -255,7 +256,7 @@ func (l *Log) catchUp(ctx context.Context, rebuild bool) (lost bool, err error) 
 		why = "asked for"
 	case s.Deployment != l.auth.Deployment():
 		why = "they belong to another deployment"
-	case s.Schema != l.engine.schema:
+	case s.Schema != l.engine.viewsSchema():
 		why = "this program reads ops differently"
 	case !whole:
 		why = "they have a hole"

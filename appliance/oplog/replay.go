@@ -70,7 +70,7 @@ func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
 	l.mu.RLock()
 	tx := l.state.Tx
 	l.mu.RUnlock()
-	fresh := state{Deployment: l.auth.Deployment(), Schema: l.engine.schema, Tx: tx, From: tx + 1}
+	fresh := state{Deployment: l.auth.Deployment(), Schema: l.engine.viewsSchema(), Tx: tx, From: tx + 1}
 	if store, ok := l.store.(BulkStore); ok {
 		made, gone, err := l.rebuildBulk(ctx, store, fresh)
 		if err == nil {

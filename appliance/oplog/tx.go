@@ -210,6 +210,7 @@ func (r *reader) Ops(subject ID) ([]Op, error) {
 	if err != nil {
 		return nil, err
 	}
+	ops = r.e.counting(*r.e.hold.Load(), ops)
 	if r.e.standing(subject, ops).Erased {
 		ops = slices.DeleteFunc(ops, func(o *stored) bool { return !r.e.isErasing(o) })
 	}

@@ -1,0 +1,203 @@
+package identity
+
+import (
+	"context"
+	"slices"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// Revoked says that the subject is shut out for good. What its logs say behind the cuts is
+// held back: stored and passed on, and not applied until it is released.
+type Revoked struct {
+	Cuts   []cut    `cbor:"1,keyasint"` // where each log of the subject ends; of others nothing counts
+	Signed [][]byte `cbor:"2,keyasint"` // the two people who agreed: staff.Hand each
+	Word   []byte   `cbor:"3,keyasint"` // an issuer's, or the root's
+}
+
+// cut is the last op of a log that counts, with the hash of its header.
+type cut struct {
+	_    struct{} `cbor:",toarray"`
+	Log  oplog.LogID
+	Seq  uint64
+	Head [32]byte
+}
+
+// Released says that ops of the subject behind the cut count after all.
+type Released struct {
+	Ops  []oplog.Ref `cbor:"1,keyasint"`
+	Word []byte      `cbor:"2,keyasint"`
+}
+
+var (
+	revoked  = oplog.NewKind[Revoked]("identity.revoked", 1, oplog.Deployment)
+	released = oplog.NewKind[Released]("identity.released", 1, oplog.Deployment)
+)
+
+// signed is what the issuer signs.
+func (r Revoked) signed(d DeploymentID, subject NodeID) []byte {
+	r.Word = nil
+	return slices.Concat([]byte("waypost/revoked/1"), d[:], subject[:], encode(r))
+}
+
+func (r Released) signed(d DeploymentID, subject NodeID) []byte {
+	r.Word = nil
+	return slices.Concat([]byte("waypost/released/1"), d[:], subject[:], encode(r))
+}
+
+// revokedRow is one Revoked as the view keeps it.
+type revokedRow struct {
+	_    struct{} `cbor:",toarray"`
+	Fact Revoked
+	Ref  oplog.Ref // where it was said first
+	By   oplog.By
+	At   int64 // Unix milliseconds
+}
+
+var (
+	revokedKey  = []byte("x")
+	releasedKey = []byte("y")
+)
+
+const maxHands = 2
+
+func revokedRowOf(b *Revoked, op oplog.Op) (row oplog.Row, ok bool) {
+	long := func(h []byte) bool { return len(h) > 512 }
+	if len(b.Cuts) > maxMarks || len(b.Word) > maxCertBytes || len(b.Signed) > maxHands || slices.ContainsFunc(b.Signed, long) {
+		return row, false
+	}
+	key := append(slices.Clone(revokedKey), hashed("waypost/revoked-row/1", encode(*b))[:16]...)
+	return oplog.Row{Key: key, Value: encode(revokedRow{Fact: *b, Ref: op.Ref, By: op.By, At: op.At.UnixMilli()})}, true
+}
+
+func releasedRowOf(b *Released) (row oplog.Row, ok bool) {
+	if len(b.Ops) > maxMarks || len(b.Word) > maxCertBytes {
+		return row, false
+	}
+	value := encode(*b)
+	return oplog.Row{Key: append(slices.Clone(releasedKey), hashed("waypost/released-row/1", value)[:16]...), Value: value}, true
+}
+
+// revocations reads who was shut out for good into c: by an issuer's word, of a box where
+// an issuer lives by another issuer's or the root's. That lasts whatever becomes of the
+// issuer: shutting out wins.
+func (d *Desk) revocations(r oplog.Reader, c *court) error {
+	dep := DeploymentID(d.vault.Deployment())
+	err := r.Rows(nodesView, revokedKey, nil, func(_ []byte, subject oplog.ID, value []byte) error {
+		var row revokedRow
+		if err := decodeRow(value, &row); err != nil {
+			return err
+		}
+		word := d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject))
+		if own, issues := c.issues(subject); word == [32]byte{} || issues && own == word {
+			return nil
+		}
+		x := revocation{node: subject, word: word, at: row.At, who: row.By, fact: row.Ref}
+		for _, k := range row.Fact.Cuts {
+			x.cuts = append(x.cuts, logMark{Log: k.Log, Seq: k.Seq})
+		}
+		c.revoked = append(c.revoked, x)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.Rows(nodesView, releasedKey, nil, func(_ []byte, subject oplog.ID, value []byte) error {
+		var fact Released
+		if err := decodeRow(value, &fact); err != nil {
+			return err
+		}
+		if own, issues := c.issues(subject); d.wordOf(fact.Word, fact.signed(dep, subject)) != [32]byte{} && (!issues || own != d.wordOf(fact.Word, fact.signed(dep, subject))) {
+			c.released = append(c.released, fact.Ops...)
+		}
+		return nil
+	})
+}
+
+// RevokeBody is what two people agree to when they shut a node out for good: its id.
+func RevokeBody(node NodeID) []byte { return slices.Concat([]byte("revoke"), node[:]) }
+
+// Revoke shuts a node out for good, by the word of the issuer that lives here, and makes
+// new keys that it does not get. What is held here of its logs counts; the rest is held
+// back. hands are the signatures of the two who agreed. Saying it twice writes it once.
+// Faults: NotFound "fault.identity.no_such_node", Conflict "fault.identity.suspend_self",
+// Denied "fault.identity.revoke_issuer" where no issuer lives that may.
+func (d *Desk) Revoke(ctx context.Context, by oplog.By, node NodeID, hands [2][]byte) error {
+	self := d.vault.NodeID()
+	if node == self {
+		return fault.New(fault.Conflict, "fault.identity.suspend_self")
+	}
+	target, known, err := d.node(node)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return fault.New(fault.NotFound, "fault.identity.no_such_node")
+	}
+	s, err := d.judge()
+	if err != nil {
+		return err
+	}
+	if s.of[node] == StandingRevoked {
+		return d.Follow(ctx)
+	}
+	fact := Revoked{Cuts: []cut{}, Signed: [][]byte{hands[0], hands[1]}}
+	for _, h := range d.log.Heads() {
+		if slices.Contains(target.Logs, h.Log) && len(fact.Cuts) < maxMarks {
+			fact.Cuts = append(fact.Cuts, cut{Log: h.Log, Seq: h.Seq, Head: h.Hash})
+		}
+	}
+	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
+	if own := d.vault.Cert().Issuer.Public; !ok || s.of[self] != StandingGood || target.Cert.Has(CapEnrol) && target.Cert.Issuer.Public == own {
+		return fault.New(fault.Denied, "fault.identity.revoke_issuer")
+	}
+	fact.Word = word
+	err = d.log.Do(ctx, by, func(tx *oplog.Tx) error {
+		_, err := tx.Append(revoked, node, fact)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.Follow(ctx)
+}
+
+// Release makes ops that are held back count after all, by the word of the issuer that lives
+// here. Those that are not held back are passed over. Faults: NotFound
+// "fault.identity.not_held", Denied "fault.identity.revoke_issuer".
+func (d *Desk) Release(ctx context.Context, by oplog.By, node NodeID, ops []oplog.Ref) error {
+	s, err := d.judge()
+	if err != nil {
+		return err
+	}
+	held, err := d.log.HeldBack(node)
+	if err != nil {
+		return err
+	}
+	fact := Released{Ops: []oplog.Ref{}}
+	for _, o := range held {
+		if slices.Contains(ops, o.Ref) && len(fact.Ops) < maxMarks {
+			fact.Ops = append(fact.Ops, o.Ref)
+		}
+	}
+	if len(fact.Ops) == 0 {
+		return fault.New(fault.NotFound, "fault.identity.not_held")
+	}
+	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
+	if !ok || s.of[d.vault.NodeID()] != StandingGood {
+		return fault.New(fault.Denied, "fault.identity.revoke_issuer")
+	}
+	fact.Word = word
+	err = d.log.Do(ctx, by, func(tx *oplog.Tx) error {
+		_, err := tx.Append(released, node, fact)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.Follow(ctx)
+}
+
+// HeldBack lists the ops of a revoked node that are held back here.
+func (d *Desk) HeldBack(node NodeID) ([]oplog.HeldOp, error) { return d.log.HeldBack(node) }
