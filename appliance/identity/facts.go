@@ -39,9 +39,11 @@ var (
 )
 
 // Kinds are the facts of this desk.
-func Kinds() []oplog.Kind {
+func Kinds() []oplog.Kind { return append(nodeKinds(), openerKinds()...) }
+
+func nodeKinds() []oplog.Kind {
 	return []oplog.Kind{logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted}
 }
 
 // Views are what they add up to.
-func Views() []*oplog.View { return []*oplog.View{nodesView} }
+func Views() []*oplog.View { return []*oplog.View{nodesView, openersView} }

@@ -31,7 +31,7 @@ type Node struct {
 // What others say has rows of its own, one for each of them: a row that grows
 // with every log that says something would be made too long, and so be lost, by
 // one node that opens many logs.
-var nodesView = &oplog.View{Name: "nodes", Version: 3, Kinds: Kinds(), Fold: foldNode}
+var nodesView = &oplog.View{Name: "nodes", Version: 3, Kinds: nodeKinds(), Fold: foldNode}
 
 var (
 	nodeKey      = []byte("n")
