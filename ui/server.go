@@ -60,15 +60,18 @@ type Server struct {
 	pages    *pages
 	hostname string // of this machine, in lower case
 
-	ctx     context.Context // ends with Close: commands of a server that stops
-	cancel  context.CancelFunc
-	streams *streams
-	guesses guessing // wrong tries
-	opening opening  // claims and unlocks at work or waiting
-	uploads *seats   // large bodies held in memory
-	words   newWords
-	wait    time.Duration // readTimeout
-	pace    time.Duration // streamPace
+	ctx      context.Context // ends with Close: commands of a server that stops
+	cancel   context.CancelFunc
+	streams  *streams
+	guesses  guessing // wrong tries
+	opening  opening  // claims and unlocks at work or waiting
+	uploads  *seats   // large bodies held in memory
+	words    newWords
+	letters  letters         // who fills the letterbox of a locked box
+	scanner  *tokens.Scanner // for photos while no desk is open
+	openings openings        // of other boxes, by two people at this one
+	wait     time.Duration   // readTimeout
+	pace     time.Duration   // streamPace
 
 	mu   sync.Mutex
 	apps map[Surface]*fiber.App
@@ -100,6 +103,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine),
+		letters: newLetters(), scanner: tokens.NewScanner(cfg.Clock),
 		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
 	}
 	var err error
@@ -162,7 +166,7 @@ func (s *Server) Close() {
 
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.apiRoutes(), s.operatorRoutes())
+	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.lockedPages(), s.nightPages(), s.apiRoutes(), s.operatorRoutes(), nightCalls())
 }
 
 // newApp builds the Fiber application. Bodies are streamed so that who asks is

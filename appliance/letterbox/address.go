@@ -119,3 +119,9 @@ func readAddress(fsys files.FS, dir string) (Address, error) {
 	}
 	return ParseAddress(raw)
 }
+
+// ReadAddress is where letters of a data folder go, and so whose folder it is while nobody
+// has opened it. Faults as Open.
+func ReadAddress(fsys files.FS, data string) (Address, error) {
+	return readAddress(fsys, filepath.Join(data, Folder))
+}
