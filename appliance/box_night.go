@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -174,13 +175,9 @@ func (b *box) TakeAnswer(ctx context.Context, answer string) error {
 // readyForNight lets the box be of use when it is locked: its letterbox has a key, and what
 // cards are checked with lies readable. Neither keeps it from working now.
 func (b *box) readyForNight(n *node) {
-	key, err := n.letterboxKey()
-	foreign := false
-	if err == nil {
-		foreign, err = letterbox.Ready(files.OS(), b.dir, key)
-	}
+	foreign, err := n.readyLetterbox()
 	if err != nil {
-		b.logger.Error("the letterbox has no key: nothing can be taken in while this box is locked", "err", err)
+		b.logger.Error("the letterbox is not ready: while this box is locked it may take nothing in, or check no cards", "err", err)
 	}
 	if foreign {
 		b.logger.Error("another key lay in the place of the letterbox's own: what was taken in meanwhile was sealed to somebody else")
@@ -190,6 +187,17 @@ func (b *box) readyForNight(n *node) {
 	b.night.tally = ui.Letters{Foreign: foreign}
 	b.night.mu.Unlock()
 	n.keepTrust(b.ctx)
+}
+
+// readyLetterbox puts the letterbox's key and what cards are checked with where a locked
+// box finds them. foreign tells that another key lay there.
+func (n *node) readyLetterbox() (foreign bool, err error) {
+	key, err := n.letterboxKey()
+	if err != nil {
+		return false, err
+	}
+	foreign, err = letterbox.Ready(files.OS(), n.dir, key)
+	return foreign, errors.Join(err, n.writeTrust())
 }
 
 // letterboxKey is the private half of the letterbox's key.

@@ -281,6 +281,10 @@ func addLead(ctx context.Context, dir string, vault *identity.Vault, lead string
 	if err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
+	// The first start may be a locked one, at night.
+	if _, err := n.readyLetterbox(); err != nil {
+		logger.Error("the letterbox is not ready", "err", err)
+	}
 	return n, nil
 }
 
