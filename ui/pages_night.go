@@ -225,3 +225,11 @@ func (v *visit) giveOpener(names []string) error {
 	}
 	return v.desks().Identity.GiveOpener(v.s.ctx, v.actor.ID, ids)
 }
+
+// whom is who wrote something, in words where it was the letterbox.
+func (v *visit) whom(name string) string {
+	if name == staff.Letterbox().Name {
+		return v.lang.Text("night.by", nil)
+	}
+	return name
+}

@@ -72,6 +72,8 @@ func TestAnswersFitOneRequest(t *testing.T) {
 	ctx := context.Background()
 	a, b := pair(t)
 	first, second := asking(t, b), asking(t, b)
+	replayed := &Opening{Request: first.Request, private: first.private}
+	replayed.Request.Nonce[0] ^= 1
 	answer, err := a.desk.AnswerRequest(ctx, oplog.By{1}, first.Request, nil, nil)
 	must(t, err)
 	for name, c := range map[string]struct {
@@ -80,6 +82,7 @@ func TestAnswersFitOneRequest(t *testing.T) {
 		want string
 	}{
 		"another request":     {second, answer, "fault.identity.other_open_answer"},
+		"the same key again":  {replayed, answer, "fault.identity.other_open_answer"},
 		"not an answer":       {first, first.Request.Text(), "fault.identity.bad_open_answer"},
 		"mistyped":            {first, answer[:len(answer)-1] + "A", "fault.identity.bad_open_answer"},
 		"cut":                 {first, answer[:30], "fault.identity.bad_open_answer"},
