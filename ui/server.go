@@ -60,21 +60,23 @@ type Server struct {
 	pages    *pages
 	hostname string // of this machine, in lower case
 
-	ctx      context.Context // ends with Close: commands of a server that stops
-	cancel   context.CancelFunc
-	streams  *streams
-	guesses  guessing // wrong tries
-	opening  opening  // claims and unlocks at work or waiting
-	uploads  *seats   // large bodies held in memory
-	words    newWords
-	letters  letters         // who fills the letterbox of a locked box
-	scanner  *tokens.Scanner // for photos while no desk is open
-	openings openings        // of other boxes, by two people at this one
-	wait     time.Duration   // readTimeout
-	pace     time.Duration   // streamPace
+	ctx     context.Context // ends with Close: commands of a server that stops
+	cancel  context.CancelFunc
+	streams *streams
+	guesses guessing // wrong tries
+	opening opening  // claims and unlocks at work or waiting
+	uploads *seats   // large bodies held in memory
+	lengthy *seats   // … and those above strangerLimit
+	words   newWords
+	wait    time.Duration // readTimeout
+	pace    time.Duration // streamPace
 
 	mu   sync.Mutex
 	apps map[Surface]*fiber.App
+
+	letters  letters         // who fills the letterbox of a locked box
+	scanner  *tokens.Scanner // for photos while no desk is open
+	openings openings        // of other boxes, by two people at this one
 }
 
 // Limits of what clients may send and hold. Times are in the Fiber configuration
@@ -88,6 +90,7 @@ const (
 	drainLimit    = 32 << 20                            // read and thrown away, so that a client hears why it was refused
 	openingLine   = 8                                   // claims and unlocks of the network in line; each takes a second of Argon2id
 	openingHere   = 4                                   // … and of this machine
+	lengthyLine   = 12                                  // bodies above strangerLimit at once: 12 MB at worst, and as much again while they are read
 	uploadLine    = 4                                   // bodies above bodyLimit at once: 48 MB at worst
 	concurrency   = 512                                 // connections of one surface
 	readTimeout   = 10 * time.Second
@@ -102,9 +105,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, fault.New(fault.Internal, "fault.internal").Wrap(fmt.Errorf("ui: incomplete configuration"))
 	}
 	s := &Server{
-		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine),
-		letters: newLetters(), scanner: tokens.NewScanner(cfg.Clock),
+		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine), lengthy: newSeats(lengthyLine),
 		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
+		letters: newLetters(), scanner: tokens.NewScanner(cfg.Clock),
 	}
 	var err error
 	if s.pages, err = newPages(); err != nil {
