@@ -23,7 +23,7 @@ func (s *Server) nightPages() []route {
 		{method: "POST", path: "/night/boxes", policy: box, handle: (*visit).giveKeepers},
 		{method: "GET", path: "/openings", policy: opens, handle: (*visit).openings},
 		{method: "POST", path: "/openings", policy: opens, limit: photoLimit, handle: (*visit).lookAtOpening},
-		{method: "POST", path: "/openings/ask", policy: opens, guess: bySignature, handle: (*visit).askOpening},
+		{method: "POST", path: "/openings/new/sign", policy: opens, guess: bySignature, handle: (*visit).askOpening},
 		{method: "GET", path: "/openings/:id", policy: opens, handle: (*visit).opening},
 		{method: "POST", path: "/openings/:id/confirm", policy: opens, guess: bySignature, handle: (*visit).confirmOpening},
 		{method: "POST", path: "/openings/:id/decline", policy: opens, handle: (*visit).declineOpening},
