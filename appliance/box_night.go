@@ -85,12 +85,6 @@ func (b *box) LeaveCount(_ context.Context, once string, g registration.Gate, he
 	t := &b.night.tally
 	t.Families++
 	t.Adults, t.Children, t.Infants = t.Adults+g.Adults, t.Children+g.Children, t.Infants+g.Infants
-	if g.Urgent {
-		t.Urgent++
-	}
-	if g.Alone {
-		t.Alone++
-	}
 	return number, nil
 }
 

@@ -35,14 +35,14 @@ type Night interface {
 }
 
 // Letters is what the letterbox holds, and what passed the gate since this start. While
-// locked nobody can count again: the tally is kept in memory only.
+// locked nobody can count again: the tally is kept in memory only. Any phone on the network
+// can see it, so it does not say who was alone or ill.
 type Letters struct {
 	Waiting                   int      // letters nobody has read yet
 	Aside                     []string // of those that did not open
 	Foreign                   bool     // somebody had put another key in the place of the box's own
 	Families                  int
 	Adults, Children, Infants int
-	Urgent, Alone             int
 }
 
 // OpenAsk is a locked box's request.

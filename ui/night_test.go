@@ -75,7 +75,7 @@ func lockedOf(s speaker) any {
 func nightPictures() []picture {
 	gate := func(number uint64) func(speaker) any {
 		return func(speaker) any {
-			return gateModel{Once: "once", Number: number, Letters: Letters{Waiting: 12, Families: 9, Adults: 15, Children: 11, Infants: 3, Urgent: 1, Alone: 2}}
+			return gateModel{Once: "once", Number: number, Letters: Letters{Waiting: 12, Families: 9, Adults: 15, Children: 11, Infants: 3}}
 		}
 	}
 	request := identity.OpenRequest{Node: galleryID(22), Nonce: [16]byte{1}}

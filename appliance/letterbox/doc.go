@@ -10,6 +10,11 @@
 // deployment's public key, the certificates of its nodes, and this box's public key.
 // No name, no number of people, not whether a letter is a family or a head count.
 //
+// Somebody who can write on the card can put a key of their own in the place of the box's,
+// and read what is taken in from then on if they get at the card again. It is noticed when
+// the box is opened and the other key still lies there; Ready says so. Nothing on a card
+// that others write on can prevent it.
+//
 // # Files, in the folder letterbox of the data folder
 //
 //	key    key.2      the box's public key: 106 bytes

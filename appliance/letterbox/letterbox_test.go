@@ -364,3 +364,17 @@ func FuzzTrust(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkPut(b *testing.B) {
+	box, _ := ready(b, files.OS(), b.TempDir())
+	body := bytes.Repeat([]byte("x"), 800)
+	for i := 0; b.Loop(); i++ {
+		if len(box.numbers) > 1000 {
+			clear(box.numbers)
+			box.bytes = 0
+		}
+		if _, _, err := box.Put(Household, fmt.Sprint(i), body, true); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
