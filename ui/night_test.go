@@ -11,6 +11,7 @@ import (
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/tokens"
 )
 
@@ -240,5 +241,22 @@ func TestCardsAtALockedGate(t *testing.T) {
 	r.box.trust.Nodes = nil
 	if body := check(text); !strings.Contains(body, "verdict warn") || strings.Contains(body, "verdict good") {
 		t.Errorf("an unknown issuer: %s", body)
+	}
+}
+
+// What is no request of a box that gave this one the means is refused in a sentence, and
+// nobody signs anything.
+func TestOpeningsThatCannotBe(t *testing.T) {
+	box, s := newPageServer(t)
+	b := signedInAs(t, box, s, "Amina", staff.Lead)
+	b.get("/openings").wants(200, "Open another box")
+	b.post("/openings", url.Values{"request": {"hello"}}).wants(400, "not a request of a locked box", "hello")
+	mine := identity.OpenRequest{Deployment: box.vault.Deployment(), Node: box.vault.NodeID()}
+	b.get("/openings").post("/openings", url.Values{"request": {mine.Text()}}).wants(409, "was not given the means")
+	b.get("/openings").post("/openings", url.Values{"request": {identity.OpenRequest{}.Text()}}).wants(403)
+	b.get("/openings/aaaaaaaaaaaaaaaa").wants(404, "not waiting any more")
+	b.get("/night").wants(200, "Taken in while locked")
+	if acts := box.desks.Staff.Acts(staff.Operator()); len(acts) != 0 {
+		t.Errorf("%+v", acts)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -363,9 +362,9 @@ func (v *visit) view(page string, data any, f *form) *view {
 
 // backTo is the page a form lives on, for the language switch after a post.
 func backTo(p string) string {
-	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/disable", "/invite"} {
+	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/disable", "/invite", "/looked", "/new/sign"} {
 		if strings.HasSuffix(p, tail) {
-			return path.Dir(p)
+			return strings.TrimSuffix(p, tail)
 		}
 	}
 	if p == "/people" {
