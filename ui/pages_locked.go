@@ -235,8 +235,8 @@ type askOpen struct {
 	Words   wordList
 }
 
-func (v *visit) askOpenModel(anew bool) (askOpen, error) {
-	ask, err := v.s.config.Box.AskToOpen(anew)
+func (v *visit) askOpenModel() (askOpen, error) {
+	ask, err := v.s.config.Box.AskToOpen(false)
 	if err != nil {
 		return askOpen{}, err
 	}
@@ -248,7 +248,7 @@ func askOpenOf(ask OpenAsk) askOpen {
 }
 
 func (v *visit) askOpenPage() error {
-	m, err := v.askOpenModel(false)
+	m, err := v.askOpenModel()
 	if err != nil {
 		return err
 	}
@@ -256,15 +256,10 @@ func (v *visit) askOpenPage() error {
 }
 
 // takeAnswer opens the box with what another box answered, typed or as a photo of its
-// screen; or it draws another request.
+// screen. No page draws another request: somebody in the network could spoil the answer
+// that is on its way.
 func (v *visit) takeAnswer() error {
-	if v.has("anew") {
-		if _, err := v.askOpenModel(true); err != nil {
-			return err
-		}
-		return v.redirect("/gate/open")
-	}
-	m, err := v.askOpenModel(false)
+	m, err := v.askOpenModel()
 	if err != nil {
 		return err
 	}
