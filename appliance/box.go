@@ -39,6 +39,7 @@ type box struct {
 	ctx        context.Context // ends with the process: what an open node runs under
 
 	transfers transfer // the backup or restore under way
+	night     night    // what it does while it is locked
 
 	opening sync.Mutex                     // one opener at a time
 	reading atomic.Pointer[oplog.Progress] // how far the opener is with the journal; nil = nobody opens
@@ -131,6 +132,7 @@ func (b *box) begin(n *node, trial bool) {
 	if trial {
 		return
 	}
+	b.readyForNight(n)
 	if n.restored() != nil {
 		go b.awaitPeer(n)
 	}

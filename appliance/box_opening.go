@@ -31,7 +31,8 @@ func (b *box) Unlock(_ context.Context, secret []byte) error {
 	}
 }
 
-// unlock begins to open the box; done says how that ended, and is nil when the box is
+// unlock begins to open the box, and then files what it took in while it was locked; done
+// says how opening ended, and is nil when the box is
 // open or being opened already. The secret is no longer needed when it returns.
 func (b *box) unlock(secret []byte) (done <-chan error, err error) {
 	if b.reading.Load() != nil {
@@ -52,11 +53,17 @@ func (b *box) unlock(secret []byte) (done <-chan error, err error) {
 	ended := make(chan error, 1)
 	go func() {
 		defer b.opening.Unlock()
-		err := b.read(ctx, vault)
+		n, err := b.read(ctx, vault)
 		b.reading.Store(nil)
-		if n := b.open(); err == nil && n != nil && stick != "" {
-			go b.lockWhenPulled(n, stick)
+		if err == nil {
+			b.fileLetters(ctx, n)
+			if stick != "" {
+				go b.lockWhenPulled(n, stick)
+			}
 		}
+		b.mu.Lock()
+		b.giveUp = nil
+		b.mu.Unlock()
 		ended <- err
 	}()
 	return ended, nil
@@ -81,20 +88,17 @@ func (b *box) unlockVault(secret []byte) (*identity.Vault, error) {
 }
 
 // read opens the records and puts the node to work. The caller holds b.opening.
-func (b *box) read(ctx context.Context, vault *identity.Vault) error {
+func (b *box) read(ctx context.Context, vault *identity.Vault) (*node, error) {
 	n, err := openVault(ctx, b.dir, vault, b.logger, openOptions{tell: b.tell})
-	b.mu.Lock()
-	b.giveUp = nil
-	b.mu.Unlock()
 	if err == nil && ctx.Err() != nil { // given up in the last moment
 		err = errors.Join(ctx.Err(), n.Close())
 	}
 	if err != nil {
 		b.logger.Error("the box was not opened", "err", err)
-		return err
+		return nil, err
 	}
 	b.begin(n, false)
-	return nil
+	return n, nil
 }
 
 // stopOpening gives up an opening that is under way: whoever locks, wipes or stops a box

@@ -37,11 +37,12 @@ type node struct {
 
 	copied bool // the folder was copied or moved since it was last open
 
-	mu     sync.Mutex // guards the rest
-	mesh   *mesh.Mesh
-	erased func() // ends the destroying of what was erased; nil before it runs
-	closed bool
-	mark   backup.Mark // of the backup this folder came out of
+	mu       sync.Mutex // guards the rest
+	mesh     *mesh.Mesh
+	erased   func() // ends the destroying of what was erased; nil before it runs
+	trusting func() // ends keepTrust; nil before it runs
+	closed   bool
+	mark     backup.Mark // of the backup this folder came out of
 }
 
 // errNodeClosed is for those who want the mesh of a node that is closed already.
@@ -177,12 +178,15 @@ func (n *node) Mesh() *mesh.Mesh {
 // keys. Safe on a half-built node.
 func (n *node) Close() error {
 	n.mu.Lock()
-	m, erased := n.mesh, n.erased
+	m, erased, trusting := n.mesh, n.erased, n.trusting
 	n.closed = true
 	n.mu.Unlock()
 	var errs []error
 	if erased != nil {
 		erased()
+	}
+	if trusting != nil {
+		trusting()
 	}
 	if n.desks != nil {
 		errs = append(errs, n.desks.Close())
@@ -276,6 +280,10 @@ func addLead(ctx context.Context, dir string, vault *identity.Vault, lead string
 	_, err = n.desks.Staff.Add(ctx, staff.Operator(), staff.NewAccount{User: lead, Role: staff.Lead, Passphrase: passphrase})
 	if err != nil {
 		return nil, errors.Join(err, n.Close())
+	}
+	// The first start may be a locked one, at night.
+	if _, err := n.readyLetterbox(); err != nil {
+		logger.Error("the letterbox is not ready", "err", err)
 	}
 	return n, nil
 }

@@ -34,6 +34,7 @@ import (
 // apiBox is a box whose desks are real, on a real journal with its views in
 // memory; what lies around them is made up.
 type apiBox struct {
+	nightBox
 	t     *testing.T
 	log   *oplog.Log
 	vault *identity.Vault

@@ -23,6 +23,7 @@ const (
 type Box interface {
 	Keeper
 	Shutter
+	Night
 
 	// State is new, locked, opening, open or read-only.
 	State() string

@@ -27,6 +27,15 @@
 // inflated. A refused body is read to its end, so that whoever sent a form of
 // 10 MB reads a sentence and not "connection reset".
 //
+// # A locked box
+//
+// Nobody can sign in to it. Besides the page that opens it, it serves those under /gate, to
+// whoever comes over HTTPS or stands at it: count, take a family in, check a card's
+// signature, ask another box. They take in and show nothing that was taken in. A phone
+// leaves 60 entries at once and one every 8 seconds, all of the network 300 and one every 2
+// seconds; the letterbox has bounds of its own. Nothing of it is a command with an actor:
+// when the box is open, it becomes facts by staff.Letterbox, for staff to look through.
+//
 // # Boundaries
 //
 // A visit copies what it takes from Fiber, whose strings are overwritten by the

@@ -213,7 +213,7 @@ func galleryPeers() []control.Peer {
 }
 
 func meshOf(s speaker, st control.Status, held []Holding) meshPage {
-	m := meshPage{Line: meshLineOf(s.view, st), MayInvite: true, MayConfirm: true, Held: heldLines(s.view, st, held)}
+	m := meshPage{Line: meshLineOf(s.view, st), MayInvite: true, MayConfirm: true, MayOpen: true, Held: heldLines(s.view, st, held)}
 	for _, p := range st.Peers {
 		m.Peers = append(m.Peers, peerLineOf(s.view, p))
 		if !p.Confirmed {
@@ -241,7 +241,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 }
 
 func pictures() []picture {
-	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures())
+	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures())
 }
 
 func firstPictures() []picture {
@@ -290,9 +290,9 @@ func firstPictures() []picture {
 		}},
 		{name: "restored", page: "backup/restored", data: func(speaker) any { return restoredPage{Made: galleryTime.Add(-72 * time.Hour), Peers: 2, May: true} }},
 		{name: "restored-alone", page: "backup/restored", data: func(speaker) any { return restoredPage{Made: galleryTime.Add(-72 * time.Hour)} }},
-		{name: "unlock", page: "entry/unlock", frame: closed},
-		{name: "unlock-wrong", page: "entry/unlock", frame: closed, form: topOf("fault.identity.wrong_passphrase")},
-		{name: "unlock-key-wrong", page: "entry/unlock", frame: closed, form: topOf("fault.identity.wrong_key_file")},
+		{name: "unlock", page: "entry/unlock", frame: closed, data: lockedOf},
+		{name: "unlock-wrong", page: "entry/unlock", frame: closed, data: lockedOf, form: topOf("fault.identity.wrong_passphrase")},
+		{name: "unlock-key-wrong", page: "entry/unlock", frame: closed, data: lockedOf, form: topOf("fault.identity.wrong_key_file")},
 		{name: "opening", page: "entry/opening", frame: beingOpened, data: func(speaker) any { return openingModel{41, openingAgain} }},
 		{name: "signin", page: "entry/signin", frame: stranger, data: func(speaker) any { return signInModel{"/"} }},
 		{name: "welcome", page: "entry/welcome", frame: stranger, data: func(speaker) any {

@@ -238,7 +238,7 @@ func used(b *budget, wait time.Duration) error {
 func retryAfter(f *fault.Error) int {
 	count, _ := f.Args["Count"].(int)
 	switch f.Key {
-	case "fault.api.tries":
+	case "fault.api.tries", "fault.api.letters":
 		return count
 	case "fault.api.claim_tries":
 		return int(claimLife / time.Second)
@@ -304,8 +304,11 @@ func (v *visit) inLine() (leave func(), err error) {
 
 // holder is who holds places that only somebody signed in can take.
 func (v *visit) holder() string {
-	if v.session != nil {
+	switch {
+	case v.session != nil:
 		return "session " + v.session.Token
+	case !v.signedIn(): // at a locked box
+		return "gate " + v.client()
 	}
 	return "key " + v.actor.ID.String()
 }

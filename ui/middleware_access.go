@@ -80,6 +80,10 @@ func (v *visit) stateFits() error {
 		if state != stateLocked {
 			return wrongState(state)
 		}
+	case passer:
+		if state != stateLocked && state != stateOpening {
+			return wrongState(state)
+		}
 	case signed, allowed, person:
 		if state == stateNew || state == stateLocked || state == stateOpening || v.desks() == nil {
 			return wrongState(state)

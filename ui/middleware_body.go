@@ -104,7 +104,7 @@ func (v *visit) limit() int {
 		return v.route.limit
 	}
 	switch v.route.policy.who {
-	case anybody, claimant, opener:
+	case anybody, claimant, opener, passer:
 		return strangerLimit
 	}
 	return bodyLimit

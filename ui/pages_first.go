@@ -170,7 +170,7 @@ func (v *visit) begin(page string, f *form, do func(context.Context, Box) (Start
 	return v.render("first/words", shown)
 }
 
-func (v *visit) unlockPage() error { return v.render("entry/unlock", nil) }
+func (v *visit) unlockPage() error { return v.render("entry/unlock", v.lockedModel()) }
 
 // openingAgain is after how many seconds a page or a program asks again whether the
 // box has read its records.
@@ -200,7 +200,7 @@ func (v *visit) open() error {
 	case err == nil:
 		return v.openByFile(file)
 	case v.has("key"): // no file was chosen
-		return v.reshow("entry/unlock", nil, newForm(), err, nil)
+		return v.reshow("entry/unlock", v.lockedModel(), newForm(), err, nil)
 	}
 	secret := v.secret("words")
 	defer clear(secret)
@@ -211,7 +211,7 @@ func (v *visit) open() error {
 		}
 	}
 	if err != nil {
-		return v.reshow("entry/unlock", nil, newForm(), err, nil)
+		return v.reshow("entry/unlock", v.lockedModel(), newForm(), err, nil)
 	}
 	return v.redirect("/")
 }
@@ -224,7 +224,7 @@ func (v *visit) openByFile(file []byte) error {
 		err = v.s.config.Box.Unlock(v.s.ctx, file)
 	}
 	if err != nil {
-		return v.reshow("entry/unlock", nil, newForm(), err, nil)
+		return v.reshow("entry/unlock", v.lockedModel(), newForm(), err, nil)
 	}
 	return v.redirect("/")
 }

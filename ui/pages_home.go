@@ -84,6 +84,7 @@ var alertLinks = map[string]string{
 	"alert.lost": "/losses", "alert.lost_alone": "/losses", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.backup_old": "/backup",
 	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup", "alert.parted": "/help/backup",
+	"alert.letters_waiting": "/night", "alert.letters_aside": "/night", "alert.letters_foreign": "/help/night", "alert.taken_in": "/night",
 	"alert.clock": "/help/trouble", "alert.invitation_refused": "/help/posts",
 }
 

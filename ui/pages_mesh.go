@@ -18,6 +18,7 @@ type meshPage struct {
 	Held                  []heldLine
 	MayInvite, MayConfirm bool
 	MaySuspend            bool
+	MayOpen               bool // another, locked box
 }
 
 // compareBox is a node whose words nobody has compared; Site is empty until the name
@@ -74,6 +75,7 @@ func (v *visit) meshModel() (meshPage, error) {
 	site := v.s.config.Box.Site()
 	m := meshPage{
 		Line: meshLineOf(w, status), MayConfirm: v.actor.Can(staff.ConfirmNodes),
+		MayOpen:   v.actor.Can(staff.OpenNodes) && !site.Practice,
 		MayInvite: v.actor.Can(staff.InviteNodes) && site.CanInvite && !site.Practice, MaySuspend: v.actor.Can(staff.SuspendNodes) && !site.Practice,
 	}
 	for _, p := range status.Peers {

@@ -289,7 +289,7 @@ func (v *visit) personModel(id oplog.ID) (personPage, error) {
 	m := personPage{
 		ID: id.String(), Path: "/people/" + id.String(), Name: w.name(r.Person), About: w.about(r.Person), Facts: w.facts(r.Person),
 		Conflicts: w.conflicts(r), MayCorrect: v.actor.Can(staff.CorrectPeople), MayIssue: v.actor.Can(staff.IssueTokens), MayErase: v.actor.Can(staff.ErasePeople),
-		Seen: r.Version, Once: newOnce(), By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
+		Seen: r.Version, Once: newOnce(), By: v.whom(r.RegisteredBy), Site: r.Site, At: r.RegisteredAt,
 	}
 	m.Photo = v.photoBox(r, m.MayCorrect)
 	for _, code := range r.Needs {
@@ -323,7 +323,7 @@ func (v *visit) household() error {
 	}
 	w := v.words()
 	m := householdPage{
-		Path: "/households/" + id.String(), Name: w.family(h), Saved: v.query("saved") != "", By: h.FormedBy, Site: h.Site, At: h.FormedAt,
+		Path: "/households/" + id.String(), Name: w.family(h), Saved: v.query("saved") != "", By: v.whom(h.FormedBy), Site: h.Site, At: h.FormedAt,
 		MayIssue: v.actor.Can(staff.IssueTokens), MayAdd: v.actor.Can(staff.RegisterPeople),
 	}
 	for _, r := range h.Members {

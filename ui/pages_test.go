@@ -234,7 +234,12 @@ func TestFirstRun(t *testing.T) {
 	if len(box.started) != 1 || box.started[0] != (StartSite{testClaim, "Côte", "North gate", "Amina"}) {
 		t.Fatalf("started with %v", box.started)
 	}
-	b.post("/words", nil).wants(200, "Sign out", "Amina", "Nobody is registered yet").lacks("five words of this box")
+	b.post("/words", nil).wants(200, "Sign out", "Amina", "Who opens this box at night").lacks("five words of this box")
+	b.post("/night/choose", url.Values{"way": {"never"}}).wants(400, "Choose one of the three")
+	b.post("/night/choose", url.Values{"way": {"stick"}}).wants(200, "Key stick")
+	b.get("/night/choose").wants(200, `value="stick" required checked`)
+	b.post("/night/choose", url.Values{"way": {"peers"}}).wants(200, "no other box whose words were compared")
+	b.get("/night/choose").post("/night/choose", url.Values{"way": {"wait"}}).wants(200, "Nobody is registered yet")
 	b.get("/words").wants(200, "Nobody is registered yet")
 	newBrowser(t, s).get("/start?claim="+testClaim).wants(200, "Sign in") // the box is taken
 }

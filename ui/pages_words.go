@@ -105,6 +105,9 @@ func (v *visit) wroteWords() error {
 		return v.redirect("/")
 	}
 	v.s.words.forget()
+	if v.actor.Can(staff.ManageBox) { // who opens it when the lead is asleep, and then the words to compare
+		return v.redirect("/night/choose")
+	}
 	if len(page.Compare.Words) > 0 {
 		return v.redirect("/mesh")
 	}

@@ -8,7 +8,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +38,8 @@ type pages struct {
 func pageNames() []string {
 	return []string{
 		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words", "first/restore", "first/restoring", "backup/backup", "backup/restored",
+		"locked/gate", "locked/family", "locked/check", "locked/open",
+		"night/list", "night/choose", "night/boxes", "night/openings", "night/opening",
 		"entry/unlock", "entry/opening", "entry/signin", "entry/welcome",
 		"home/home", "home/error",
 		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member",
@@ -366,9 +367,12 @@ func (v *visit) view(page string, data any, f *form) *view {
 
 // backTo is the page a form lives on, for the language switch after a post.
 func backTo(p string) string {
-	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/begin", "/words", "/sheet-words", "/read", "/root", "/issuer", "/disable", "/invite"} {
+	for _, tail := range []string{
+		"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/begin", "/words", "/sheet-words", "/read", "/root", "/issuer", "/disable", "/invite",
+		"/looked", "/new/sign",
+	} {
 		if strings.HasSuffix(p, tail) {
-			return path.Dir(p)
+			return strings.TrimSuffix(p, tail)
 		}
 	}
 	if p == "/people" {

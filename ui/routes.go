@@ -29,6 +29,7 @@ const (
 	anybody        // no sign-in
 	claimant       // whoever has the claim code, which the handler checks; only while the box is new
 	opener         // whoever has the words, which the handler checks; only while the box is locked
+	passer         // whoever is at the gate; only while the box is locked or being opened
 	signed         // anybody with an account or a key; the box is open
 	allowed        // and whose role covers the action
 	person         // somebody with an account whose role covers the action, by their own session or passphrase
@@ -96,6 +97,8 @@ func checkRoutes(routes []route) error {
 			return fmt.Errorf("ui: route %s cannot be served", name)
 		case r.on().has(Public) && r.policy.who != anybody:
 			return fmt.Errorf("ui: route %s would take a sign-in over plain HTTP", name)
+		case r.policy.who == passer && r.on() != onWeb:
+			return fmt.Errorf("ui: route %s would take people in over plain HTTP", name)
 		case r.unsafe() && (r.policy.who == claimant || r.policy.who == opener || r.policy.who == person) && r.guess == nil:
 			return fmt.Errorf("ui: route %s would let anybody guess without end", name)
 		case r.narrow && (r.policy.who != allowed && r.policy.who != person || r.on() != onWeb):

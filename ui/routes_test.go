@@ -29,6 +29,7 @@ func TestNoRouteWithoutAPolicy(t *testing.T) {
 		"a code without a limit":     {{method: "POST", path: "/x", policy: claim(), handle: ok}},
 		"sealed files to all staff":  {{method: "GET", path: "/x", policy: signedIn(), narrow: true, handle: ok}},
 		"sealed files to programs":   {{method: "GET", path: "/x", policy: need(staff.WorkSealed), where: onAPI, narrow: true, handle: ok}},
+		"people in over plain HTTP":  {{method: "POST", path: "/x", policy: passing(), where: onPublic, handle: ok}},
 		"twice":                      {{method: "GET", path: "/x", policy: public(), handle: ok}, {method: "GET", path: "/x", policy: public(), handle: ok}},
 	}
 	for name, routes := range tests {
@@ -111,6 +112,8 @@ func through(rt route, state string, surface Surface, name string) bool {
 		return state == stateNew
 	case opener:
 		return state == stateLocked
+	case passer:
+		return state == stateLocked || state == stateOpening
 	case signed:
 		return open && name != "nobody"
 	case allowed:

@@ -73,6 +73,10 @@ type Server struct {
 
 	mu   sync.Mutex
 	apps map[Surface]*fiber.App
+
+	letters  letters         // who fills the letterbox of a locked box
+	scanner  *tokens.Scanner // for photos while no desk is open
+	openings openings        // of other boxes, by two people at this one
 }
 
 // Limits of what clients may send and hold. Times are in the Fiber configuration
@@ -103,6 +107,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine), lengthy: newSeats(lengthyLine),
 		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
+		letters: newLetters(), scanner: tokens.NewScanner(cfg.Clock),
 	}
 	var err error
 	if s.pages, err = newPages(); err != nil {
@@ -164,7 +169,7 @@ func (s *Server) Close() {
 
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.lostPages(), s.apiRoutes(), s.operatorRoutes())
+	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.lostPages(), s.lockedPages(), s.nightPages(), s.apiRoutes(), s.operatorRoutes(), nightCalls())
 }
 
 // newApp builds the Fiber application. Bodies are streamed so that who asks is

@@ -29,13 +29,14 @@
 // ["waypost/unlock/2", [slot…], SHA-256 of the encoded slots], a slot being
 // [kind, salt (16), passes, KiB, nonce (24), wrapped (80 or 48)], one to eight of them.
 // Wrapped are the storage key and the inner key, or the storage key alone: always so for
-// the kind recovery, and for ways made by somebody who could not open the inner part. A
-// file without any inner key, as versions before wrote it, begins with "waypost/unlock/1".
-// Kinds made here are passphrase, words, recovery and stick, each at most once. The
-// wrapping key is Argon2id (RFC 9106) of the canonical passphrase, one lane. For the kind
-// stick passes and KiB are zero, and only for it, and the wrapping key is HKDF-SHA256 of
-// the key in the stick's file with that salt and "waypost/slot/1stick" as info: 256 random
-// bits need no stretching. The cipher is XChaCha20-Poly1305 with "waypost/slot/1" ‖ kind
+// the kinds recovery and peers, and for ways made by somebody who could not open the inner
+// part. A file without any inner key, as versions before wrote it, begins with
+// "waypost/unlock/1".
+// Kinds made here are passphrase, words, recovery, stick and peers, each at most once. The
+// wrapping key is Argon2id (RFC 9106) of the canonical passphrase, one lane. For the kinds
+// stick and peers passes and KiB are zero, and only for them, and the wrapping key is
+// HKDF-SHA256 of the key in the stick's file, or of that given to other boxes, with that
+// salt and "waypost/slot/1" ‖ kind as info: 256 random bits need no stretching. The cipher is XChaCha20-Poly1305 with "waypost/slot/1" ‖ kind
 // as associated data.
 //
 // The file of a key stick, waypost-key-<node id>.wpkey, is text: a line for whoever finds
@@ -47,6 +48,34 @@
 // that holds a key. Without the slots nothing opens the storage key, and without that
 // nothing opens anything. A card may keep old cells of what is overwritten; somebody who
 // reads those still needs the words, the kit or the stick.
+//
+// # Two people at another box
+//
+// A box can give others the means to open it. Open, it draws a key, wraps its storage key
+// under it in a slot of the kind peers, and seals the key to each of the chosen nodes'
+// certificates, of nodes whose words were compared (identity.opener_given). The slot's mark
+// is the first 8 bytes of SHA-256("waypost/slot-mark/1" ‖ its salt).
+//
+// Locked, it asks with a key pair that it draws and keeps in memory. The request is
+// "WPO1" ‖ base32 of CBOR [1, deployment (16), node (10), mark (8), X25519 key (32), nonce
+// (16)] and the first four bytes of its SHA-256. Both screens show five words of
+// SHA-256("waypost/open-words/1" ‖ that CBOR), and people compare them by telephone. At the
+// other box two people sign that CBOR (staff.Act, purpose "open-node"); it opens the key it
+// was given and answers "WPA1" ‖ base32 of CBOR [1, the first 16 bytes of
+// SHA-256("waypost/open-request/1" ‖ the request's CBOR), sealed key (80)] and four bytes of
+// hash, and writes down who the two were (identity.opened_by) before it does. All sealing
+// is HPKE (RFC 9180, base mode, X25519 with HKDF-SHA256, ChaCha20-Poly1305); its info is
+// "waypost/opener/1" ‖ deployment ‖ box ‖ keeper ‖ mark for what is given and
+// "waypost/open-answer/1" ‖ the request's CBOR for an answer. An answer fits one request;
+// a request ends with the process that drew it.
+//
+// The slot alone opens nothing, and neither does what another box was given: that lies in
+// the open compartment and needs the other box's own key, which lies under its storage key.
+// So a thief with the cards of both, locked, has nothing. A thief with the card of one and
+// the other box while it is open has the key in memory, and with it everything. A request is
+// not signed, because a locked box has no key it could sign with: whoever holds the card can
+// make one. What stands against that is people who compare words with a voice they know,
+// and shutting a stolen box out, after which nobody answers it.
 //
 // # In memory
 //
@@ -124,6 +153,13 @@
 //	identity.revoked             two people and an issuer: a node is shut out for good, with cuts
 //	identity.released            an issuer's word that ops behind a cut count after all
 //	identity.epoch_begun         a new key of an area or of the membership traffic, sealed to nodes
+//	identity.opener_given        a node gave others the means to open it: sealed keys
+//	identity.opened_by           two people at a node opened another; in the register
+//	identity.night_chosen        who opens a node at night; in the register
+//
+//	identity.opener_given {1: mark (8), 2: [[node (10), sealed key (80)]…]}
+//	identity.opened_by    {1: the request's CBOR, 2: signature, 3: signature}
+//	identity.night_chosen {1: "stick", "peers" or "wait"}
 //
 // Any node can write any of them about any other. So a certificate counts when
 // the root vouches for it, a name when the node's own log gives it, and a
@@ -172,7 +208,7 @@
 // (TestWhatARevokedBoxWroteIsHeldBack); a protected address is read by its own boxes only
 // (TestAProtectedAddress).
 //
-// All but node_named and drilled lie open in the deployment compartment, so that a locked
+// All but node_named, drilled, opened_by and night_chosen lie open in the deployment compartment, so that a locked
 // node or a carrier knows them too. Never stored: passphrases, invitation
 // secrets, and which person a key belongs to.
 package identity

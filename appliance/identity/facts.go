@@ -1,6 +1,10 @@
 package identity
 
-import "github.com/waypost/waypost/appliance/oplog"
+import (
+	"slices"
+
+	"github.com/waypost/waypost/appliance/oplog"
+)
 
 // Enrolled says that an inviter admitted a node. Its subject is that node.
 type Enrolled struct {
@@ -40,11 +44,8 @@ var (
 
 // Kinds are the facts of this desk.
 func Kinds() []oplog.Kind {
-	return []oplog.Kind{
-		logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted, ceremonyHeld, drilled,
-		suspended, suspensionLifted, epochBegun, revoked, released,
-	}
+	return slices.Concat(nodeKinds(), openerKinds(), []oplog.Kind{ceremonyHeld, drilled})
 }
 
 // Views are what they add up to.
-func Views() []*oplog.View { return []*oplog.View{nodesView, ceremonyView} }
+func Views() []*oplog.View { return []*oplog.View{nodesView, ceremonyView, openersView} }

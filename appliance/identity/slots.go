@@ -27,6 +27,7 @@ const (
 	SlotWords    = "words"      // five more words, for somebody else
 	SlotRecovery = "recovery"   // the recovery kit: ten words
 	SlotStick    = "stick"      // the file on a key stick
+	SlotPeers    = "peers"      // a key that other boxes were given; see opener.go
 )
 
 // slot is one way to open the box: the storage key and, for every way but the recovery
@@ -87,9 +88,9 @@ func parseSlots(b []byte) ([]slot, error) {
 	return f.Slots, nil
 }
 
-// stretchedRight: a stick is not stretched, and everything else is.
+// stretchedRight: what nobody types is not stretched, and everything else is.
 func (s slot) stretchedRight() bool {
-	if s.Kind == SlotStick {
+	if s.Kind == SlotStick || s.Kind == SlotPeers {
 		return s.cost() == Cost{}
 	}
 	return s.cost().bounded()
@@ -120,8 +121,10 @@ func newStick(key [32]byte, storage *[32]byte, inner []byte) (slot, error) {
 // wrap seals the keys and overwrites wrapping.
 func (s *slot) wrap(wrapping, storage *[32]byte, inner []byte) error {
 	defer clear(wrapping[:])
-	if s.Kind == SlotRecovery {
-		inner = nil // whatever the caller had: the kit opens the records and nothing else
+	if s.Kind == SlotRecovery || s.Kind == SlotPeers {
+		// Whatever the caller had: the kit opens the records and nothing else, and so does a
+		// neighbour, which may be the one that was taken while it was open.
+		inner = nil
 	}
 	copy(s.Nonce[:], random(len(s.Nonce)))
 	aead, err := chacha20poly1305.NewX(wrapping[:])
@@ -188,8 +191,8 @@ func readSlotsTwice(dir string) (slots []slot, wrong []string, err error) {
 	return slots, wrong, err
 }
 
-// openSlots tries every slot in turn: with a key file the stick's, with a passphrase
-// the others. wrong is that of readTwice.
+// openSlots tries every slot in turn: with a key file the stick's, with what another box
+// handed over that of peers, with a passphrase the others. wrong is that of readTwice.
 func openSlots(dir string, secret []byte) (o opened, wrong []string, err error) {
 	o, err = tryAll(func() (slots []slot, err error) {
 		slots, wrong, err = readSlotsTwice(dir)
@@ -200,35 +203,38 @@ func openSlots(dir string, secret []byte) (o opened, wrong []string, err error) 
 
 // tryAll is openSlots on slots from anywhere.
 func tryAll(read func() ([]slot, error), secret []byte) (opened, error) {
-	var stick KeyFile
-	var err error
-	withStick := IsKeyFile(secret)
-	if withStick {
-		if stick, err = ParseKeyFile(secret); err != nil {
+	kind, held := "", [32]byte{} // of what is not typed
+	wrong := fault.New(fault.Denied, "fault.identity.wrong_passphrase")
+	if IsKeyFile(secret) {
+		stick, err := ParseKeyFile(secret)
+		if err != nil {
 			return opened{}, err
 		}
-		defer clear(stick.Key[:])
+		kind, held, wrong = SlotStick, stick.Key, fault.New(fault.Denied, "fault.identity.wrong_key_file")
+		clear(stick.Key[:])
+	} else if peers, ok := parsePeersSecret(secret); ok {
+		kind, held, wrong = SlotPeers, peers, fault.New(fault.Denied, "fault.identity.stale_open_answer")
 	}
+	defer clear(held[:])
 	slots, err := read()
 	if err != nil {
 		return opened{}, err
 	}
 	for _, s := range slots {
-		if withStick != (s.Kind == SlotStick) {
-			continue
-		}
-		wrapping := stickKey(stick.Key, s.Salt[:])
-		if !withStick {
+		var wrapping [32]byte
+		switch {
+		case kind != "" && kind == s.Kind:
+			wrapping = fileKey(kind, held, s.Salt[:])
+		case kind == "" && s.Kind != SlotStick && s.Kind != SlotPeers:
 			if wrapping, err = Stretch(context.Background(), secret, s.Salt[:], s.cost()); err != nil {
 				return opened{}, err
 			}
+		default:
+			continue
 		}
 		if o, ok := s.unwrap(wrapping); ok {
 			return o, nil
 		}
 	}
-	if withStick {
-		return opened{}, fault.New(fault.Denied, "fault.identity.wrong_key_file")
-	}
-	return opened{}, fault.New(fault.Denied, "fault.identity.wrong_passphrase")
+	return opened{}, wrong
 }

@@ -73,8 +73,11 @@ func ParseKeyFile(b []byte) (KeyFile, error) {
 
 // stickKey is what a key file's key wraps a slot with. It has 256 bits already, so
 // there is nothing to stretch.
-func stickKey(key [32]byte, salt []byte) [32]byte {
-	b, err := hkdf.Key(sha256.New, key[:], salt, slotPurpose+SlotStick, 32)
+func stickKey(key [32]byte, salt []byte) [32]byte { return fileKey(SlotStick, key, salt) }
+
+// fileKey is that for every kind of slot that nobody types.
+func fileKey(kind string, key [32]byte, salt []byte) [32]byte {
+	b, err := hkdf.Key(sha256.New, key[:], salt, slotPurpose+kind, 32)
 	if err != nil {
 		panic("identity: " + err.Error()) // only for lengths beyond 255 hashes
 	}

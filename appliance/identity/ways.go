@@ -41,13 +41,13 @@ func InnerWays(dir string) ([]string, error) {
 
 // AddSlot adds one more way to open the box; a slot of the same kind is
 // replaced. Faults: Invalid "fault.identity.empty_passphrase" and
-// "fault.identity.slot_kind" (1-32 bytes, not that of a stick), Conflict
+// "fault.identity.slot_kind" (1-32 bytes, not one that nobody types), Conflict
 // "fault.identity.slots_full" after eight, Unavailable "fault.identity.cannot_write".
 func (v *Vault) AddSlot(kind string, passphrase []byte) error {
 	if len(CanonicalPassphrase(passphrase)) == 0 {
 		return fault.New(fault.Invalid, "fault.identity.empty_passphrase")
 	}
-	if kind == "" || len(kind) > maxSlotKind || kind == SlotStick {
+	if kind == "" || len(kind) > maxSlotKind || kind == SlotStick || kind == SlotPeers {
 		return fault.New(fault.Invalid, "fault.identity.slot_kind")
 	}
 	storage, inner := v.keysCopy()

@@ -45,11 +45,15 @@ type Options struct {
 
 // Kinds are the facts this desk writes and reads.
 func Kinds() []oplog.Kind {
+	return append(peopleKinds(), gateKinds()...)
+}
+
+func peopleKinds() []oplog.Kind {
 	return []oplog.Kind{registeredKind(), formedKind(), correctedKind(), joinedKind(), photographedKind()}
 }
 
-// Views is the one shared view of this desk.
-func Views() []*oplog.View { return []*oplog.View{registerView} }
+// Views are the shared views of this desk.
+func Views() []*oplog.View { return []*oplog.View{registerView, gateView} }
 
 // Open readies the desk on an open log, and begins to fill the search index from the
 // view: about 200 bytes of memory and ten microseconds a person. Call it before the log

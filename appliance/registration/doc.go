@@ -21,8 +21,11 @@
 //	registration.corrected         new values of some fields of one person
 //	registration.joined            one person moves to another household, or to none
 //	registration.photographed      another photo of one person, or none: its keys
+//	registration.taken_in          the subject was written down while the box was locked
+//	registration.looked_through    somebody of the staff looked at that
+//	registration.gate_counted      so many passed the gate while the box was locked
 //
-// All five lie in the register compartment. One op describes one person, so a
+// All lie in the register compartment. One op describes one person, so a
 // household of five is six ops, written by one command: all of them or none. Each
 // fact has a file of its own with its payload, its rules and its command; the view
 // and its questions are in register.go.
@@ -43,6 +46,23 @@
 // when its pieces have come. Erasing the fact destroys the keys; Erased deletes the
 // pieces, also after a restart in between. A photo that is replaced or taken away
 // goes when nothing has named it for four days of running time.
+//
+// # Taken in while the box was locked
+//
+// Nobody signs in to a locked box. What it took in (package letterbox) becomes facts when
+// it is opened, written by staff.Letterbox and marked by that: the household or person as
+// any other, with taken_in about the same subject in the same command, and counts on their
+// own. A letter is written once, by an idempotency key of its id. Its own time is in
+// taken_in and gate_counted, and, where the clock was set, in arrived_at; the time of the op
+// is that of the opening. A count never says that a child was alone together with the code
+// of a card: who it was is not for the register. The code of a card that is erased later
+// stays in its count and finds nobody.
+//
+//	registration.taken_in       {1: number, 2: time in Unix seconds, 3: true when no clock was set}
+//	registration.looked_through {}
+//	registration.gate_counted   {1: adults, 2: children, 3: infants, 4: somebody needs a doctor,
+//	                             5: a child without an adult, 6: typed code of the card handed
+//	                             out, 7: number, 8: time, 9: true when no clock was set}
 //
 // # Erased
 //

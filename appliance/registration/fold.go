@@ -18,7 +18,7 @@ const (
 )
 
 // registerView is what the five facts add up to.
-var registerView = &oplog.View{Name: "register", Version: 3, Kinds: Kinds(), Fold: foldSubject}
+var registerView = &oplog.View{Name: "register", Version: 3, Kinds: peopleKinds(), Fold: foldSubject}
 
 // personRow is a person as they stand. CBOR numbers are private to this view.
 type personRow struct {

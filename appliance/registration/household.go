@@ -50,7 +50,7 @@ func (d *Desk) AddHousehold(ctx context.Context, actor staff.Actor, h NewHouseho
 	if err != nil {
 		return AddedHousehold{}, err
 	}
-	facts, err := d.checkHousehold(h, actor)
+	facts, err := checkHousehold(h, actor, d.now())
 	if err != nil {
 		return AddedHousehold{}, err
 	}
@@ -90,8 +90,8 @@ func (d *Desk) AddHousehold(ctx context.Context, actor staff.Actor, h NewHouseho
 
 // checkHousehold normalises all members and names everything that is wrong with any
 // of them.
-func (d *Desk) checkHousehold(h NewHousehold, actor staff.Actor) ([]Registered, error) {
-	c := checker{at: d.now()}
+func checkHousehold(h NewHousehold, actor staff.Actor, at moment) ([]Registered, error) {
+	c := checker{at: at}
 	switch {
 	case len(h.Members) == 0:
 		c.wrong("members", "members_required")

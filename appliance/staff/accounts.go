@@ -171,7 +171,7 @@ func CheckNew(user string, passphrase []byte) error {
 		}
 		found = found.With(field, key, args...)
 	}
-	if _, ok := cleanUser(user); !ok || foldUser(user) == operatorName {
+	if _, ok := cleanUser(user); !ok || foldUser(user) == operatorName || foldUser(user) == letterboxName {
 		note("user", "fault.staff.bad_user", "Most", maxUser)
 	}
 	switch n := utf8.RuneCount(identity.CanonicalPassphrase(passphrase)); {

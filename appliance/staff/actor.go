@@ -132,6 +132,21 @@ func Operator() Actor {
 	return Actor{ID: operatorID, Name: operatorName, Role: Lead, Operator: true}
 }
 
+// letterboxID is how facts name the letterbox, as operatorID does the operator.
+var letterboxID = ID([]byte("letterbx"))
+
+// letterboxName is its user name; no account may take it.
+const letterboxName = "letterbox"
+
+// Letterbox is nobody who signed in: what a locked box took in from whoever stood at it,
+// and files when it is opened. Only the program itself acts so, and only for that; no
+// session, key or call ever is this actor. It registers people and does nothing else worth
+// having: what it writes is marked by its id.
+func Letterbox() Actor { return Actor{ID: letterboxID, Name: letterboxName, Role: Registrar} }
+
+// IsLetterbox tells whether a fact was written by the letterbox.
+func IsLetterbox(by ID) bool { return by == letterboxID }
+
 // Can reports whether the actor may do x. It is the only policy in Waypost.
 func (a Actor) Can(x Action) bool {
 	return !a.ID.IsZero() && slices.Contains(a.Role.may(), x) && !(a.Closed && slices.Contains(readings, x))

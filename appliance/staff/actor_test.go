@@ -110,3 +110,19 @@ func TestNarrowIsForThoseWhoWereGivenIt(t *testing.T) {
 		t.Error("whoever is at the machine works in sealed files")
 	}
 }
+
+// The letterbox registers and manages nothing, and nobody can be called like it.
+func TestTheLetterboxIsARegistrar(t *testing.T) {
+	a := Letterbox()
+	for _, x := range []Action{ManageStaff, ManageBox, ErasePeople, OpenNodes, WorkSealed, ImportPeople} {
+		if a.Can(x) {
+			t.Errorf("it can %s", x)
+		}
+	}
+	if !a.Can(RegisterPeople) || !IsLetterbox(a.ID) || IsLetterbox(Operator().ID) {
+		t.Error(a)
+	}
+	if err := CheckNew("LetterBox", []byte("five plain words")); fault.ClassOf(err) != fault.Invalid {
+		t.Error(err)
+	}
+}

@@ -118,12 +118,15 @@ func (d *Desk) Close() {
 }
 
 // NameOf is what whoever wrote a fact is called: the user name of an account of
-// any node, the name of a bearer key, "operator" for the operator. It is empty
-// for the node itself and for somebody unknown here. What a node says about its
-// people is believed once somebody has compared its words.
+// any node, the name of a bearer key, "operator" for the operator, "letterbox" for the
+// letterbox. It is empty for the node itself and for somebody unknown here. What a node
+// says about its people is believed once somebody has compared its words.
 func (d *Desk) NameOf(by oplog.By) string {
 	if by == operatorID {
 		return operatorName
+	}
+	if by == letterboxID {
+		return letterboxName
 	}
 	if by.IsZero() {
 		return ""
