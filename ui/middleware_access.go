@@ -133,7 +133,8 @@ func (v *visit) identify() error {
 
 // personal is what a person answers for: a key in a program's settings must not make
 // accounts, keys or nodes, whatever its role.
-var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes, staff.ManageBox, staff.KeepBackups, staff.ErasePeople, staff.UndoErasures}
+var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes, staff.ManageBox, staff.KeepBackups, staff.ErasePeople, staff.UndoErasures,
+	staff.WorkSealed, staff.BreakGlass, staff.SuspendNodes, staff.RevokeNodes, staff.OpenNodes, staff.HoldCeremony, staff.SeeReads}
 
 // recognise takes a bearer key before a page session: a program that shows a key
 // means the key. Pages are for people and know no keys.

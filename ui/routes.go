@@ -71,6 +71,7 @@ type route struct {
 	limit  int                   // bytes of the body; zero: bodyLimit
 	guess  func(*guessing) tries // what a wrong secret is paid from; nil where none is asked for
 	stream bool                  // answers as long as the client listens
+	narrow bool                  // shows or takes what is sealed: nothing may be left lying open on the way to it
 	handle func(*visit) error
 }
 
@@ -97,6 +98,8 @@ func checkRoutes(routes []route) error {
 			return fmt.Errorf("ui: route %s would take a sign-in over plain HTTP", name)
 		case r.unsafe() && (r.policy.who == claimant || r.policy.who == opener || r.policy.who == person) && r.guess == nil:
 			return fmt.Errorf("ui: route %s would let anybody guess without end", name)
+		case r.narrow && (r.policy.who != allowed && r.policy.who != person || r.on() != onWeb):
+			return fmt.Errorf("ui: route %s would show sealed files to whoever comes along", name)
 		case (r.policy.who == operator) != (r.on() == onOperator):
 			return fmt.Errorf("ui: route %s is not on the operator's surface alone", name)
 		case seen[name]:

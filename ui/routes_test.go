@@ -27,6 +27,8 @@ func TestNoRouteWithoutAPolicy(t *testing.T) {
 		"page on the control socket": {{method: "GET", path: "/x", policy: public(), where: onOperator, handle: ok}},
 		"words without a limit":      {{method: "POST", path: "/x", policy: unlock(), handle: ok}},
 		"a code without a limit":     {{method: "POST", path: "/x", policy: claim(), handle: ok}},
+		"sealed files to all staff":  {{method: "GET", path: "/x", policy: signedIn(), narrow: true, handle: ok}},
+		"sealed files to programs":   {{method: "GET", path: "/x", policy: need(staff.WorkSealed), where: onAPI, narrow: true, handle: ok}},
 		"twice":                      {{method: "GET", path: "/x", policy: public(), handle: ok}, {method: "GET", path: "/x", policy: public(), handle: ok}},
 	}
 	for name, routes := range tests {

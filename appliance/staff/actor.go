@@ -50,6 +50,14 @@ const (
 	Check          Action = "check"           // verify journal and views
 	ManageBox      Action = "manage-box"      // ways to open the box, and destroying its keys
 	KeepBackups    Action = "keep-backups"    // make backups, and let people be read after a restore
+	SealIntake     Action = "seal-intake"     // pass something on to a narrow compartment, without reading any
+	WorkSealed     Action = "work-sealed"     // work in the narrow compartments the account was given; see Actor.Opens
+	BreakGlass     Action = "break-glass"     // be one of the two who open a sealed file in an emergency
+	SuspendNodes   Action = "suspend-nodes"   // shut a lost node out, until an issuer lifts it
+	RevokeNodes    Action = "revoke-nodes"    // be one of the two who shut a node out for good
+	OpenNodes      Action = "open-nodes"      // be one of the two who open another, locked node
+	HoldCeremony   Action = "hold-ceremony"   // print shares, make issuers, and go through the drill
+	SeeReads       Action = "see-reads"       // who looked at whom
 )
 
 // Actions lists every action, in the order of the constants.
@@ -57,6 +65,7 @@ func Actions() []Action {
 	return []Action{
 		ReadPeople, RegisterPeople, CorrectPeople, ErasePeople, UndoErasures, ImportPeople, IssueTokens, VerifyTokens, SeeMesh,
 		InviteNodes, ConfirmNodes, ManageStaff, ManageKeys, SeeStatus, Check, ManageBox, KeepBackups,
+		SealIntake, WorkSealed, BreakGlass, SuspendNodes, RevokeNodes, OpenNodes, HoldCeremony, SeeReads,
 	}
 }
 
@@ -69,17 +78,17 @@ func Roles() []Role {
 func (r Role) may() []Action {
 	switch r {
 	case Lead:
-		return Actions()
+		return slices.DeleteFunc(Actions(), func(a Action) bool { return a == WorkSealed })
 	case Registrar:
-		return []Action{ReadPeople, RegisterPeople, CorrectPeople, IssueTokens, VerifyTokens, SeeMesh, SeeStatus}
+		return []Action{ReadPeople, RegisterPeople, CorrectPeople, IssueTokens, VerifyTokens, SeeMesh, SeeStatus, SealIntake}
 	case Distributor:
-		return []Action{ReadPeople, VerifyTokens, SeeStatus}
+		return []Action{ReadPeople, VerifyTokens, SeeStatus, SealIntake}
 	case Caseworker, Medical, Tracing:
-		return []Action{ReadPeople, VerifyTokens}
+		return []Action{ReadPeople, VerifyTokens, SealIntake, WorkSealed}
 	case Coordinator:
-		return []Action{ReadPeople, ErasePeople, SeeMesh, SeeStatus}
+		return []Action{ReadPeople, ErasePeople, SeeMesh, SeeStatus, SealIntake, BreakGlass, SuspendNodes, RevokeNodes, OpenNodes, HoldCeremony, SeeReads}
 	case Information:
-		return []Action{SeeStatus}
+		return []Action{SeeStatus, SealIntake}
 	case Carrier:
 		return []Action{SeeMesh}
 	}
@@ -100,10 +109,11 @@ type Actor struct {
 	ID       ID
 	Name     string // for pages; never for logs
 	Role     Role
-	Site     string // where the actor works
-	Key      bool   // a bearer key: a program, never a second person
-	Operator bool   // somebody at this machine, through the control socket
-	Closed   bool   // nobody reads people at this node right now: it came out of a backup
+	Site     string   // where the actor works
+	Narrow   []Narrow // the narrow compartments the account was given; nil: all that its role may have
+	Key      bool     // a bearer key: a program, never a second person
+	Operator bool     // somebody at this machine, through the control socket
+	Closed   bool     // nobody reads people at this node right now: it came out of a backup
 }
 
 // readings are the actions that show what was registered.

@@ -3,6 +3,7 @@ package staff
 import (
 	"bytes"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,16 +13,16 @@ import (
 // The whole policy, cell by cell: y is may, . is may not. Columns in the order of
 // Actions.
 const policy = `
-             read reg  corr erase undo imp  issue verify mesh invite confirm staff keys status check box backups
-lead         y    y    y    y     y    y    y     y      y    y      y       y     y    y      y     y   y
-registrar    y    y    y    .     .    .    y     y      y    .      .       .     .    y      .     .   .
-distributor  y    .    .    .     .    .    .     y      .    .      .       .     .    y      .     .   .
-caseworker   y    .    .    .     .    .    .     y      .    .      .       .     .    .      .     .   .
-medical      y    .    .    .     .    .    .     y      .    .      .       .     .    .      .     .   .
-tracing      y    .    .    .     .    .    .     y      .    .      .       .     .    .      .     .   .
-coordinator  y    .    .    y     .    .    .     .      y    .      .       .     .    y      .     .   .
-information  .    .    .    .     .    .    .     .      .    .      .       .     .    y      .     .   .
-carrier      .    .    .    .     .    .    .     .      y    .      .       .     .    .      .     .   .
+             read reg corr erase undo imp issue verify mesh invite confirm staff keys status check box backups intake sealed glass suspend revoke open ceremony reads
+lead         y    y   y    y     y    y   y     y      y    y      y       y     y    y      y     y   y       y      .      y     y       y      y    y        y
+registrar    y    y   y    .     .    .   y     y      y    .      .       .     .    y      .     .   .       y      .      .     .       .      .    .        .
+distributor  y    .   .    .     .    .   .     y      .    .      .       .     .    y      .     .   .       y      .      .     .       .      .    .        .
+caseworker   y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     .       .      .    .        .
+medical      y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     .       .      .    .        .
+tracing      y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     .       .      .    .        .
+coordinator  y    .   .    y     .    .   .     .      y    .      .       .     .    y      .     .   .       y      .      y     y       y      y    y        y
+information  .    .   .    .     .    .   .     .      .    .      .       .     .    y      .     .   .       y      .      .     .       .      .    .        .
+carrier      .    .   .    .     .    .   .     .      y    .      .       .     .    .      .     .   .       .      .      .     .       .      .    .        .
 `
 
 func TestPolicyIsTheTable(t *testing.T) {
@@ -78,5 +79,34 @@ func TestLogsCarryNoName(t *testing.T) {
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "actor", Actor{ID: ID{0xab}, Name: "Amina", Role: Lead})
 	if strings.Contains(out.String(), "Amina") || !strings.Contains(out.String(), "actor=") {
 		t.Fatal(out.String())
+	}
+}
+
+// TestNarrowIsForThoseWhoWereGivenIt: a role opens its own compartments and nothing else,
+// an account may be given fewer, and no program and nobody at the machine opens any.
+func TestNarrowIsForThoseWhoWereGivenIt(t *testing.T) {
+	want := map[Role][]Narrow{Caseworker: {NarrowProtection, NarrowChild}, Medical: {NarrowMedical}, Tracing: {NarrowTracing}}
+	for _, r := range Roles() {
+		for _, n := range Narrows() {
+			a := Actor{ID: ID{1}, Role: r}
+			if got := a.Opens(n); got != slices.Contains(want[r], n) {
+				t.Errorf("%s opens %s: %v", r, n, got)
+			}
+			for name, b := range map[string]Actor{
+				"a key": {ID: ID{1}, Role: r, Key: true}, "the operator": {ID: ID{1}, Role: r, Operator: true},
+				"nobody": {Role: r}, "given none": {ID: ID{1}, Role: r, Narrow: []Narrow{}},
+			} {
+				if b.Opens(n) {
+					t.Errorf("%s as %s opens %s", name, r, n)
+				}
+			}
+		}
+	}
+	given := Actor{ID: ID{1}, Role: Caseworker, Narrow: []Narrow{NarrowChild, NarrowMedical}}
+	if given.Opens(NarrowProtection) || !given.Opens(NarrowChild) || given.Opens(NarrowMedical) {
+		t.Error("an account opens what it was given and its role may, no more")
+	}
+	if Operator().Can(WorkSealed) {
+		t.Error("whoever is at the machine works in sealed files")
 	}
 }

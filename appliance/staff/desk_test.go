@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -93,7 +94,7 @@ func TestAnAccountFromTheFirstDayToTheLast(t *testing.T) {
 	}
 	for range 2 { // before and after a restart
 		s := p.signIn(t, "MINA haddad")
-		if s.Actor != (Actor{ID: a.ID, Name: "Mina Haddad", Role: Registrar, Site: "North gate"}) {
+		if !reflect.DeepEqual(s.Actor, Actor{ID: a.ID, Name: "Mina Haddad", Role: Registrar, Site: "North gate"}) {
 			t.Fatalf("%+v", s.Actor)
 		}
 		p.reopen(t)

@@ -91,6 +91,20 @@
 // The sealed file "erasures" counts how long this node has run, and since when it has
 // known of each erasure. Without it every wait begins anew.
 //
+// # What two people agree to
+//
+// An act (Act) that no single person may do is asked for by one and done by another, each
+// with their own signature over "waypost/staff-signature/1" ‖ "waypost/act/1" ‖ deployment ‖
+// CBOR [purpose, body]. Both signatures (Hand) travel in the fact that says it was done, so
+// that every node can judge them (CheckHands). Neither of the two may have made the other's
+// account. What waits is kept in memory only.
+//
+// # Narrow compartments
+//
+// Narrow names what the site's own key does not open. Which of them an account works in is
+// its role's and what it was given (Actor.Opens); what it can read there is what was sealed
+// to its key. A lead reads none.
+//
 // What it never holds: a passphrase, or anything that could be used to guess one
 // at another node.
 package staff

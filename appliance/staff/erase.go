@@ -223,24 +223,10 @@ func (d *Desk) approval(id oplog.ID) (row approvalRow, err error) {
 
 // mayPair refuses two halves that may be one person's.
 func (d *Desk) mayPair(first, second signature, st statement) error {
-	if first.Who.subject() == second.Who.subject() || first.Who.Sign == second.Who.Sign {
-		return fault.New(fault.Denied, "fault.staff.erase_same")
-	}
-	if !first.valid(st.message(d.issuer.Deployment)) || !d.trustsSigner(first.Who) {
+	if !first.valid(st.message(d.issuer.Deployment)) || !d.trustsSigner(first.Who, ErasePeople) {
 		return fault.New(fault.Denied, "fault.staff.erase_stranger")
 	}
-	madeFirst, err := d.maker(first.Who)
-	if err != nil {
-		return err
-	}
-	madeSecond, err := d.maker(second.Who)
-	if err != nil {
-		return err
-	}
-	if madeFirst == idOf(second.Who.subject()) || madeSecond == idOf(first.Who.subject()) {
-		return fault.New(fault.Denied, "fault.staff.erase_made")
-	}
-	return nil
+	return d.twoPeople(first, second, "erase")
 }
 
 // maker is who made an account, as the node says that holds it.
@@ -261,8 +247,8 @@ func (d *Desk) maker(e enrolled) (by ID, err error) {
 
 // trustsSigner reports whether somebody's half counts at this node: their role may,
 // and their node is this one or somebody compared its words.
-func (d *Desk) trustsSigner(e enrolled) bool {
-	if !(Actor{ID: idOf(e.subject()), Role: e.Role}).Can(ErasePeople) {
+func (d *Desk) trustsSigner(e enrolled, x Action) bool {
+	if !(Actor{ID: idOf(e.subject()), Role: e.Role}).Can(x) {
 		return false
 	}
 	if e.Node == d.node {

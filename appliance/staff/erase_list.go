@@ -161,7 +161,7 @@ func (d *Desk) erasure(person oplog.ID) (e Erasure, err error) {
 // trustsErasure reports whether an erasure may destroy anything here without an
 // issuer: both people count at this node, and so does the node that wrote it.
 func (d *Desk) trustsErasure(row erasedRow) bool {
-	if !d.trustsSigner(row.Fact.By[0].Who) || !d.trustsSigner(row.Fact.By[1].Who) {
+	if !d.trustsSigner(row.Fact.By[0].Who, ErasePeople) || !d.trustsSigner(row.Fact.By[1].Who, ErasePeople) {
 		return false
 	}
 	if row.Log == d.log.Own() {

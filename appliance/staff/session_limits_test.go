@@ -113,7 +113,7 @@ func TestPeekingKeepsNobodySignedIn(t *testing.T) {
 	s := p.signIn(t, "mina")
 	for range 4 {
 		p.clock.Advance(sessionIdle / 4)
-		if got, ok := p.Peek(s.Token); !ok || got.Actor != s.Actor {
+		if got, ok := p.Peek(s.Token); !ok || got.Actor.ID != s.Actor.ID {
 			t.Fatal("gone too early")
 		}
 	}

@@ -97,7 +97,7 @@ func TestSessions(t *testing.T) {
 		}
 	}
 	got, ok := p.Session(s.Token)
-	if !ok || got.Actor != s.Actor || got.CSRF != s.CSRF || got.Token != s.Token {
+	if !ok || got.Actor.ID != s.Actor.ID || got.CSRF != s.CSRF || got.Token != s.Token {
 		t.Fatalf("%+v", got)
 	}
 	for _, bad := range []string{"", "x", s.CSRF, s.Token + "x", string(make([]byte, 10000))} {

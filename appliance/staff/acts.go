@@ -1,0 +1,227 @@
+package staff
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// Act is something that two people have to agree to, each with their own signature, so
+// that no single one can do it and no node can do it in their names.
+type Act struct {
+	Purpose string // what kind it is, a constant of whoever asks: "revoke-node"; part of what is signed
+	Action  Action // what both must be allowed
+	Body    []byte // what exactly; part of what is signed
+	Key     string // locale key of the sentence the second person reads
+	Args    []any  // … and its arguments, in pairs
+}
+
+// message is what both sign.
+func (a Act) message(deployment [16]byte) []byte {
+	return slices.Concat([]byte("waypost/act/1"), deployment[:], encode([]any{a.Purpose, a.Body}))
+}
+
+// Hand is one person's signature under an act, as it lies in facts: CBOR {1: body of
+// staff.enrolled, 2: Ed25519 (64)}. At most 512 bytes.
+type Hand []byte
+
+const maxHand = 512
+
+func parseHand(h Hand) (s signature, ok bool) {
+	if len(h) > maxHand || decode(h, &s) != nil || !bytes.Equal(encode(s), h) {
+		return signature{}, false
+	}
+	return s, true
+}
+
+// Signer is whose signature it is; zero when it is no hand.
+func (h Hand) Signer() ID {
+	s, ok := parseHand(h)
+	if !ok {
+		return ID{}
+	}
+	return idOf(s.Who.subject())
+}
+
+// CheckHands tells whether two people agreed to an act: both signatures are right, they
+// are two different people who may, neither made the other's account, and their nodes
+// are this one or one whose words were compared. Faults: Denied "fault.staff.act_hands",
+// "fault.staff.act_same", "fault.staff.act_made", "fault.staff.act_stranger".
+func (d *Desk) CheckHands(a Act, first, second Hand) error {
+	one, ok := parseHand(first)
+	two, also := parseHand(second)
+	msg := a.message(d.issuer.Deployment)
+	if !ok || !also || !one.valid(msg) || !two.valid(msg) {
+		return fault.New(fault.Denied, "fault.staff.act_hands")
+	}
+	if !d.trustsSigner(one.Who, a.Action) || !d.trustsSigner(two.Who, a.Action) {
+		return fault.New(fault.Denied, "fault.staff.act_stranger")
+	}
+	return d.twoPeople(one, two, "act")
+}
+
+// twoPeople refuses two signatures that may be one person's. what begins the keys of its
+// faults: "fault.staff.", what, and "_same" or "_made".
+func (d *Desk) twoPeople(one, two signature, what string) error {
+	if one.Who.subject() == two.Who.subject() || one.Who.Sign == two.Who.Sign {
+		return fault.New(fault.Denied, "fault.staff."+what+"_same")
+	}
+	madeOne, err := d.maker(one.Who)
+	if err != nil {
+		return err
+	}
+	madeTwo, err := d.maker(two.Who)
+	if err != nil {
+		return err
+	}
+	if madeOne == idOf(two.Who.subject()) || madeTwo == idOf(one.Who.subject()) {
+		return fault.New(fault.Denied, "fault.staff."+what+"_made")
+	}
+	return nil
+}
+
+// Waiting is an act one person has asked for.
+type Waiting struct {
+	ID     oplog.ID
+	Act    Act
+	By     ID
+	ByName string
+	At     time.Time // wall time of this node
+}
+
+// pending is a Waiting with what is done when somebody else agrees.
+type pending struct {
+	Waiting
+	hand  Hand
+	since time.Time
+	run   func(ctx context.Context, by ID, first, second Hand) error
+}
+
+// acts are what waits for a second person. They are kept in memory only: whoever asked
+// can ask again, and nothing of them is left on a box that was locked.
+type acts struct {
+	mu  sync.Mutex
+	all map[oplog.ID]*pending
+}
+
+// Bounds of what waits.
+const (
+	actLife = 24 * time.Hour // by the running clock
+	maxActs = 100
+)
+
+// AskAct is the first half: the person of the session wants it. run is called once, in
+// the goroutine of whoever agrees, with both signatures; by is the second person. Asking
+// again for what waits already gives the same id and leaves the first as it was. Faults:
+// those of Actor.Must, Denied "fault.staff.own_hand", Busy "fault.staff.act_many".
+func (d *Desk) AskAct(s Session, a Act, run func(ctx context.Context, by ID, first, second Hand) error) (oplog.ID, error) {
+	if err := s.Actor.Must(a.Action); err != nil {
+		return oplog.ID{}, err
+	}
+	sig, err := d.signature(s, a.message(d.issuer.Deployment))
+	if err != nil {
+		return oplog.ID{}, err
+	}
+	d.acts.mu.Lock()
+	defer d.acts.mu.Unlock()
+	d.sweepActs()
+	for id, p := range d.acts.all {
+		if p.Act.Purpose == a.Purpose && bytes.Equal(p.Act.Body, a.Body) && p.By == s.Actor.ID {
+			return id, nil
+		}
+	}
+	if len(d.acts.all) >= maxActs {
+		return oplog.ID{}, fault.New(fault.Busy, "fault.staff.act_many")
+	}
+	now := d.clock.Now()
+	p := &pending{
+		Waiting: Waiting{ID: oplog.NewID(), Act: a, By: s.Actor.ID, ByName: s.Actor.Name, At: now},
+		hand:    encode(sig), since: now, run: run,
+	}
+	d.acts.all[p.ID] = p
+	return p.ID, nil
+}
+
+// sweepActs drops what nobody agreed to in time.
+func (d *Desk) sweepActs() {
+	now := d.clock.Now()
+	for id, p := range d.acts.all {
+		if now.Sub(p.since) > actLife {
+			delete(d.acts.all, id)
+		}
+	}
+}
+
+// Acts lists what waits and the actor could agree to or asked for, the oldest first.
+func (d *Desk) Acts(actor Actor) []Waiting {
+	d.acts.mu.Lock()
+	defer d.acts.mu.Unlock()
+	d.sweepActs()
+	var out []Waiting
+	for _, p := range d.acts.all {
+		if actor.Can(p.Act.Action) {
+			out = append(out, p.Waiting)
+		}
+	}
+	slices.SortFunc(out, func(a, b Waiting) int {
+		return cmp.Or(a.At.Compare(b.At), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	return out
+}
+
+// ConfirmAct is the second half, and does it. An act that cannot be done waits on.
+// Faults: those of Actor.Must and CheckHands, Denied "fault.staff.own_hand", NotFound
+// "fault.staff.no_act", those of what is done.
+func (d *Desk) ConfirmAct(ctx context.Context, s Session, id oplog.ID) error {
+	p := d.takeAct(s.Actor, id)
+	if p == nil {
+		return fault.New(fault.NotFound, "fault.staff.no_act")
+	}
+	err := d.agree(ctx, s, p)
+	if err != nil { // it was not done: somebody else may still agree
+		d.acts.mu.Lock()
+		defer d.acts.mu.Unlock()
+		d.acts.all[id] = p
+	}
+	return err
+}
+
+// takeAct takes it off the list, so that two who agree at once do it once.
+func (d *Desk) takeAct(actor Actor, id oplog.ID) *pending {
+	d.acts.mu.Lock()
+	defer d.acts.mu.Unlock()
+	d.sweepActs()
+	p := d.acts.all[id]
+	if p == nil || !actor.Can(p.Act.Action) {
+		return nil
+	}
+	delete(d.acts.all, id)
+	return p
+}
+
+func (d *Desk) agree(ctx context.Context, s Session, p *pending) error {
+	second, err := d.signature(s, p.Act.message(d.issuer.Deployment))
+	if err != nil {
+		return err
+	}
+	hand := Hand(encode(second))
+	if err := d.CheckHands(p.Act, p.hand, hand); err != nil {
+		return err
+	}
+	return p.run(ctx, s.Actor.ID, p.hand, hand)
+}
+
+// DeclineAct takes an act off the list: whoever asked thinks better of it, or the second
+// person does not agree. Fault: NotFound "fault.staff.no_act".
+func (d *Desk) DeclineAct(actor Actor, id oplog.ID) error {
+	if d.takeAct(actor, id) == nil {
+		return fault.New(fault.NotFound, "fault.staff.no_act")
+	}
+	return nil
+}
