@@ -22,6 +22,7 @@ const (
 // program's main package implements it. All methods are safe for concurrent use.
 type Box interface {
 	Keeper
+	WebCerts
 
 	// State is new, locked, opening, open or read-only.
 	State() string

@@ -67,6 +67,7 @@ type Server struct {
 	opening opening  // claims and unlocks at work or waiting
 	uploads *seats   // large bodies held in memory
 	words   newWords
+	rungs   *rungs        // which browsers trust the box
 	wait    time.Duration // readTimeout
 	pace    time.Duration // streamPace
 
@@ -99,7 +100,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fault.New(fault.Internal, "fault.internal").Wrap(fmt.Errorf("ui: incomplete configuration"))
 	}
 	s := &Server{
-		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine),
+		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine), rungs: newRungs(),
 		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
 	}
 	var err error
@@ -162,7 +163,7 @@ func (s *Server) Close() {
 
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.apiRoutes(), s.operatorRoutes())
+	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.phoneRoutes(), s.webcertRoutes(), s.apiRoutes(), s.operatorRoutes())
 }
 
 // newApp builds the Fiber application. Bodies are streamed so that who asks is

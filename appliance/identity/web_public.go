@@ -120,15 +120,16 @@ func (w *Web) Request(names []string) ([]byte, error) {
 	return csr, w.request.Write(content)
 }
 
-// Requested are the names a request is out for; none without one, or unless the box is open.
-func (w *Web) Requested() []string {
+// Requested are the names a request is out for, and the request itself as PEM, should the
+// stick be lost; none without one, or unless the box is open.
+func (w *Web) Requested() (names []string, csr []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	csr, _, err := w.waiting()
+	r, _, err := w.waiting()
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	return csr.DNSNames
+	return r.DNSNames, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: r.Raw})
 }
 
 // waiting is the request that is out, with its key.
