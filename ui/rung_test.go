@@ -117,7 +117,7 @@ func TestWordsThatOpenABoxComeFromAPhoneThatTrustsIt(t *testing.T) {
 		t.Fatalf("%d %s", a.status, inMain(string(a.body)))
 	}
 	page := r.ask(Network, "GET", "/unlock", "", "Accept", "text/html")
-	if html := string(page.body); page.status != 200 || strings.Contains(html, `name="words"`) || !strings.Contains(html, `href="/phone"`) || !strings.Contains(html, "data-rung-gate") {
+	if html := string(page.body); page.status != 200 || strings.Contains(html, `name="words"`) || !strings.Contains(html, `href="/phone#install"`) || !strings.Contains(html, "data-rung-gate") {
 		t.Errorf("%d %s", page.status, inMain(html))
 	}
 	for surface, host := range map[Surface]string{Loopback: "localhost:8080", Network: "localhost"} {

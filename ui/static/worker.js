@@ -11,16 +11,17 @@ const SECRET = '%SECRET%'; // only where the browser fetched this as a worker
 // A stranger's request: no cookie, so nothing personal comes back.
 const plainly = (url) => new Request(url, { credentials: 'omit' });
 
+// One file that does not come is no reason to do without the rest.
+const fill = () => caches.open(SHELL).then((shell) => Promise.allSettled(KEEP.map((url) => shell.add(plainly(url)))));
+const drop = (which) => caches.keys().then((names) => Promise.all(names.filter(which).map((name) => caches.delete(name))));
+
 self.addEventListener('install', (e) => {
   self.skipWaiting();
-  // One file that does not come is no reason to do without the rest.
-  e.waitUntil(caches.open(SHELL).then((shell) => Promise.allSettled(KEEP.map((url) => shell.add(plainly(url))))));
+  e.waitUntil(fill());
 });
 
 self.addEventListener('activate', (e) => {
-  e.waitUntil(caches.keys()
-    .then((names) => Promise.all(names.filter((name) => name !== SHELL).map((name) => caches.delete(name))))
-    .then(() => self.clients.claim()));
+  e.waitUntil(drop((name) => name !== SHELL).then(() => self.clients.claim()));
 });
 
 self.addEventListener('fetch', (e) => {
@@ -39,6 +40,6 @@ self.addEventListener('message', (e) => {
     e.waitUntil(fetch('/phone/proof', { method: 'POST', body: new URLSearchParams({ secret: SECRET }) })
       .then((r) => answer(r.ok), () => answer(false)));
   } else if (e.data === 'forget') {
-    e.waitUntil(caches.keys().then((names) => Promise.all(names.map((name) => caches.delete(name)))).then(() => answer(true), () => answer(false)));
+    e.waitUntil(drop(() => true).then(fill).then(() => answer(true), () => answer(false)));
   }
 });
