@@ -17,7 +17,7 @@ func galleryPhone(now int, agent string) func(s speaker) any {
 		fingerprint := strings.TrimSuffix(strings.Repeat("3F:9A:C1:07:", 8), ":")
 		return phonePage{
 			Rungs: rungsOf(s.Lang, now), Here: now < 0, Plain: now == 0, To: "/", Words: wordList{galleryWords, true},
-			Fingerprint: fingerprint, Ends: endsOf(fingerprint), Guides: guidesFor(s.Lang, agent),
+			Fingerprint: grouped(fingerprint), Ends: endsOf(fingerprint), Guides: guidesFor(s.Lang, agent),
 		}
 	}
 }
@@ -26,7 +26,7 @@ func phonePictures() []picture {
 	android := "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/156.0 Mobile Safari/537.36"
 	public := &publicLine{Names: []string{"n1.camp.example.org"}, Issuer: "CN=R11,O=Let's Encrypt,C=US", From: "2026-11-20", Until: "2026-12-20", Ends: true}
 	own := func(m webcertModel) func(speaker) any {
-		m.Own, m.Until, m.Fingerprint = wordList{galleryWords, true}, "2036-11-24", strings.TrimSuffix(strings.Repeat("3F:9A:C1:07:", 8), ":")
+		m.Own, m.Until, m.Fingerprint = wordList{galleryWords, true}, "2036-11-24", grouped(strings.TrimSuffix(strings.Repeat("3F:9A:C1:07:", 8), ":"))
 		return func(speaker) any { return m }
 	}
 	return []picture{
@@ -51,6 +51,7 @@ func phonePictures() []picture {
 		{name: "offline", page: "phone/offline", frame: onNetwork(rungLine{Now: 1}, stranger)},
 		{name: "unlock-gate", page: "entry/unlock", frame: onNetwork(rungLine{Now: 1}, closed)},
 		{name: "unlock-gate-refused", page: "entry/unlock", frame: onNetwork(rungLine{Now: 1}, closed), form: topOf(rungFault)},
+		{name: "signin-warned", page: "entry/signin", frame: onNetwork(rungLine{Now: 1}, stranger), data: func(speaker) any { return signInModel{"/"} }},
 		{name: "help-ladder", page: "help/topic", frame: stranger, data: func(s speaker) any {
 			t := topicOf(s.Lang, "ladder")
 			t.Words = wordList{galleryWords, true}

@@ -123,7 +123,7 @@ func (v *visit) phonePage() error {
 	ca := v.s.config.Box.CA()
 	m := phonePage{
 		Here: v.surface == Loopback, Plain: v.surface == Public, To: ownPath(v.query("to")), Names: v.s.config.Box.PublicNames(),
-		Words: wordList{ca.Words, true}, Fingerprint: ca.Fingerprint, Ends: endsOf(ca.Fingerprint), Guides: guidesFor(v.lang, v.c.Get(fiber.HeaderUserAgent)),
+		Words: wordList{ca.Words, true}, Fingerprint: grouped(ca.Fingerprint), Ends: endsOf(ca.Fingerprint), Guides: guidesFor(v.lang, v.c.Get(fiber.HeaderUserAgent)),
 	}
 	now := -1
 	if line := v.rungLine(); line != nil {
@@ -135,6 +135,17 @@ func (v *visit) phonePage() error {
 		m.Address = addresses[0]
 	}
 	return v.render("phone/phone", m)
+}
+
+// grouped parts a fingerprint after every fourth pair, so that it breaks there and can be
+// read aloud.
+func grouped(fingerprint string) string {
+	pairs := strings.Split(fingerprint, ":")
+	var out []string
+	for four := range slices.Chunk(pairs, 4) {
+		out = append(out, strings.Join(four, ":"))
+	}
+	return strings.Join(out, " ")
 }
 
 // endsOf are the first and the last four pairs of a fingerprint: what a person compares.

@@ -49,7 +49,7 @@ type publicLine struct {
 const endsSoon = 30 * 24 * time.Hour
 
 func webcertOf(c control.WebCert, now time.Time) webcertModel {
-	m := webcertModel{Own: wordList{c.Words, true}, Fingerprint: c.Fingerprint, Until: c.NotAfter.Format(time.DateOnly), Requested: c.Requested}
+	m := webcertModel{Own: wordList{c.Words, true}, Fingerprint: grouped(c.Fingerprint), Until: c.NotAfter.Format(time.DateOnly), Requested: c.Requested}
 	if p := c.Public; p != nil {
 		m.Public = &publicLine{
 			Names: p.Names, Issuer: p.Issuer, From: p.NotBefore.Format(time.DateOnly), Until: p.NotAfter.Format(time.DateOnly),

@@ -37,6 +37,7 @@ type visit struct {
 	fields map[string][]string // of a form
 	files  map[string][]byte   // of a multipart form
 	large  func()              // gives back the place of a large body; nil without one
+	long   func()              // … and that of one above strangerLimit
 }
 
 // visitKey is where Fiber keeps the visit of a request.
