@@ -199,7 +199,12 @@ func (v *visit) worker() error {
 	}
 	v.c.Set(fiber.HeaderContentType, assetTypes[".mjs"])
 	v.c.Set(fiber.HeaderCacheControl, "no-store")
-	return v.c.SendString(v.s.pages.workerScript(secret))
+	script := []byte(v.s.pages.workerScript(secret))
+	if takesGzip(v.c.Get(fiber.HeaderAcceptEncoding)) { // browsers look for a new one after every page
+		v.c.Set(fiber.HeaderContentEncoding, "gzip")
+		script = v.s.pages.squeeze(script)
+	}
+	return v.c.Send(script)
 }
 
 // rungLine says at the foot of a page on which rung a phone is; nil on the box itself.

@@ -7,12 +7,12 @@ import (
 
 // WebCert says what the pages of a node are served with.
 type WebCert struct {
-	Fingerprint string      `json:"fingerprint"` // SHA-256 of its own CA, as phones show it
-	Words       []string    `json:"words"`       // the same as five words
-	NotAfter    time.Time   `json:"not_after"`   // of the CA
-	Sealed      bool        `json:"sealed"`      // the CA's key lies under the storage key
-	Public      *PublicCert `json:"public"`      // nil without one
-	Requested   []string    `json:"requested"`   // names a request is out for; none unless the node is open
+	Fingerprint string      `json:"fingerprint"`   // SHA-256 of its own CA, as phones show it
+	Words       []string    `json:"words"`         // the same as five words
+	NotAfter    time.Time   `json:"not_after"`     // of the CA
+	Sealed      bool        `json:"sealed"`        // the CA's key lies under the storage key
+	Public      *PublicCert `json:"public"`        // nil without one
+	Requested   []string    `json:"requested"`     // names a request is out for; none unless the node is open
 	CSR         string      `json:"csr,omitempty"` // that request, as PEM
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/runtime"
@@ -64,7 +65,9 @@ func TestBrowserThatTrustsTheBoxOpensIt(t *testing.T) {
 	needsChromium(t)
 	b := lockedBox(t)
 	ctx, seen := phone(t, []string{b.https}, chromedp.Env("HOME="+trustingHome(t, b.carried(t))))
+	began := time.Now()
 	run(t, ctx, "the words", chromedp.Navigate(b.https+"/"), chromedp.WaitVisible("#f-words", chromedp.ByQuery))
+	t.Logf("from the address to the place for the words: %v", time.Since(began).Round(time.Millisecond))
 	shot(t, ctx, "rung-unlock")
 	run(t, ctx, "which rung", see(b.https+"/phone", `[data-rung="2"][data-proven]`), chromedp.WaitVisible(`li[aria-current="step"]`, chromedp.ByQuery))
 	shot(t, ctx, "rung-phone-trusting")
