@@ -62,6 +62,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	s.Erasures = control.Erased(erased)
 	s.Backup, s.Restored = n.lastBackup(s.Ops), n.restored()
 	s.Alerts = append(b.alerts(s, n, site), b.backupAlerts(s, n, site)...)
+	s.Alerts = append(s.Alerts, b.webAlerts(s)...)
 	return s, nil
 }
 

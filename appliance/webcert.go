@@ -224,6 +224,25 @@ func webcertOf(w *identity.Web) control.WebCert {
 // WebCert says what the pages are served with.
 func (b *box) WebCert(context.Context) (control.WebCert, error) { return webcertOf(b.web), nil }
 
+// publicEndsSoon is how long before its end a public certificate is worth a warning: a stick
+// may be on its way for weeks.
+const publicEndsSoon = 30 * 24 * time.Hour
+
+// webAlerts are what the certificates of the pages have to say on an open box.
+func (b *box) webAlerts(s control.Status) []control.Alert {
+	var out []control.Alert
+	if s.Practice {
+		return nil
+	}
+	if !b.web.Sealed() { // the card took no more writes when the box was opened
+		out = append(out, control.Alert{Key: "alert.webcert_clear", Level: "danger"})
+	}
+	if p, there := b.web.Public(); there && s.Clock.Sure && p.NotAfter.Sub(s.Clock.Now) < publicEndsSoon {
+		out = append(out, control.Alert{Key: "alert.webcert_ends", Level: "warning", Args: map[string]any{"Date": p.NotAfter.UTC().Format(time.DateOnly)}})
+	}
+	return out
+}
+
 // PublicNames are the names of the installed public certificate.
 func (b *box) PublicNames() []string { return b.web.PublicNames() }
 
