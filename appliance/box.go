@@ -133,6 +133,9 @@ func (b *box) begin(n *node, trial bool) {
 		return
 	}
 	b.readyForNight(n)
+	if err := b.web.Unlock(n.vault.Subkey); err != nil {
+		b.logger.Warn("the key of the web certificates", "err", err)
+	}
 	if n.restored() != nil {
 		go b.awaitPeer(n)
 	}

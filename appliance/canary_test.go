@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"io/fs"
@@ -255,7 +256,7 @@ func (c *canaries) keysOf(t *testing.T, data, passphrase string) {
 	storage, inner := both[:32], both[32:]
 	c.other["storage key"], c.other["inner key"] = storage, inner
 	c.other["wrapping key"] = wrapping[:]
-	for _, label := range []string{"secrets", "journal", "views", "accounts"} {
+	for _, label := range []string{"secrets", "journal", "views", "accounts", "web"} {
 		key := derivedKey(storage, "waypost/subkey/1/"+label)
 		c.other["key of "+label] = key[:]
 		if label == "secrets" {
@@ -275,6 +276,12 @@ func (c *canaries) keysOf(t *testing.T, data, passphrase string) {
 			c.other["register key"] = fields[12].([]any)[0].([]any)[2].([]byte)
 		}
 	}
+	ca, err := identity.NewSealedFile(filepath.Join(data, "web"), "ca.sealed", [32]byte(c.other["key of web"])).Read()
+	must(err)
+	_, rest := pem.Decode(ca)
+	block, _ := pem.Decode(rest)
+	c.other["key of the web CA"] = block.Bytes[36:68] // the number in PKCS #8 of P-256
+	c.other["key of the web CA as text"] = bytes.Split(rest, []byte("\n"))[2]
 	if c.count() < 50 {
 		t.Fatalf("only %d canaries", c.count())
 	}

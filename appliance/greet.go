@@ -39,7 +39,8 @@ func greet(w io.Writer, catalog *locale.Catalog, b *box, s *serving) {
 	if query != "" {
 		fmt.Fprintf(w, "%s: %s\n", say("serve.claim"), b.claimCode().Code())
 	}
-	fmt.Fprintln(w)
+	// Whoever stands here reads them from the box itself, which no network can change.
+	fmt.Fprintf(w, "%s: %s\n\n", say("serve.certificate"), strings.Join(b.web.Words(), " "))
 }
 
 // terminalQR draws text as a QR code of half blocks; empty when it is too long.

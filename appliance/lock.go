@@ -61,6 +61,7 @@ func (b *box) shut() (was bool) {
 	if err := n.Close(); err != nil {
 		b.logger.Error("closing the folder", "err", err)
 	}
+	b.web.Lock()
 	return true
 }
 
@@ -104,7 +105,7 @@ func (b *box) ended(do func() error) error {
 	}
 	err := identity.DestroyKeys(b.dir) // first: closing a node may take seconds
 	b.shut()
-	err = errors.Join(err, do())
+	err = errors.Join(err, do(), b.web.Reset())
 	b.renew()
 	return err
 }

@@ -43,11 +43,13 @@ type apiBox struct {
 	dir   string
 	stick [32]byte // opens it too, once there is one
 
-	transfer control.Backup
-	failed   error
-	losses   control.Losses
-	counting atomic.Bool // as a box with many people that has just started
-	backedUp string      // the file a backup was begun into
+	transfer  control.Backup
+	failed    error
+	losses    control.Losses
+	counting  atomic.Bool // as a box with many people that has just started
+	backedUp  string      // the file a backup was begun into
+	names     []string    // of the public certificate
+	requested []string
 
 	mu       sync.Mutex
 	state    string

@@ -24,6 +24,7 @@ type Box interface {
 	Keeper
 	Shutter
 	Night
+	WebCerts
 
 	// State is new, locked, opening, open or read-only.
 	State() string

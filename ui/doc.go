@@ -50,6 +50,12 @@
 //
 // Loopback and Network serve everything, over plain HTTP to this machine and over
 // HTTPS to all. Public is plain HTTP from elsewhere, or through a proxy: the welcome
-// page, the certificate, help, static files and the state. Control is the socket in the data
+// page, the certificate and how phones install it, help, static files and the state. Control is the socket in the data
 // folder: whoever can open it is the operator.
+//
+// On Network, words that open the box and the narrow desks are only for browsers that trust
+// its certificate. The proof is a service worker (rung.go): browsers run none behind a warning
+// that was clicked away (TestBrowserBehindAWarningOpensNothing in ui/browser). The worker
+// keeps the static files and one page for strangers, never anything of people
+// (TestTheWorkerKeepsTheShellAlone).
 package ui

@@ -241,7 +241,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 }
 
 func pictures() []picture {
-	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures())
+	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures())
 }
 
 func firstPictures() []picture {

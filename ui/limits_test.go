@@ -37,7 +37,7 @@ func (r *rig) form(from, path string, fields ...string) answer {
 	if from == here {
 		surface = Loopback
 	}
-	return r.sendFrom(from, surface, "POST", path, values.Encode(), "Host", "localhost", "Accept", "text/html", "Content-Type", fiber.MIMEApplicationForm)
+	return r.sendFrom(from, surface, "POST", path, values.Encode(), "Host", "localhost", "Accept", "text/html", "Content-Type", fiber.MIMEApplicationForm, "Cookie", trusting(r.s))
 }
 
 // refusedFor fails unless an answer is a 429 with a sentence and a time to wait.

@@ -21,7 +21,7 @@ import (
 // names and addresses of a box change with the network it stands in, and a
 // browser would remember the wrong one.
 var securityHeaders = [...][2]string{
-	{"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+	{"Content-Security-Policy", "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"},
 	{"Cross-Origin-Opener-Policy", "same-origin"},
 	{"Cross-Origin-Resource-Policy", "same-origin"},
@@ -161,7 +161,7 @@ func (s *Server) ours(host string) bool {
 		short, _, _ := strings.Cut(s.hostname, ".")
 		own = append(own, s.hostname, short+".local")
 	}
-	return slices.Contains(own, host) || s.numbered(host) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".waypost.internal")
+	return slices.Contains(own, host) || s.publicName(host) || s.numbered(host) || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".waypost.internal")
 }
 
 // numbered tells whether host is the name this machine gets where another one with

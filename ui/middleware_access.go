@@ -29,6 +29,9 @@ func (v *visit) serve() error {
 	if err := v.identify(); err != nil {
 		return err
 	}
+	if err := v.rungFits(); err != nil {
+		return err
+	}
 	if v.route.unsafe() {
 		if err := v.sameOrigin(); err != nil {
 			return err

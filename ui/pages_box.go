@@ -21,6 +21,7 @@ func (v *visit) lockNow() error {
 		return v.reshow("box/lock", nil, newForm(), err, nil)
 	}
 	v.dropCookie(v.sessionCookie())
+	v.clearSiteData("cache")
 	return v.redirect("/")
 }
 

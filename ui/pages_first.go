@@ -282,6 +282,7 @@ func (v *visit) enter() error {
 
 func (v *visit) leave() error {
 	v.signOut()
+	v.clearSiteData("cache")
 	return v.redirect("/")
 }
 

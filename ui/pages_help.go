@@ -23,7 +23,7 @@ type helpTopic struct {
 
 // helpTopics are the topics in the order of somebody's first day.
 func helpTopics() []string {
-	return []string{"first", "register", "cards", "verify", "posts", "phones", "lock", "night", "papers", "backup", "erase", "lost", "trouble"}
+	return []string{"first", "register", "cards", "verify", "posts", "phones", "ladder", "lock", "night", "papers", "backup", "erase", "lost", "trouble"}
 }
 
 // topicOf reads a topic: help.<name>.title, .why, and steps .1, .2 and so on.
@@ -50,7 +50,7 @@ func (v *visit) helpTopic() error {
 		return fault.New(fault.NotFound, "fault.ui.no_page")
 	}
 	t := topicOf(v.lang, name)
-	if name == "phones" {
+	if name == "phones" || name == "ladder" {
 		t.Words = wordList{v.s.config.Box.CA().Words, true}
 	}
 	return v.render("help/topic", t)

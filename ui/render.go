@@ -47,7 +47,8 @@ func pageNames() []string {
 		"verify/verify", "verify/result",
 		"mesh/mesh", "mesh/invite",
 		"staff/staff",
-		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped", "box/losses",
+		"phone/phone", "phone/offline",
+		"box/lock", "box/box", "box/webcert", "box/made", "box/wipe", "box/wiped", "box/losses",
 		"ceremony/ceremony", "ceremony/issuer", "ceremony/shares", "ceremony/sheet", "ceremony/install", "drill/drill",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"lost/ask", "lost/list", "lost/sheet", "lost/held",
@@ -118,11 +119,12 @@ type view struct {
 	User     string // who is signed in; empty when nobody
 	CSRF     string
 	Nav      []navItem
-	Alarms   int  // things on the home page that want a lead's eye
-	Practice bool // made-up people only, gone at the next start
-	Open     bool // the box holds records: the practice-data banner applies
-	Holder   bool // may hold the ceremony and go through the drill
-	NoSwitch bool // the language switch would lose what is shown only once
+	Alarms   int       // things on the home page that want a lead's eye
+	Practice bool      // made-up people only, gone at the next start
+	Open     bool      // the box holds records: the practice-data banner applies
+	Holder   bool      // may hold the ceremony and go through the drill
+	NoSwitch bool      // the language switch would lose what is shown only once
+	Rung     *rungLine // nil on the box itself
 	Form     *form
 	Now      time.Time
 	D        any
@@ -344,7 +346,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	state := v.s.config.Box.State()
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
-		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data,
+		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data, Rung: v.rungLine(),
 		NoSwitch: page == "first/words" || page == "mesh/invite" || page == "ceremony/issuer",
 	}
 	if v.c.Method() == fiber.MethodGet {

@@ -68,6 +68,7 @@ type Server struct {
 	uploads *seats   // large bodies held in memory
 	lengthy *seats   // … and those above strangerLimit
 	words   newWords
+	rungs   *rungs        // which browsers trust the box
 	wait    time.Duration // readTimeout
 	pace    time.Duration // streamPace
 
@@ -108,6 +109,7 @@ func New(cfg Config) (*Server, error) {
 		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine), lengthy: newSeats(lengthyLine),
 		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
 		letters: newLetters(), scanner: tokens.NewScanner(cfg.Clock),
+		rungs: newRungs(),
 	}
 	var err error
 	if s.pages, err = newPages(); err != nil {
@@ -169,7 +171,7 @@ func (s *Server) Close() {
 
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.lostPages(), s.lockedPages(), s.nightPages(), s.apiRoutes(), s.operatorRoutes(), nightCalls())
+	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.lostPages(), s.lockedPages(), s.nightPages(), s.phoneRoutes(), s.webcertRoutes(), s.apiRoutes(), s.operatorRoutes(), nightCalls())
 }
 
 // newApp builds the Fiber application. Bodies are streamed so that who asks is

@@ -16,7 +16,7 @@
 //	unlock   unlock.2    who can open the box: slots that wrap the storage key
 //	secrets  secrets.2   everything secret, sealed under the storage key; root and
 //	                     issuer in an inner part, sealed under the inner key as well
-//	web/                 the node's own web CA and leaf; readable while locked
+//	web/                 the certificates of the pages; see below
 //	wiped                only when the keys were destroyed: says so
 //
 // Both of a pair hold the same bytes. They are replaced one after the other,
@@ -137,6 +137,27 @@
 // Not promised: that flash memory, a printer or a backup made before keeps nothing of a
 // key that was wiped; anything against whoever has three shares; that a first person who
 // runs another program on the founding box learns nothing of the second issuer.
+//
+// # The certificates of the pages
+//
+//	web/ca.pem     ca.pem.2        the CA's certificate (PEM)
+//	web/ca.key                     its key (PKCS #8, PEM) in the clear: only before a site is started here
+//	web/ca.sealed  ca.sealed.2     certificate and key (PEM), sealed under the subkey "web"
+//	web/leaf.pem   leaf.pem.2      the leaf and its key (PEM), in the clear: a locked box has pages too
+//	web/request.sealed (.2)        a request for a public certificate (PEM) and its key, under "web.request"
+//	web/public.pem public.pem.2    a public certificate, its chain and its key (PEM), in the clear
+//
+// The sealed files are SealedFiles. The clear key is overwritten and removed when the sealed
+// one was read back from the card, so a power cut leaves one of them at any moment
+// (TestAPowerCutWhileTheKeyMoves); what was sealed counts over whatever lies beside it
+// (TestTheSealedCACounts). A card may keep old cells of what is overwritten: whoever installed
+// the certificate of a box before its first run trusts that nobody read the card until then.
+//
+// The CA is constrained to local names and private addresses (TestTheCAVouchesForNothingElse;
+// in Chromium TestBrowserTakesNoOtherNameFromTheBox of ui/browser), and no certificate has a
+// name of a place, an organisation or a person (TestNamesInCertificatesSayNothing). A stolen
+// card still has the leaf's key: it can pretend to be this box, to phones that trust it, at
+// addresses in the leaf, until they remove the CA or the leaf ends (397 days).
 //
 // # What it writes
 //

@@ -34,7 +34,7 @@ func unmarkWiped(dir string) error {
 // DestroyKeys makes dir unreadable for ever. First go the slots, both copies: without
 // them nothing opens the storage key, and all else hangs on that. Then the mark that
 // says so, and then whatever else holds keys: the secrets, the keys of the journal's
-// segments, the accounts. Everything is overwritten with random bytes, flushed and
+// segments, the accounts, the keys of the web certificates. Everything is overwritten with random bytes, flushed and
 // removed; the files are small, so it takes no time however much the folder holds. It
 // asks nobody and needs no passphrase. A running node must be told afterwards: it still
 // has the keys in memory.
@@ -54,6 +54,7 @@ func DestroyKeys(dir string) error {
 	} {
 		errs = append(errs, destroyAll(place[0], place[1]))
 	}
+	errs = append(errs, destroyWeb(dir)...)
 	errs = append(errs, syncDir(dir))
 	if err := errors.Join(errs...); err != nil {
 		return fault.New(fault.Unavailable, "fault.identity.cannot_write").Wrap(err)

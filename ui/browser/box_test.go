@@ -56,6 +56,9 @@ var onLoopback = []string{"--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--
 // box is a running node and what it told the person who started it.
 type box struct {
 	http  string // its address on this machine, without a slash at the end
+	https string // likewise
+	dir   string // the folder it was started in; its data lie in d
+	stop  func() // ends it, before the test does
 	claim string // empty when the box was started before
 	said  string // its greeting on stderr
 }
@@ -105,6 +108,12 @@ func folder(t *testing.T) string {
 	return dir
 }
 
+// started tells whether a site was started in the folder of a box.
+func started(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "d", "secrets"))
+	return err == nil
+}
+
 // serve runs a box until the test ends; it must stop cleanly.
 func serve(t *testing.T, dir string, flags ...string) box {
 	t.Helper()
@@ -134,24 +143,25 @@ func serve(t *testing.T, dir string, flags ...string) box {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_, _ = io.Copy(io.Discard, out)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the box did not stop cleanly: %v\n%s", err, said())
 		}
 	})
-	m := regexp.MustCompile(`^ready http=(\S+) `).FindStringSubmatch(line)
+	t.Cleanup(stop)
+	m := regexp.MustCompile(`^ready http=(\S+) https=(\S+) `).FindStringSubmatch(line)
 	if err != nil || m == nil {
 		t.Fatalf("no ready line: %q %v\n%s", line, err, said())
 	}
-	b := box{http: m[1], said: said()}
+	b := box{http: m[1], https: m[2], dir: dir, stop: stop, said: said()}
 	if c := regexp.MustCompile(`\?claim=(\S+)`).FindStringSubmatch(b.said); c != nil {
 		if b.claim, err = url.QueryUnescape(c[1]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if b.claim == "" && !strings.Contains(strings.Join(flags, " "), "--passphrase-file") {
+	if b.claim == "" && !started(dir) && !strings.Contains(strings.Join(flags, " "), "--passphrase-file") {
 		t.Fatalf("no claim code in %q", b.said)
 	}
 	return b

@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,20 +54,7 @@ func acceptsTheWarning(t *testing.T, v visitor) {
 // trustsTheBox: somebody takes the box's certificate from the welcome page into
 // their phone; then there is no warning at all, and the camera may be used.
 func trustsTheBox(t *testing.T, v visitor) {
-	if _, err := exec.LookPath("certutil"); err != nil {
-		t.Skip("a phone that trusts the box needs the program certutil (Debian: libnss3-tools)")
-	}
-	home := t.TempDir()
-	ca := takeCertificate(t, v)
-	store := filepath.Join(home, ".pki", "nssdb")
-	if err := os.MkdirAll(store, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"-N", "--empty-password"}, {"-A", "-t", "C,,", "-n", "the box", "-i", ca}} {
-		if out, err := exec.Command("certutil", append([]string{"-d", "sql:" + store}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("certutil %v: %v: %s", args, err, out)
-		}
-	}
+	home := trustingHome(t, takeCertificate(t, v))
 	ctx, seen := phone(t, []string{v.https}, chromedp.Env("HOME="+home))
 	run(t, ctx, "no warning", signIn(v.https))
 	shot(t, ctx, "net-trusted-home")
@@ -99,10 +84,12 @@ func takeCertificate(t *testing.T, v visitor) string {
 			done <- string(e.State)
 		}
 	})
-	run(t, ctx, "welcome", see(v.http+"/", `a[href="/ca.pem"]`))
+	run(t, ctx, "welcome", see(v.http+"/", `a[href="/phone#install"]`))
 	shot(t, ctx, "net-welcome")
+	run(t, ctx, "the guide", press(`a[href="/phone#install"]`, `a[href="/phone/ca.crt"]`))
+	shot(t, ctx, "net-guide")
 	run(t, ctx, "taking the certificate", cdpbrowser.SetDownloadBehavior(cdpbrowser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(dir).WithEventsEnabled(true),
-		chromedp.Click(`a[href="/ca.pem"]`, chromedp.ByQuery))
+		chromedp.Click(`a[href="/phone/ca.crt"]`, chromedp.ByQuery))
 	select {
 	case state := <-done:
 		if state != "completed" {
