@@ -20,6 +20,13 @@
 // What a node said on an earlier connection that it holds is kept for display
 // only. A node that lost its disk would starve if it were believed.
 //
+// A node that was suspended or revoked, and one that nobody compared whose issuer's box
+// was, is refused in both directions (shut.go): handshakes fail, it is not dialled, its
+// cards go nowhere, and within a second of learning of it links to it are closed. The
+// membership traffic goes under the newest gossip key and takes the one before; the keys
+// come with the records, which need neither. Promised: TestANodeThatIsShutOut,
+// TestTheGossipKeyChanges, script lost.
+//
 // # The port
 //
 // TCP is TLS 1.3 only, without tickets. Exactly one ALPN protocol is offered:

@@ -314,7 +314,9 @@ func (d *Desk) Nodes() ([]Node, error) {
 // root; false when none is known here. An issuer gives each number once. It may
 // be called inside a command of the log, as Author may.
 func (d *Desk) ByNumber(number uint16) (Node, bool) {
-	return find(d, func() (Node, bool) { n, ok := d.byNumber[number]; return n, ok })
+	n, ok := find(d, func() (Node, bool) { n, ok := d.byNumber[number]; return n, ok })
+	n.Standing = d.StandingOf(n.ID)
+	return n, ok
 }
 
 // Author is the node that writes a log; false when none is known here.

@@ -19,48 +19,33 @@ func (l *Log) KeysChanged(ctx context.Context) error {
 	return l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error { return l.openArrived(ctx) }})
 }
 
+// arrival is KeysChanged under way.
+type arrival struct {
+	l          *Log
+	g          *group
+	now, still []lack
+	opened     uint64
+}
+
 // openArrived goes through the journal for ops under keys that arrived. The state says
 // which keys are lacking until the last of them is applied, so a cut on the way costs
 // nothing: the next start makes the views anew.
-func (l *Log) openArrived(ctx context.Context) error {
+func (l *Log) openArrived(ctx context.Context) (err error) {
 	if err := l.mendViews(); err != nil {
 		return err
 	}
-	var still, now []lack
+	a := &arrival{l: l}
 	for _, k := range l.state.Lacking {
 		if _, ok := l.auth.CompartmentKey(k.Comp, k.Area, k.Epoch); ok {
-			now = append(now, k)
+			a.now = append(a.now, k)
 		} else {
-			still = append(still, k)
+			a.still = append(a.still, k)
 		}
 	}
-	g, err := l.begin()
-	if err != nil {
+	if a.g, err = l.begin(); err != nil {
 		return err
 	}
-	defer func() { g.tx.Discard() }()
-	opened := uint64(0)
-	part := func(last bool) error {
-		if g.events, err = l.engine.applyAll(&g.space, g.records); err != nil {
-			return err
-		}
-		g.records = nil // they are counted already
-		l.mu.Lock()
-		l.state.Opaque -= min(l.state.Opaque, opened)
-		if last {
-			l.state.Lacking = still
-		}
-		l.mu.Unlock()
-		opened = 0
-		if err := l.saveState(g); err != nil {
-			return err
-		}
-		l.tellHooks(g.events)
-		if !last {
-			g, err = l.begin()
-		}
-		return err
-	}
+	defer func() { a.g.tx.Discard() }()
 	for _, f := range l.frames {
 		if ctx.Err() != nil {
 			return errCancelled(ctx)
@@ -69,36 +54,62 @@ func (l *Log) openArrived(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = eachBatch(body, func(raw []byte) error {
-			b, err := parseBatch(raw)
-			if err != nil {
-				return errFiles(err)
-			}
-			for i := range b.ops {
-				r := &b.ops[i]
-				if r.bare || !slices.Contains(now, lack{Comp: r.comp, Area: r.area, Epoch: r.epoch}) {
-					continue
-				}
-				if s, _ := l.openRecord(r); !s.opaque {
-					g.records = append(g.records, s)
-					g.replayed += s.weight()
-					opened++
-				}
-			}
-			return nil
-		})
-		if err != nil {
+		if err := eachBatch(body, a.take); err != nil {
 			return err
 		}
-		if g.replayed >= replayBytes {
-			if err := part(false); err != nil {
+		if a.g.replayed >= replayBytes {
+			if err := a.apply(false); err != nil {
 				return err
 			}
 		}
 	}
-	if err := part(true); err != nil {
+	if err := a.apply(true); err != nil {
 		return err
 	}
 	l.wake()
 	return nil
+}
+
+// take opens what can be opened now of a batch.
+func (a *arrival) take(raw []byte) error {
+	b, err := parseBatch(raw)
+	if err != nil {
+		return errFiles(err)
+	}
+	for i := range b.ops {
+		r := &b.ops[i]
+		if r.bare || !slices.Contains(a.now, lack{Comp: r.comp, Area: r.area, Epoch: r.epoch}) {
+			continue
+		}
+		if s, _ := a.l.openRecord(r); !s.opaque {
+			a.g.records = append(a.g.records, s)
+			a.g.replayed += s.weight()
+			a.opened++
+		}
+	}
+	return nil
+}
+
+// apply folds what was opened and saves it; last settles which keys are lacking.
+func (a *arrival) apply(last bool) (err error) {
+	l, g := a.l, a.g
+	if g.events, err = l.engine.applyAll(&g.space, g.records); err != nil {
+		return err
+	}
+	g.records = nil // they are counted already
+	l.mu.Lock()
+	l.state.Opaque -= min(l.state.Opaque, a.opened)
+	if last {
+		l.state.Lacking = a.still
+	}
+	l.mu.Unlock()
+	a.opened = 0
+	if err := l.saveState(g); err != nil {
+		return err
+	}
+	l.tellHooks(g.events)
+	if !last {
+		a.g, err = l.begin()
+	}
+	return err
 }

@@ -43,6 +43,7 @@ const (
 	reasonMalformed     = "tokens.reason.malformed"
 	reasonNewerCard     = "tokens.reason.newer_card"
 	reasonErased        = "tokens.reason.erased"
+	reasonShutOut       = "tokens.reason.issuer_shut_out"
 )
 
 // Result is what Verify found.
@@ -96,10 +97,19 @@ func (d *Desk) Verify(_ context.Context, actor staff.Actor, text string) (Result
 		res.Verdict, res.Reason = Superseded, reasonSuperseded
 	case late:
 		res.Verdict, res.Reason = Expired, why
+	case d.shutOut(t) && (res.Person == nil || known.newest < int(t.Generation)):
+		// Whoever has the box can sign any card; those that are known here were made before.
+		res.Verdict, res.Reason = UnknownIssuer, reasonShutOut
 	case res.Person == nil:
 		res.Reason = reasonUnknownPerson
 	}
 	return res, nil
+}
+
+// shutOut reports whether the node that signed a card was suspended or revoked.
+func (d *Desk) shutOut(t Token) bool {
+	n, ok := d.issuer.ByNumber(t.Node)
+	return ok && n.Standing != identity.StandingGood
 }
 
 // Trust is what somebody without a data folder knows of a deployment: its root
