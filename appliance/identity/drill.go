@@ -77,7 +77,7 @@ func (d *Desk) Drill(ctx context.Context, by oplog.By, what string, good bool) e
 // Drilled lists what was last tried at this node, in the order of Drills, without what
 // there is none of here: a key stick, papers of the root.
 func (d *Desk) Drilled() ([]Drill, error) {
-	ways, err := Ways(d.vault.dir)
+	ways, err := d.vault.slotsNow()
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (d *Desk) Drilled() ([]Drill, error) {
 	self := d.vault.NodeID()
 	err = d.log.View(func(r oplog.Reader) error {
 		for _, what := range Drills() {
-			if what == DrillStick && !slices.Contains(ways, SlotStick) || what == DrillShare && len(held.sums) == 0 {
+			if what == DrillStick && !slices.ContainsFunc(ways, func(s slot) bool { return s.Kind == SlotStick }) || what == DrillShare && len(held.sums) == 0 {
 				continue
 			}
 			drill := Drill{What: what}
@@ -111,13 +111,22 @@ func (d *Desk) Drilled() ([]Drill, error) {
 	return out, err
 }
 
-// InnerWays is the function of that name for this box.
-func (d *Desk) InnerWays() ([]string, error) { return InnerWays(d.vault.dir) }
+// InnerWays lists the ways to open this box that open its inner part as well, if they were
+// made since that was last made anew. The recovery kit is never among them.
+func (d *Desk) InnerWays() (kinds []string, err error) {
+	slots, err := d.vault.slotsNow()
+	for _, s := range slots {
+		if s.inside() {
+			kinds = append(kinds, s.Kind)
+		}
+	}
+	return kinds, err
+}
 
 // TryWay says which way to open this box a passphrase or a key file is, and opens nothing.
 // Faults: those of Unlock.
 func (d *Desk) TryWay(secret []byte) (kind string, err error) {
-	o, _, err := openSlots(d.vault.dir, secret)
+	o, err := tryAll(d.vault.slotsNow, secret)
 	defer o.forget()
 	return o.slot.Kind, err
 }

@@ -73,7 +73,7 @@ func TestTheKitGivesNeitherRootNorIssuer(t *testing.T) {
 			t.Fatal("the words lost something")
 		}
 	}
-	inner, err := InnerWays(dir)
+	inner, err := openPost(t, k).desk.InnerWays()
 	must(t, err)
 	if !slices.Equal(inner, []string{SlotLead, SlotWords}) {
 		t.Fatal(inner)

@@ -23,20 +23,11 @@ func Ways(dir string) ([]string, error) {
 	return kinds, nil
 }
 
-// InnerWays lists those of Ways that open the inner part as well, if they were made since
-// it was last made anew. The recovery kit is never among them.
-func InnerWays(dir string) ([]string, error) {
-	slots, err := readSlots(dir)
-	if err != nil {
-		return nil, err
-	}
-	var kinds []string
-	for _, s := range slots {
-		if s.inside() {
-			kinds = append(kinds, s.Kind)
-		}
-	}
-	return kinds, nil
+// slotsNow are the slots, while nobody is writing them.
+func (v *Vault) slotsNow() ([]slot, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return readSlots(v.dir)
 }
 
 // AddSlot adds one more way to open the box; a slot of the same kind is
