@@ -117,6 +117,10 @@ func (v *visit) wayOut(f *fault.Error) string {
 	switch {
 	case f.Key == "fault.api.new" || f.Key == "fault.api.locked" || f.Key == "fault.api.opening" || f.Key == "fault.api.open_already":
 		return "/"
+	case f.Key == "fault.ui.resting" || f.Key == "fault.ui.narrow_resting":
+		return "/wake?to=" + url.QueryEscape(v.c.OriginalURL())
+	case f.Key == "fault.ui.undertaking":
+		return "/undertaking?to=" + url.QueryEscape(v.c.OriginalURL())
 	case f.Class == fault.Unauthenticated:
 		return "/signin?to=" + url.QueryEscape(v.c.OriginalURL())
 	}

@@ -8,7 +8,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,13 +37,13 @@ type pages struct {
 func pageNames() []string {
 	return []string{
 		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words", "first/restore", "first/restoring", "backup/backup", "backup/restored",
-		"entry/unlock", "entry/opening", "entry/signin", "entry/welcome",
+		"entry/unlock", "entry/opening", "entry/signin", "entry/wake", "entry/welcome",
 		"home/home", "home/error",
 		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member",
 		"cards/card", "cards/sheet",
 		"verify/verify", "verify/result",
 		"mesh/mesh", "mesh/invite",
-		"staff/staff",
+		"staff/staff", "staff/words", "staff/colleagues", "staff/sessions", "staff/me", "staff/undertaking", "staff/badge", "staff/acts", "staff/act",
 		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped", "box/losses",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"help/index", "help/topic",
@@ -118,6 +117,7 @@ type view struct {
 	Practice bool // made-up people only, gone at the next start
 	Open     bool // the box holds records: the practice-data banner applies
 	NoSwitch bool // the language switch would lose what is shown only once
+	Idle     int  // seconds without input after which the page closes by itself; zero: never
 	Form     *form
 	Now      time.Time
 	D        any
@@ -340,7 +340,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
 		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data,
-		NoSwitch: page == "first/words" || page == "mesh/invite",
+		NoSwitch: page == "first/words" || page == "mesh/invite" || page == "staff/words",
 	}
 	if v.c.Method() == fiber.MethodGet {
 		w.Query = string(v.c.Request().URI().QueryString())
@@ -355,15 +355,31 @@ func (v *visit) view(page string, data any, f *form) *view {
 		w.User = v.actor.Name
 		w.Nav = navFor(v.actor, w.Path)
 		w.Alarms = alarms(site)
+		w.Idle = v.idle(page)
 	}
 	return w
 }
 
+// idle is after how many seconds without input a page closes by itself. One that shows
+// words once stays: they would be lost.
+func (v *visit) idle(page string) int {
+	switch {
+	case page == "first/words" || page == "staff/words" || page == "entry/wake":
+		return 0
+	case v.route != nil && v.route.narrow:
+		return narrowIdle
+	}
+	return pageIdle
+}
+
+// Day writes a day for people.
+func (v *view) Day(t time.Time) string { return t.UTC().Format("2006-\u206001-\u206002") }
+
 // backTo is the page a form lives on, for the language switch after a post.
 func backTo(p string) string {
-	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/disable", "/invite"} {
-		if strings.HasSuffix(p, tail) {
-			return path.Dir(p)
+	for _, tail := range []string{"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/disable", "/invite", "/reset", "/paper", "/pin", "/pin/forget", "/passphrase", "/end", "/end-others"} {
+		if base, ok := strings.CutSuffix(p, tail); ok {
+			return base
 		}
 	}
 	if p == "/people" {

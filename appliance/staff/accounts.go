@@ -362,6 +362,16 @@ func (d *Desk) List(_ context.Context, actor Actor) ([]Account, error) {
 	return out, nil
 }
 
+// Own is the actor's own account; false for whoever has none here.
+func (d *Desk) Own(actor Actor) (Account, bool) {
+	for _, a := range d.snapshot() {
+		if idOf(a.Subject) == actor.ID && !actor.Key && !actor.Operator {
+			return a.public(d.site, false), true
+		}
+	}
+	return Account{}, false
+}
+
 // Disable ends an account of this node for good, and its sessions at once. Doing
 // it twice is fine. The actor needs ManageStaff. Faults: NotFound
 // "fault.staff.no_such_user", Conflict "fault.staff.last_lead" when nobody could

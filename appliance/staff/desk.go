@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
@@ -38,8 +37,8 @@ type Desk struct {
 	mu       sync.Mutex // guards the rest
 	closed   bool
 	accounts []account
-	tries    map[string][]time.Time // wrong tries; see tryKey
-	sessions map[[32]byte]*session  // by SHA-256 of the token
+	tries    map[string][]try      // wrong tries; see tryKey
+	sessions map[[32]byte]*session // by SHA-256 of the token
 	devices  map[[32]byte]*deviceState
 	names    map[ID]string // what NameOf found; it never changes
 
@@ -74,7 +73,7 @@ func Open(log *oplog.Log, dir string, accountsKey [32]byte, c clock.Clock, site 
 	d := &Desk{
 		log: log, file: identity.NewSealedFile(dir, "accounts", derived(accountsKey, "file")), proofKey: derived(accountsKey, "proof"),
 		clock: c, site: site, node: node,
-		tries: map[string][]time.Time{}, sessions: map[[32]byte]*session{}, devices: map[[32]byte]*deviceState{}, names: map[ID]string{}, acts: acts{all: map[oplog.ID]*pending{}},
+		tries: map[string][]try{}, sessions: map[[32]byte]*session{}, devices: map[[32]byte]*deviceState{}, names: map[ID]string{}, acts: acts{all: map[oplog.ID]*pending{}},
 	}
 	_, _ = rand.Read(d.processKey[:]) // never fails: crypto/rand ends the process instead
 	d.keeper = newKeeper(identity.NewSealedFile(dir, "erasures", derived(accountsKey, "erasures")))

@@ -15,6 +15,7 @@ import (
 type Device struct {
 	Cookie string // what Session.Device gave it; empty on a new one
 	Agent  string // what it calls itself (User-Agent); only for telling devices apart in a list
+	Once   bool   // for one signature: nothing is remembered, and nothing can wake the session
 }
 
 // A device cookie is, in base64 without padding, 32 random bytes and then up to
@@ -94,6 +95,9 @@ func (d *Desk) knownDevice(on Device, id ID) (hash [32]byte, known bool) {
 // wrapped with, which only the device can give again. A cookie that no account of this
 // node ever got is not taken over: somebody could have planted it.
 func (d *Desk) device(on Device, id ID) (text string, hash, wrapping [32]byte) {
+	if on.Once {
+		return "", hash, wrapping
+	}
 	nonce, marks, ok := parseDevice(on.Cookie)
 	trusted := ok && slices.ContainsFunc(d.snapshot(), func(a account) bool { return d.marked(nonce, marks, idOf(a.Subject)) })
 	if !trusted {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 )
 
 // Limits of a session. Times are by the running clock, so setting the wall clock
@@ -136,7 +137,7 @@ func (d *Desk) prove(ctx context.Context, user string, passphrase []byte) (accou
 		guess, name = a, foldUser(a.User)
 	}
 	key := d.tryKey(ctx, name, guess)
-	try, err := d.startTry(key)
+	try, err := d.startTry(key, identity.Client(ctx))
 	if err != nil {
 		return account{}, nil, err
 	}
@@ -201,7 +202,10 @@ func (d *Desk) begin(a account, private []byte, on Device) (Session, error) {
 	k.fill(private)
 	s := &session{
 		csrf: csrf, keys: k, started: now, seen: now, near: now, label: on.label(), device: hash,
-		actor: a.actor(d.site), undertaken: standing.Undertaken(), wrapped: wrapPrivate(wrapping, private),
+		actor: a.actor(d.site), undertaken: standing.Undertaken(),
+	}
+	if !on.Once {
+		s.wrapped = wrapPrivate(wrapping, private)
 	}
 	clear(wrapping[:])
 	_, _ = rand.Read(s.id[:])
