@@ -28,6 +28,7 @@ type pageBox struct {
 	*apiBox
 	started []any // what the first pages asked for
 	words   []string
+	tokens  map[string]string // cookies of the browser whose session is to rest
 	fail    error
 }
 
