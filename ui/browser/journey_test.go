@@ -28,7 +28,7 @@ func TestBrowserFirstDay(t *testing.T) {
 	}
 	shot(t, ctx, "words")
 	first := seen.sofar()
-	run(t, ctx, "written down", press(`form[action="/words"] button.main`, ".tiles"))
+	run(t, ctx, "written down", press(`form[action="/words"] button.main`, `form[action="/undertaking"]`), promise())
 	shot(t, ctx, "home-empty")
 	run(t, ctx, "a family", chromedp.Navigate(b.http+"/people/new"), chromedp.WaitVisible(`[name="members.0.given_name"]`, chromedp.ByQuery))
 	shot(t, ctx, "family")
