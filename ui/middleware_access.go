@@ -28,7 +28,7 @@ func (v *visit) serve() error {
 	}
 	if err := v.identify(); err != nil {
 		if v.mayHold(err) {
-			return v.hold(err)
+			return v.holdForm(err)
 		}
 		return err
 	}

@@ -48,9 +48,9 @@ func (v *visit) mayHold(err error) bool {
 	return (key == "fault.ui.resting" || key == "fault.ui.narrow_resting") && v.route.unsafe() && v.key == "" && !v.isCall() && v.resting != nil
 }
 
-// hold keeps a form that came to a session that rests, and shows the page that wakes it in
+// holdForm keeps a form that came to a session that rests, and shows the page that wakes it in
 // its place. One with a secret in it is not kept: its page is shown again afterwards.
-func (v *visit) hold(why error) error {
+func (v *visit) holdForm(why error) error {
 	if err := v.sameOrigin(); err != nil {
 		return err
 	}
