@@ -21,7 +21,7 @@ func (s *Server) staffRoutes() []route {
 		{method: "GET", path: "/staff", policy: lead, handle: (*visit).staffPage},
 		{method: "POST", path: "/staff", policy: lead, handle: (*visit).addStaff},
 		{method: "POST", path: "/staff/disable", policy: lead, handle: (*visit).disableStaff},
-		{method: "POST", path: "/staff/reset", policy: lead, handle: (*visit).resetStaff},
+		{method: "POST", path: "/staff/reset", policy: lead, guess: bySignature, handle: (*visit).resetStaff},
 		{method: "GET", path: "/staff/colleagues", policy: lead, handle: (*visit).colleagues},
 		{method: "GET", path: "/staff/badge/:id", policy: lead, handle: (*visit).staffBadge},
 	}
@@ -190,9 +190,15 @@ func (v *visit) settledStaff(err error) error {
 	return v.reshow("staff/staff", m, newForm(), err, nil)
 }
 
-// resetStaff gives somebody who forgot theirs a new passphrase, always five words.
+// resetStaff gives somebody who forgot theirs a new passphrase, always five words. The
+// lead's own is asked for: whoever found their phone open must not become somebody else.
 func (v *visit) resetStaff() error {
-	words, passphrase, err := drawn(staff.Medical, nil) // as for a role that needs words
+	_, done, err := v.ownHand()
+	defer done()
+	if err != nil {
+		return v.settledStaff(err)
+	}
+	words, passphrase, err := drawn("", nil)
 	defer clear(passphrase)
 	user := v.form("user")
 	if err == nil {

@@ -148,7 +148,7 @@ func (v *visit) wake() error {
 	}
 	v.session, v.actor = &session, session.Actor
 	switch {
-	case held && sent && path == to:
+	case held && sent:
 		return v.c.Redirect(path, fiber.StatusTemporaryRedirect)
 	case held && !sent && path == to:
 		return v.redirect(to + "#held")

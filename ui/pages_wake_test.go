@@ -36,6 +36,7 @@ func TestAFormGoesOnBehindThePIN(t *testing.T) {
 	box.rests(t, true)
 	b.post("/people", typed).wants(401, "Go on working", "What you typed is kept", "Your PIN").lacks("Rosa", "Ixchel", "/people/new")
 	b.post("/wake", url.Values{"pin": {"999998"}}).wants(403, "This is not the PIN. You have 4 tries left", "What you typed is kept")
+	b.get("/lang/es?to=/people/new").wants(200, "Lo que escribió se conserva").get("/lang/en?to=/people/new").wants(200, "What you typed is kept")
 	b.post("/wake", url.Values{"pin": {testPIN}}).wants(200, "Rosa", "Ixchel Tum")
 	if b.path == "/people" {
 		t.Fatal("it was not saved")
@@ -163,7 +164,8 @@ func TestStaffGetWordsAndResets(t *testing.T) {
 	nadia := newBrowser(t, s)
 	nadia.get("/").post("/signin", url.Values{"user": {"nadia"}, "passphrase": {words}}).wants(200, "Sign out", "I promise this")
 	nadia.get("/me").wants(200, "Child files").lacks("Protection files")
-	b.get("/staff").wants(200, "Child files").post("/staff/reset", nil).wants(200, "Five words to sign in")
+	b.get("/staff").wants(200, "Child files").post("/staff/reset", nil).wants(403, "wrong")
+	b.post("/staff/reset", url.Values{"passphrase": {testPassphrase}}).wants(200, "Five words to sign in")
 	if again := listed(b); again == words {
 		t.Fatal("the same words")
 	}
