@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,12 +190,21 @@ func (s *served) signIn(user, passphrase string) *caller {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	page, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		s.t.Fatalf("signing in: %s", resp.Status)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		s.t.Fatalf("signing in: %s %v", resp.Status, err)
+	}
+	if csrf := formKey.FindSubmatch(page); strings.HasSuffix(resp.Request.URL.Path, "/undertaking") && csrf != nil {
+		if resp, err = c.http.PostForm(s.http+"/undertaking", url.Values{"csrf": {string(csrf[1])}}); err != nil {
+			s.t.Fatal(err)
+		}
+		_ = resp.Body.Close()
 	}
 	return c
 }
+
+var formKey = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
 // do sends one request and reads its answer to the end.
 func (c *caller) do(method, path, body, encodings string) (*http.Response, []byte, error) {

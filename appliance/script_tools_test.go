@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,7 +41,7 @@ func apiTool() {
 	set.StringVar(&c.kind, "type", "application/json", "content type of the body")
 	set.StringVar(&c.once, "once", "", "idempotency key")
 	set.StringVar(&c.out, "out", "", "write the answer's body into a file")
-	set.StringVar(&c.jar, "jar", "", "file of a page's cookie, sent and kept; redirects are not followed")
+	set.StringVar(&c.jar, "jar", "", "file of a page's cookies, sent and kept; redirects are not followed")
 	repeat := set.Int("repeat", 1, "send it so many times, # in the body is the number")
 	_ = set.Parse(os.Args[1:])
 	c.method, c.url, c.body = set.Arg(0), set.Arg(1), []byte(set.Arg(2))
@@ -94,6 +95,17 @@ func (c *apiCall) request(body []byte) *http.Request {
 	return req
 }
 
+// cookies is what the jar holds once an answer set some.
+func (c *apiCall) cookies(set []*http.Cookie) string {
+	old, _ := os.ReadFile(c.jar)
+	kept := strings.FieldsFunc(string(old), func(r rune) bool { return r == ';' || r == ' ' })
+	for _, cookie := range set {
+		kept = slices.DeleteFunc(kept, func(k string) bool { return strings.HasPrefix(k, cookie.Name+"=") })
+		kept = append(kept, cookie.Name+"="+cookie.Value)
+	}
+	return strings.Join(kept, "; ")
+}
+
 // send sends one request and shows or keeps the answer.
 func (c *apiCall) send(body []byte) {
 	resp, err := c.client.Do(c.request(body))
@@ -101,10 +113,8 @@ func (c *apiCall) send(body []byte) {
 	answer, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	toolCheck(err)
-	for _, cookie := range resp.Cookies() {
-		if c.jar != "" {
-			toolCheck(os.WriteFile(c.jar, []byte(cookie.Name+"="+cookie.Value), 0o600))
-		}
+	if c.jar != "" && len(resp.Cookies()) > 0 {
+		toolCheck(os.WriteFile(c.jar, []byte(c.cookies(resp.Cookies())), 0o600))
 	}
 	if ok := resp.StatusCode == c.want || c.want == 0 && resp.StatusCode/100 == 2; !ok {
 		toolCheck(fmt.Errorf("%s %s: %s %s", c.method, c.url, resp.Status, answer))

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -100,6 +101,12 @@ func postConfirm(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.isAct(id) {
+		if err := v.desks().Staff.ConfirmAct(v.s.ctx, *v.session, id); err != nil {
+			return err
+		}
+		return v.json(fiber.StatusOK, map[string]string{"state": "done"})
+	}
 	person, err := v.desks().Staff.ConfirmErasure(v.s.ctx, *v.session, id)
 	if err != nil {
 		return err
@@ -123,7 +130,11 @@ func postDecline(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := v.desks().Staff.DeclineErasure(v.s.ctx, v.actor, id); err != nil {
+	decline := func() error { return v.desks().Staff.DeclineErasure(v.s.ctx, v.actor, id) }
+	if v.isAct(id) {
+		decline = func() error { return v.desks().Staff.DeclineAct(v.actor, id) }
+	}
+	if err := decline(); err != nil {
 		return err
 	}
 	return v.json(fiber.StatusOK, map[string]string{"state": "declined"})
@@ -161,7 +172,7 @@ func postFinish(v *visit) error {
 type approvalJSON struct {
 	ID     oplog.ID   `json:"id"`
 	Kind   string     `json:"kind"`
-	Person oplog.ID   `json:"person"`
+	Person *oplog.ID  `json:"person"`
 	Reason string     `json:"reason"`
 	Text   string     `json:"text"`
 	By     string     `json:"by"`
@@ -177,10 +188,24 @@ func getApprovals(v *visit) error {
 	answer := list[approvalJSON]{Items: []approvalJSON{}}
 	for _, a := range all {
 		answer.Items = append(answer.Items, approvalJSON{
-			ID: a.ID, Kind: "erase", Person: a.Person, Reason: a.Reason, Text: a.Text, By: a.By, At: when(a.At), Own: a.ByID == v.actor.ID,
+			ID: a.ID, Kind: "erase", Person: &a.Person, Reason: a.Reason, Text: a.Text, By: a.By, At: when(a.At), Own: a.ByID == v.actor.ID,
+		})
+	}
+	for _, a := range v.desks().Staff.Acts(v.actor) {
+		args := map[string]any{}
+		for i := 0; i+1 < len(a.Act.Args); i += 2 {
+			args[fmt.Sprint(a.Act.Args[i])] = a.Act.Args[i+1]
+		}
+		answer.Items = append(answer.Items, approvalJSON{
+			ID: a.ID, Kind: a.Act.Purpose, Text: say(v.lang, a.Act.Key, args), By: a.ByName, At: when(a.At), Own: a.By == v.actor.ID,
 		})
 	}
 	return v.json(fiber.StatusOK, answer)
+}
+
+// isAct tells an act that waits from an erasure that does.
+func (v *visit) isAct(id oplog.ID) bool {
+	return slices.ContainsFunc(v.desks().Staff.Acts(v.actor), func(a staff.Waiting) bool { return a.ID == id })
 }
 
 func getErasures(v *visit) error {

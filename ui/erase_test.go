@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -105,10 +106,42 @@ func (c *contract) erasing(key, person, other string) {
 	if a := c.ask(Network, "POST", v1+"/approvals/"+approval+"/confirm", "", append(session, "X-CSRF-Token", second.CSRF)...); a.status != 200 {
 		c.t.Errorf("by a page session: %d %s", a.status, a.body)
 	}
+	c.acting(key, lead, second)
 	c.try(key, "POST", v1+"/erasures/:id/finish", v1+"/erasures/"+other+"/finish", `{`+by("eraser")+`}`, 200)
 	c.try(key, "POST", v1+"/erasures/:id/undo", v1+"/erasures/"+other+"/undo", `{`+by("eraser")+`}`, 410)
 	if e := read("/erasures", "Erasures"); len(e) != 1 || e[0]["person"] != other || e[0]["final"] != true {
 		c.t.Errorf("%v", e)
+	}
+}
+
+// acting checks that acts of other kinds wait, are confirmed and are declined by the same
+// calls.
+func (c *contract) acting(key string, first, second staff.Session) {
+	c.t.Helper()
+	const v1 = "/api/v1/approvals"
+	by := fmt.Sprintf(`{"user":"second","passphrase":%q}`, testPassphrase)
+	done := 0
+	ask := func(body string) string {
+		id, err := c.box.desks.Staff.AskAct(first, staff.Act{Purpose: "revoke-node", Action: staff.RevokeNodes, Body: []byte(body), Key: "acts.one"},
+			func(context.Context, staff.ID, staff.Hand, staff.Hand) error { done++; return nil })
+		must(c.t, err)
+		return id.String()
+	}
+	act := ask("a")
+	a := c.ask(Network, "GET", v1, "", "Host", "localhost", "Cookie", "__Host-waypost="+second.Token)
+	c.fits(v1, c.doc.at("components", "schemas", "Approvals"), a.body)
+	if !strings.Contains(string(a.body), `"kind":"revoke-node","person":null`) || !strings.Contains(string(a.body), "A second person has to agree") {
+		c.t.Errorf("%s", a.body)
+	}
+	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", `{}`, 403)
+	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", fmt.Sprintf(`{"user":"eraser","passphrase":%q}`, testPassphrase), 403)
+	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", by, 200)
+	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", by, 404)
+	act = ask("b")
+	c.try(key, "POST", v1+"/:id/decline", v1+"/"+act+"/decline", by, 200)
+	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", by, 404)
+	if done != 1 {
+		c.t.Errorf("done %d times", done)
 	}
 }
 

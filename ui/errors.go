@@ -119,6 +119,10 @@ func (v *visit) wayOut(f *fault.Error) string {
 		return "/"
 	case f.Key == rungFault:
 		return "/phone?to=" + url.QueryEscape(v.c.OriginalURL())
+	case f.Key == "fault.ui.resting" || f.Key == "fault.ui.narrow_resting":
+		return "/wake?to=" + url.QueryEscape(v.c.OriginalURL())
+	case f.Key == "fault.ui.undertaking":
+		return "/undertaking?to=" + url.QueryEscape(v.c.OriginalURL())
 	case f.Class == fault.Unauthenticated:
 		return "/signin?to=" + url.QueryEscape(v.c.OriginalURL())
 	}

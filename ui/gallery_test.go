@@ -226,12 +226,12 @@ func meshOf(s speaker, st control.Status, held []Holding) meshPage {
 func staffOf(s speaker, added string) staffPage {
 	m := staffPage{Added: added, Accounts: []accountLine{
 		{User: "Amina K.", Role: s.Label("staff.role", "lead"), Site: "North gate", Since: galleryTime},
-		{User: "سعيد", Role: s.Label("staff.role", "registrar"), Site: "North gate", Since: galleryTime, MayDisable: true},
+		{User: "سعيد", Role: s.Label("staff.role", "registrar"), Site: "North gate", Since: galleryTime, MayDisable: true, MayReset: true, Badge: "/staff/badge/x"},
+		{User: "Nadia", Role: s.Label("staff.role", "caseworker"), Narrow: []string{s.Label("staff.narrow", "child")}, Site: "North gate", Since: galleryTime, MayDisable: true, MayReset: true,
+			Badge: "/staff/badge/y", Promised: galleryTime, OnPaper: true},
 		{User: "Bo", Role: s.Label("staff.role", "distributor"), Site: "North gate", Since: galleryTime, Disabled: true},
 	}}
-	for _, r := range offered() {
-		m.Roles = append(m.Roles, roleChoice{string(r), s.Label("staff.role", string(r)), s.T("staff.page.role." + string(r))})
-	}
+	m.Roles = s.roleChoices()
 	return m
 }
 
@@ -241,7 +241,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 }
 
 func pictures() []picture {
-	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures())
+	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures(), accountPictures())
 }
 
 func firstPictures() []picture {

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/waypost/waypost/appliance/fault"
-	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/staff"
 )
 
@@ -26,7 +25,7 @@ func (v *visit) inPerson() (done func(), err error) {
 	defer clear(secret)
 	switch {
 	case user != "" || len(secret) > 0:
-		session, err := v.desks().Staff.SignIn(identity.From(v.s.ctx, v.client()), user, secret)
+		session, err := v.desks().Staff.SignIn(v.askingOnce(), user, secret)
 		if err != nil {
 			return done, err
 		}
@@ -37,6 +36,8 @@ func (v *visit) inPerson() (done func(), err error) {
 		return done, fault.New(fault.Denied, "fault.staff.own_hand")
 	case v.session == nil:
 		return done, fault.New(fault.Unauthenticated, "fault.staff.sign_in")
+	case !v.mayReadPeople():
+		return done, fault.New(fault.Denied, "fault.ui.undertaking")
 	}
 	return done, v.actor.Must(v.route.policy.action)
 }
@@ -60,7 +61,7 @@ func (v *visit) credentials() (user string, secret []byte) {
 func (v *visit) ownHand() (s staff.Session, done func(), err error) {
 	secret := v.secret("passphrase")
 	defer clear(secret)
-	ctx := identity.From(v.s.ctx, v.client())
+	ctx := v.askingOnce()
 	s, err = v.desks().Staff.SignIn(ctx, v.actor.Name, secret)
 	if err != nil && fault.ClassOf(err) != fault.Busy {
 		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {

@@ -158,6 +158,7 @@ const never = 24 * time.Hour
 // guessing holds the tries of every secret that strangers are asked for.
 type guessing struct {
 	signIn, unlock tries
+	wake           tries // a session that rests; it ends after five wrong ones whatever is left here
 	claim          tries // by a form, which starts something
 	look           tries // by opening a page with the code, as a link on the screen does
 }
@@ -171,6 +172,7 @@ func newGuessing() guessing {
 	return guessing{
 		signIn: tries{each: newBudget("fault.api.tries", 10, 30*time.Second), wide: newBudget("fault.api.tries", 40, 10*time.Second), name: "user"},
 		unlock: tries{each: newBudget("fault.api.tries", 5, 30*time.Second)},
+		wake:   tries{each: newBudget("fault.api.tries", 30, 5*time.Second)},
 		claim:  tries{each: newBudget("fault.api.claim_tries", 10, never), all: all, only: claimWrong},
 		look:   tries{each: newBudget("fault.api.tries", 10, 10*time.Second), all: all, only: claimWrong},
 	}

@@ -27,6 +27,9 @@ func (v *visit) serve() error {
 		return err
 	}
 	if err := v.identify(); err != nil {
+		if v.mayHold(err) {
+			return v.holdForm(err)
+		}
 		return err
 	}
 	if err := v.rungFits(); err != nil {
@@ -43,6 +46,7 @@ func (v *visit) serve() error {
 		if err := v.csrfFits(); err != nil {
 			return err
 		}
+		v.unhold()
 	}
 	if v.route.guess == nil {
 		return v.route.handle(v)
@@ -125,10 +129,23 @@ func (v *visit) identify() error {
 	switch v.route.policy.who {
 	case signed:
 		if !v.signedIn() {
-			return fault.New(fault.Unauthenticated, "fault.staff.sign_in")
+			return v.notSignedIn()
+		}
+	case person:
+		if v.resting != nil && v.resting.Rests && v.key == "" {
+			return v.notSignedIn()
 		}
 	case allowed:
 		action := v.route.policy.action
+		if !v.signedIn() {
+			return v.notSignedIn()
+		}
+		if v.route.narrow && (v.session == nil || !v.session.Narrow) {
+			return fault.New(fault.Unauthenticated, "fault.ui.narrow_resting")
+		}
+		if slices.Contains(aboutPeople, action) && !v.mayReadPeople() && v.actor.Can(action) {
+			return fault.New(fault.Denied, "fault.ui.undertaking")
+		}
 		if v.actor.Key && slices.Contains(personal, action) {
 			return fault.New(fault.Denied, "fault.api.key_person")
 		}
@@ -136,6 +153,25 @@ func (v *visit) identify() error {
 		return v.actor.Must(action)
 	}
 	return nil
+}
+
+// notSignedIn says why nobody is: a session that rests is woken, not begun anew.
+func (v *visit) notSignedIn() error {
+	if v.resting != nil && v.resting.Rests {
+		return fault.New(fault.Unauthenticated, "fault.ui.resting")
+	}
+	return fault.New(fault.Unauthenticated, "fault.staff.sign_in")
+}
+
+// aboutPeople are the actions that show or touch what people told; whoever does them has
+// signed the undertaking first.
+var aboutPeople = []staff.Action{staff.ReadPeople, staff.RegisterPeople, staff.CorrectPeople, staff.ErasePeople, staff.UndoErasures, staff.ImportPeople,
+	staff.IssueTokens, staff.VerifyTokens, staff.SealIntake, staff.WorkSealed, staff.BreakGlass, staff.SeeReads}
+
+// mayReadPeople reports whether whoever asks has signed the undertaking, or needs not: a
+// program's key and the operator are nobody to sign, and in practice nobody is real.
+func (v *visit) mayReadPeople() bool {
+	return v.session == nil || v.session.Undertaken || v.s.config.Box.Site().Practice
 }
 
 // personal is what a person answers for: a key in a program's settings must not make
@@ -168,14 +204,23 @@ func (v *visit) recognise() error {
 		return nil
 	}
 	find := desks.Staff.Session
-	if v.route.stream { // a page left open must not keep somebody signed in
+	switch {
+	case v.route.stream: // a page left open must not keep somebody signed in
 		find = desks.Staff.Peek
+	case v.c.Get(lookHeader) != "":
+		find = desks.Staff.Glance
 	}
 	if session, ok := find(token); ok {
 		v.session, v.actor = &session, session.Actor
 	}
+	if resting, ok := desks.Staff.Resting(token); ok {
+		v.resting = &resting
+	}
 	return nil
 }
+
+// lookHeader is sent by a page that looks again by itself while somebody is there.
+const lookHeader = "X-Waypost-Look"
 
 // sameOrigin refuses a changing request that another site's page sends with the
 // person's own cookies. Browsers say where a request comes from in
@@ -215,11 +260,16 @@ func (v *visit) csrfFits() error {
 	if v.session == nil || v.key != "" || who != signed && who != allowed && who != person {
 		return nil
 	}
+	return v.sentCSRF(v.session.CSRF)
+}
+
+// sentCSRF compares what was sent with the token of a session.
+func (v *visit) sentCSRF(want string) error {
 	sent := v.c.Get("X-CSRF-Token")
 	if all := v.fields["csrf"]; sent == "" && len(all) == 1 {
 		sent = all[0]
 	}
-	if v.session.CSRF == "" || subtle.ConstantTimeCompare([]byte(sent), []byte(v.session.CSRF)) != 1 {
+	if want == "" || subtle.ConstantTimeCompare([]byte(sent), []byte(want)) != 1 {
 		return fault.New(fault.Denied, "fault.api.csrf")
 	}
 	return nil

@@ -294,10 +294,14 @@ func TestSessionCookiesAreSafe(t *testing.T) {
 		a := r.ask(tt.surface, "POST", "/signin", form, "Host", tt.host, "Content-Type", "application/x-www-form-urlencoded")
 		resp := http.Response{Header: a.header}
 		cookies := resp.Cookies()
-		if a.status != 303 || len(cookies) != 1 {
+		if a.status != 303 || len(cookies) != 2 {
 			t.Fatalf("%s: %d %v", tt.host, a.status, a.header)
 		}
-		c := cookies[0]
+		c, device := cookies[0], cookies[1]
+		if want := strings.Replace(tt.name, "waypost", "waypost-device", 1); device.Name != want || device.Secure != tt.secure || !device.HttpOnly ||
+			device.SameSite != http.SameSiteStrictMode || device.Path != "/" || device.Domain != "" || device.MaxAge < 1 {
+			t.Errorf("%s: %v", tt.host, device)
+		}
 		if c.Name != tt.name || c.Secure != tt.secure || !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" || c.MaxAge != 0 || !c.Expires.IsZero() {
 			t.Errorf("%s: %v", tt.host, c)
 		}

@@ -1,9 +1,13 @@
 package ui
 
 import (
+	"strings"
+
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/station"
@@ -24,6 +28,8 @@ func (s *Server) operatorRoutes() []route {
 		call("GET", "/staff", operatorAccounts),
 		call("POST", "/staff", operatorAdd),
 		call("POST", "/staff/disable", operatorDisable),
+		call("GET", "/staff/sessions", operatorSessions),
+		call("POST", "/staff/sessions/end", operatorEndSession),
 		call("POST", "/apikeys", operatorKey),
 		list,
 		call("GET", "/check", operatorCheck),
@@ -150,11 +156,61 @@ func operatorAdd(v *visit) error {
 	if err != nil {
 		return err
 	}
-	account, err := desks.Staff.Add(v.s.ctx, v.actor, staff.NewAccount{User: in.User, Role: role, Passphrase: []byte(in.Passphrase)})
+	var words []string
+	passphrase := []byte(in.Passphrase)
+	if in.Passphrase == "" {
+		if words, passphrase, err = drawn(role, nil); err != nil {
+			return err
+		}
+	}
+	account, err := desks.Staff.Add(v.s.ctx, v.actor, staff.NewAccount{User: in.User, Role: role, Passphrase: passphrase})
 	if err != nil {
 		return err
 	}
-	return v.json(fiber.StatusCreated, accountOf(account))
+	out := accountOf(account)
+	out.Words = strings.Join(words, " ")
+	return v.json(fiber.StatusCreated, out)
+}
+
+func operatorSessions(v *visit) error {
+	desks, err := v.opened()
+	if err != nil {
+		return err
+	}
+	sessions, err := desks.Staff.Sessions(v.actor, "", true)
+	if err != nil {
+		return err
+	}
+	answer := list[control.SignedIn]{Items: []control.SignedIn{}}
+	for _, s := range sessions {
+		answer.Items = append(answer.Items, control.SignedIn{
+			ID: s.ID.String(), User: s.User, Device: s.Label, Started: s.Started.UTC(), Used: s.Used.UTC(), Rests: s.Rests,
+		})
+	}
+	return v.json(fiber.StatusOK, answer)
+}
+
+func operatorEndSession(v *visit) error {
+	var in struct {
+		ID string `json:"id"`
+	}
+	if err := v.decode(&in); err != nil {
+		return err
+	}
+	desks, err := v.opened()
+	if err != nil {
+		return err
+	}
+	id, err := oplog.ParseBy(in.ID)
+	if err == nil {
+		err = desks.Staff.EndSession(v.actor, id)
+	} else {
+		err = fault.New(fault.NotFound, "fault.staff.no_session").Wrap(err)
+	}
+	if err != nil {
+		return err
+	}
+	return v.json(fiber.StatusOK, map[string]string{"id": in.ID})
 }
 
 func operatorDisable(v *visit) error {

@@ -208,7 +208,7 @@ func (v *visit) wipe() error {
 // typed as untidily as when signing in. Faults: as of signing in.
 func (v *visit) sameSomebody(secret []byte) error {
 	desk := v.desks().Staff
-	ctx := identity.From(v.s.ctx, v.client())
+	ctx := v.askingOnce()
 	session, err := desk.SignIn(ctx, v.actor.Name, secret)
 	if err != nil && fault.ClassOf(err) != fault.Busy {
 		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {

@@ -53,8 +53,13 @@ func (v *visit) first() error {
 	case stateOpening:
 		return v.openingPage()
 	}
-	if !v.signedIn() {
+	switch {
+	case v.resting != nil && v.resting.Rests:
+		return v.redirect("/wake?to=/")
+	case !v.signedIn():
 		return v.signInPage()
+	case !v.mayReadPeople():
+		return v.redirect("/undertaking")
 	}
 	return v.home()
 }
@@ -266,7 +271,7 @@ func (v *visit) enter() error {
 	delete(f.values, "passphrase")
 	secret := v.secret("passphrase")
 	defer clear(secret)
-	ctx := identity.From(v.s.ctx, v.client())
+	ctx := v.asking()
 	session, err := desks.Staff.SignIn(ctx, f.Value("user"), secret)
 	if err != nil && fault.ClassOf(err) != fault.Busy {
 		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {

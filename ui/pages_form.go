@@ -202,6 +202,11 @@ func (v *view) Field(name, label string, opts ...string) inputView {
 			i.Type, i.Dir = "tel", "ltr"
 		case "password":
 			i.Type, i.Auto = "password", "current-password"
+		case "pin", "newpin":
+			i.Type, i.Mode, i.Auto, i.Dir = "password", "numeric", "one-time-code", "ltr"
+			if o == "newpin" {
+				i.Auto = "off"
+			}
 		case "new-password":
 			i.Type, i.Auto = "password", "new-password"
 		case "username":

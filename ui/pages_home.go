@@ -50,6 +50,7 @@ func (v *visit) home() error {
 		}
 		m.Alerts = append(m.Alerts, alerts...)
 	}
+	m.Alerts = append(m.Alerts, v.actAlerts()...)
 	if v.actor.Can(staff.SeeMesh) && !status.Practice {
 		line := meshLineOf(&view{Lang: v.lang}, status)
 		m.Mesh = &line

@@ -57,10 +57,6 @@ func (s *Server) pageRoutes() []route {
 		{method: "POST", path: "/mesh/invite", policy: need(staff.InviteNodes), handle: (*visit).invite},
 		{method: "POST", path: "/mesh/:node/confirm", policy: need(staff.ConfirmNodes), handle: (*visit).confirm},
 
-		{method: "GET", path: "/staff", policy: need(staff.ManageStaff), handle: (*visit).staffPage},
-		{method: "POST", path: "/staff", policy: need(staff.ManageStaff), handle: (*visit).addStaff},
-		{method: "POST", path: "/staff/disable", policy: need(staff.ManageStaff), handle: (*visit).disableStaff},
-
 		{method: "GET", path: "/lock", policy: signedIn(), handle: (*visit).lockPage},
 		{method: "POST", path: "/lock", policy: signedIn(), handle: (*visit).lockNow},
 		{method: "GET", path: "/box", policy: need(staff.ManageBox), handle: (*visit).boxPage},

@@ -28,6 +28,7 @@ type pageBox struct {
 	*apiBox
 	started []any // what the first pages asked for
 	words   []string
+	tokens  map[string]string // cookies of the browser whose session is to rest
 	fail    error
 }
 
@@ -127,10 +128,15 @@ func (b *browser) do(method, path, contentType string, body []byte) *browser {
 			}
 		}
 		b.path, b.status = path, resp.StatusCode
-		if resp.StatusCode != 303 {
+		switch resp.StatusCode {
+		case 303:
+			path, _, _ = strings.Cut(resp.Header.Get("Location"), "#")
+			method, contentType, body = "GET", "", nil
+		case 307:
+			path = resp.Header.Get("Location")
+		default:
 			return b
 		}
-		method, path, contentType, body = "GET", resp.Header.Get("Location"), "", nil
 	}
 	b.t.Fatalf("redirects without end at %s", path)
 	return b
@@ -213,11 +219,12 @@ func inMain(page string) string {
 // signedInAs is a browser of somebody with a role.
 func signedInAs(t *testing.T, box *pageBox, s *Server, user string, role staff.Role) *browser {
 	t.Helper()
-	_, err := box.desks.Staff.Add(context.Background(), staff.Operator(), staff.NewAccount{User: user, Role: role, Passphrase: []byte(testPassphrase)})
+	_, err := box.desks.Staff.Add(context.Background(), staff.Operator(), staff.NewAccount{User: user, Role: role, Passphrase: passphraseFor(role)})
 	must(t, err)
 	b := newBrowser(t, s)
 	b.get("/").wants(200, "Sign in")
-	return b.post("/signin", url.Values{"user": {user}, "passphrase": {testPassphrase}}).wants(200, "Sign out", user)
+	b.post("/signin", url.Values{"user": {user}, "passphrase": {string(passphraseFor(role))}}).wants(200, "Sign out", user, "Confidentiality undertaking")
+	return b.post("/undertaking", nil).wants(200, "Sign out", user)
 }
 
 func TestFirstRun(t *testing.T) {
@@ -239,7 +246,10 @@ func TestFirstRun(t *testing.T) {
 	b.post("/night/choose", url.Values{"way": {"stick"}}).wants(200, "Key stick")
 	b.get("/night/choose").wants(200, `value="stick" required checked`)
 	b.post("/night/choose", url.Values{"way": {"peers"}}).wants(200, "no other box whose words were compared")
-	b.get("/night/choose").post("/night/choose", url.Values{"way": {"wait"}}).wants(200, "Nobody is registered yet")
+	b.get("/night/choose").post("/night/choose", url.Values{"way": {"wait"}}).wants(200, "Confidentiality undertaking").lacks("Nobody is registered yet")
+	b.get("/people").wants(200, "I promise this")
+	b.get("/")
+	b.post("/undertaking", nil).wants(200, "Sign out", "Amina", "Nobody is registered yet").lacks("five words of this box")
 	b.get("/words").wants(200, "Nobody is registered yet")
 	newBrowser(t, s).get("/start?claim="+testClaim).wants(200, "Sign in") // the box is taken
 }

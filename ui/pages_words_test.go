@@ -34,7 +34,7 @@ func TestWordsAreShownUntilTheyAreWrittenDown(t *testing.T) {
 	if len(box.started) != 1 {
 		t.Fatalf("begun %d times", len(box.started))
 	}
-	again.get("/").wants(200, "five words of this box", "/words").get("/words").wants(200, "harbor")
+	again.get("/").wants(200, "Confidentiality").post("/undertaking", nil).wants(200, "five words of this box", "/words").get("/words").wants(200, "harbor")
 	// Nobody else: another form with the same claim code, another person.
 	other := url.Values{"claim": {testClaim}, "once": {strings.Repeat("0", 24)}, "deployment": {"X"}, "site": {"X"}, "lead": {"X"}}
 	newBrowser(t, s).do("POST", "/start", "application/x-www-form-urlencoded", []byte(other.Encode())).lacks("harbor")

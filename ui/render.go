@@ -40,13 +40,13 @@ func pageNames() []string {
 		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words", "first/restore", "first/restoring", "backup/backup", "backup/restored",
 		"locked/gate", "locked/family", "locked/check", "locked/open",
 		"night/list", "night/choose", "night/boxes", "night/openings", "night/opening",
-		"entry/unlock", "entry/opening", "entry/signin", "entry/welcome",
+		"entry/unlock", "entry/opening", "entry/signin", "entry/wake", "entry/welcome",
 		"home/home", "home/error",
 		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member",
 		"cards/card", "cards/sheet",
 		"verify/verify", "verify/result",
 		"mesh/mesh", "mesh/invite",
-		"staff/staff",
+		"staff/staff", "staff/words", "staff/colleagues", "staff/sessions", "staff/me", "staff/undertaking", "staff/badge", "staff/acts", "staff/act",
 		"phone/phone", "phone/offline",
 		"box/lock", "box/box", "box/webcert", "box/made", "box/wipe", "box/wiped", "box/losses",
 		"ceremony/ceremony", "ceremony/issuer", "ceremony/shares", "ceremony/sheet", "ceremony/install", "drill/drill",
@@ -125,6 +125,7 @@ type view struct {
 	Holder   bool      // may hold the ceremony and go through the drill
 	NoSwitch bool      // the language switch would lose what is shown only once
 	Rung     *rungLine // nil on the box itself
+	Idle     int       // seconds without input after which the page closes by itself; zero: never
 	Form     *form
 	Now      time.Time
 	D        any
@@ -347,7 +348,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
 		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data, Rung: v.rungLine(),
-		NoSwitch: page == "first/words" || page == "mesh/invite" || page == "ceremony/issuer",
+		NoSwitch: page == "first/words" || page == "mesh/invite" || page == "ceremony/issuer" || page == "staff/words",
 	}
 	if v.c.Method() == fiber.MethodGet {
 		w.Query = string(v.c.Request().URI().QueryString())
@@ -363,18 +364,34 @@ func (v *visit) view(page string, data any, f *form) *view {
 		w.Holder = v.actor.Can(staff.HoldCeremony)
 		w.Nav = navFor(v.actor, w.Path)
 		w.Alarms = alarms(site)
+		w.Idle = v.idle(page)
 	}
 	return w
 }
+
+// idle is after how many seconds without input a page closes by itself. One that shows
+// words once stays: they would be lost.
+func (v *visit) idle(page string) int {
+	switch {
+	case page == "first/words" || page == "staff/words" || page == "entry/wake":
+		return 0
+	case v.route != nil && v.route.narrow:
+		return narrowIdle
+	}
+	return pageIdle
+}
+
+// Day writes a day for people.
+func (v *view) Day(t time.Time) string { return t.UTC().Format("2006-\u206001-\u206002") }
 
 // backTo is the page a form lives on, for the language switch after a post.
 func backTo(p string) string {
 	for _, tail := range []string{
 		"/keep", "/cards", "/card", "/confirm", "/decline", "/undo", "/finish", "/begin", "/words", "/sheet-words", "/read", "/root", "/issuer", "/disable", "/invite",
-		"/looked", "/new/sign",
+		"/looked", "/new/sign", "/reset", "/paper", "/pin", "/pin/forget", "/passphrase", "/end", "/end-others",
 	} {
-		if strings.HasSuffix(p, tail) {
-			return strings.TrimSuffix(p, tail)
+		if base, ok := strings.CutSuffix(p, tail); ok {
+			return base
 		}
 	}
 	if p == "/people" {

@@ -171,7 +171,10 @@ func (s *Server) Close() {
 
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.lostPages(), s.lockedPages(), s.nightPages(), s.phoneRoutes(), s.webcertRoutes(), s.apiRoutes(), s.operatorRoutes(), nightCalls())
+	return slices.Concat(
+		s.pageRoutes(), s.staffPages(), s.erasePages(), s.lossesPages(), s.lostPages(), s.lockedPages(), s.nightPages(), s.phoneRoutes(), s.webcertRoutes(),
+		s.apiRoutes(), s.operatorRoutes(), nightCalls(),
+	)
 }
 
 // newApp builds the Fiber application. Bodies are streamed so that who asks is

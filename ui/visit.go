@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"net"
 	"net/url"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/station"
 	"github.com/waypost/waypost/ui/locale"
@@ -26,6 +28,7 @@ type visit struct {
 	s       *Server
 	actor   staff.Actor      // nobody, unless the policy asked for somebody
 	session *staff.Session   // nil without a page session
+	resting *staff.Resting   // whose session has to be woken first; nil when none has
 	refused *fault.Error     // why a form was shown again; nil when none was
 	found   *station.Station // see desks
 	lang    locale.Language
@@ -216,9 +219,16 @@ const languageCookie = "waypost-lang"
 // other's people out; the port in the name keeps them apart. The prefix makes a
 // browser accept it from an encrypted connection to this very host only.
 func (v *visit) sessionCookie() string {
-	name := "waypost"
+	return v.cookieName("waypost")
+}
+
+// deviceCookie is the name of the cookie by which the node knows this browser again. It
+// opens nothing by itself; see staff.Device.
+func (v *visit) deviceCookie() string { return v.cookieName("waypost-device") }
+
+func (v *visit) cookieName(name string) string {
 	if v.secure() {
-		name = "__Host-waypost"
+		name = "__Host-" + name
 	}
 	if _, port, err := net.SplitHostPort(string(v.c.Request().Host())); err == nil && port != "" {
 		name += "-" + port
@@ -252,6 +262,20 @@ func (v *visit) signIn(session staff.Session) {
 	v.endSession()
 	v.session, v.actor = &session, session.Actor
 	v.setCookie(v.sessionCookie(), session.Token, 0)
+	if session.Device != "" {
+		v.setCookie(v.deviceCookie(), session.Device, staff.DeviceKept)
+	}
+}
+
+// asking is for whom and on which device a passphrase or a PIN is compared.
+func (v *visit) asking() context.Context { return v.askingOn(false) }
+
+// askingOnce is for one signature: no session stays behind.
+func (v *visit) askingOnce() context.Context { return v.askingOn(true) }
+
+func (v *visit) askingOn(once bool) context.Context {
+	on := staff.Device{Cookie: v.cookie(v.deviceCookie()), Agent: strings.Clone(v.c.Get(fiber.HeaderUserAgent)), Once: once}
+	return staff.OnDevice(identity.From(v.s.ctx, v.client()), on)
 }
 
 // signOut ends the session on the node and in the browser.

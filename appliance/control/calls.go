@@ -39,7 +39,8 @@ func (c *Client) Accounts(ctx context.Context) ([]Account, error) {
 	return l.Items, err
 }
 
-// AddAccount makes an account that signs in with the passphrase.
+// AddAccount makes an account that signs in with the passphrase; without one the node
+// draws five words.
 func (c *Client) AddAccount(ctx context.Context, user, role string, passphrase []byte) (Account, error) {
 	var a Account
 	err := c.Post(ctx, "/operator/staff", map[string]string{"user": user, "role": role, "passphrase": string(passphrase)}, &a)
@@ -49,6 +50,20 @@ func (c *Client) AddAccount(ctx context.Context, user, role string, passphrase [
 // DisableAccount ends an account and its sign-ins.
 func (c *Client) DisableAccount(ctx context.Context, user string) error {
 	return c.Post(ctx, "/operator/staff/disable", map[string]string{"user": user}, nil)
+}
+
+// Sessions lists who is signed in at the node.
+func (c *Client) Sessions(ctx context.Context) ([]SignedIn, error) {
+	var l struct {
+		Items []SignedIn `json:"items"`
+	}
+	err := c.Get(ctx, "/operator/staff/sessions", &l)
+	return l.Items, err
+}
+
+// EndSession ends one of them.
+func (c *Client) EndSession(ctx context.Context, id string) error {
+	return c.Post(ctx, "/operator/staff/sessions/end", map[string]string{"id": id}, nil)
 }
 
 // IssueKey makes a bearer key; its Secret is shown this once. ttl is cut to whole

@@ -155,6 +155,17 @@ type Account struct {
 	Site     string    `json:"site"`
 	Since    time.Time `json:"since"`
 	Disabled bool      `json:"disabled"`
+	Words    string    `json:"words,omitempty"` // the passphrase, where the node drew it; only in the answer that made it
+}
+
+// SignedIn is one session at the node.
+type SignedIn struct {
+	ID      string    `json:"id"`
+	User    string    `json:"user"`
+	Device  string    `json:"device"` // what kind; empty where it did not say
+	Started time.Time `json:"started"`
+	Used    time.Time `json:"used"`
+	Rests   bool      `json:"rests"` // nobody used it for a while: a PIN or the passphrase wakes it
 }
 
 // Key is a bearer key; Secret only in the answer that made it.

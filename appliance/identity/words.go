@@ -48,3 +48,6 @@ func CompareWords(d DeploymentID, a, b [32]byte) []string {
 	}
 	return wordsOf(hashed("waypost/compare/1", d[:], a[:], b[:]), compareLength)
 }
+
+// Listed reports whether a word, in lower case, is on the list.
+func Listed(word string) bool { return wordSet()[word] }

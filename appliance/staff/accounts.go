@@ -26,7 +26,9 @@ import (
 type NewAccount struct {
 	User       string // 1-64 characters, unique at this node whatever the letter case
 	Role       Role
-	Passphrase []byte // at least 8 characters
+	Passphrase []byte   // at least 8 characters; five generated words for a role with a narrow compartment
+	Narrow     []Narrow // what they are given of what their role may have; nil: all of it
+	Person     oplog.ID // of Colleagues, for somebody who works at another post; zero for somebody new
 }
 
 // Account is somebody who works or worked here.
@@ -37,6 +39,11 @@ type Account struct {
 	Site     string
 	Since    time.Time // wall time of this node
 	Disabled bool
+	Narrow   []Narrow    // the narrow compartments they work in
+	Badge    string      // the code their badge carries
+	MadeBy   ID          // zero for an account of an earlier version
+	ResetBy  ID          // who last gave it a new passphrase; zero when nobody did
+	Promise  Undertaking // to keep what they see to themselves
 }
 
 // Limits of accounts.
@@ -61,6 +68,8 @@ type account struct {
 	Nonce    [chacha20poly1305.NonceSizeX]byte             `cbor:"10,keyasint"`
 	Wrapped  [privateSize + chacha20poly1305.Overhead]byte `cbor:"11,keyasint"` // Ed25519 seed ‖ X25519 key
 	Disabled bool                                          `cbor:"12,keyasint,omitempty"`
+	More     *personal                                     `cbor:"13,keyasint,omitempty"` // nil: it was made as version 1
+	Replaced bool                                          `cbor:"14,keyasint,omitempty"` // its passphrase was reset: another account goes on
 }
 
 const privateSize = ed25519.SeedSize + 32
@@ -70,7 +79,9 @@ type accountsFile struct {
 	Accounts []account `cbor:"2,keyasint"`
 }
 
-const accountsVersion = 1
+// accountsVersion: 2 has More and Replaced. A program of before would name such accounts
+// by something else, so it must not read them.
+const accountsVersion = 2
 
 var errAccounts = errors.New("staff: accounts are malformed")
 
@@ -79,14 +90,30 @@ func parseAccounts(raw []byte) ([]account, error) {
 	if err := decode(raw, &f); err != nil {
 		return nil, err
 	}
-	if f.Version != accountsVersion || len(f.Accounts) > maxAccounts {
+	if f.Version == 0 || f.Version > accountsVersion || len(f.Accounts) > maxAccounts {
 		return nil, errAccounts
 	}
 	return f.Accounts, nil
 }
 
 func (a account) public(site string, off bool) Account {
-	return Account{ID: idOf(a.Subject), User: a.User, Role: a.Role, Site: site, Since: time.UnixMilli(a.Since).UTC(), Disabled: off}
+	out := Account{
+		ID: idOf(a.Subject), User: a.User, Role: a.Role, Site: site, Since: time.UnixMilli(a.Since).UTC(), Disabled: off,
+		Narrow: a.actor(site).Opened(), Badge: showBadge(badgeOf(idOf(a.Subject))),
+	}
+	if a.More != nil {
+		out.MadeBy, out.ResetBy = a.More.MadeBy.ID, a.More.ResetBy.ID
+	}
+	return out
+}
+
+// actor is who the account acts as.
+func (a account) actor(site string) Actor {
+	out := Actor{ID: idOf(a.Subject), Name: a.User, Role: a.Role, Site: site}
+	if a.More != nil && len(a.Role.narrows()) > 0 {
+		out.Narrow = append([]Narrow{}, a.More.Narrow...)
+	}
+	return out
 }
 
 func (a account) cost() identity.Cost { return identity.Cost{Passes: a.Passes, MemoryKiB: a.KiB} }
@@ -97,17 +124,16 @@ func (a account) bound() []byte {
 
 // enrolled is the fact that makes the account; the account is named by it.
 func (a account) enrolled(node oplog.ID) enrolled {
-	return enrolled{Sign: a.Sign, Seal: a.Seal, Role: a.Role, Node: node}
+	return enrolled{Sign: a.Sign, Seal: a.Seal, Role: a.Role, Node: node, More: a.More}
 }
 
-// newAccount draws the keys and wraps them.
-func newAccount(ctx context.Context, n NewAccount, node oplog.ID, cost identity.Cost, at time.Time) (account, error) {
-	a := account{User: n.User, Role: n.Role, Since: at.UnixMilli(), Passes: cost.Passes, KiB: cost.MemoryKiB}
+// newAccount draws the keys and wraps them. more is nil for an account as version 1 had
+// it.
+func newAccount(ctx context.Context, n NewAccount, more *personal, node oplog.ID, cost identity.Cost, at time.Time) (account, error) {
+	a := account{User: n.User, Role: n.Role, Since: at.UnixMilli(), More: more}
 	private := make([]byte, privateSize)
 	defer clear(private)
-	for _, b := range [][]byte{private, a.Salt[:], a.Nonce[:]} {
-		_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	}
+	_, _ = rand.Read(private) // never fails: crypto/rand ends the process instead
 	seal, err := ecdh.X25519().NewPrivateKey(private[ed25519.SeedSize:])
 	if err != nil {
 		return account{}, fault.Of(err)
@@ -115,7 +141,16 @@ func newAccount(ctx context.Context, n NewAccount, node oplog.ID, cost identity.
 	a.Sign = [32]byte(ed25519.NewKeyFromSeed(private[:ed25519.SeedSize]).Public().(ed25519.PublicKey))
 	a.Seal = [32]byte(seal.PublicKey().Bytes())
 	a.Subject = a.enrolled(node).subject()
-	key, err := identity.Stretch(ctx, n.Passphrase, a.Salt[:], cost)
+	return a.wrap(ctx, n.Passphrase, private, cost)
+}
+
+// wrap is the account with its private keys under a passphrase.
+func (a account) wrap(ctx context.Context, passphrase, private []byte, cost identity.Cost) (account, error) {
+	a.Passes, a.KiB = cost.Passes, cost.MemoryKiB
+	for _, b := range [][]byte{a.Salt[:], a.Nonce[:]} {
+		_, _ = rand.Read(b) // as above
+	}
+	key, err := identity.Stretch(ctx, passphrase, a.Salt[:], cost)
 	if err != nil {
 		return account{}, err
 	}
@@ -187,8 +222,9 @@ func CheckNew(user string, passphrase []byte) error {
 }
 
 // Add makes an account with its own keys. The actor needs ManageStaff. Faults:
-// those of Actor.Must, CheckNew and ParseRole; Conflict "fault.staff.user_taken"
-// and "fault.staff.accounts_full"; the log's own.
+// those of Actor.Must, CheckNew, ParseRole and CheckWords; Invalid
+// "fault.staff.bad_narrow"; NotFound "fault.staff.no_colleague"; Conflict
+// "fault.staff.user_taken" and "fault.staff.accounts_full"; the log's own.
 func (d *Desk) Add(ctx context.Context, actor Actor, n NewAccount) (Account, error) {
 	if err := actor.Must(ManageStaff); err != nil {
 		return Account{}, err
@@ -199,6 +235,13 @@ func (d *Desk) Add(ctx context.Context, actor Actor, n NewAccount) (Account, err
 	if _, err := ParseRole(string(n.Role)); err != nil {
 		return Account{}, err
 	}
+	if err := CheckWords(n.Role, n.Passphrase); err != nil {
+		return Account{}, err
+	}
+	more, err := d.personal(actor, n)
+	if err != nil {
+		return Account{}, err
+	}
 	n.User, _ = cleanUser(n.User)
 	d.changing.Lock()
 	defer d.changing.Unlock()
@@ -206,7 +249,12 @@ func (d *Desk) Add(ctx context.Context, actor Actor, n NewAccount) (Account, err
 	if err != nil {
 		return Account{}, err
 	}
-	a, err := newAccount(ctx, n, d.node, d.cost, d.clock.Now())
+	return d.enrol(ctx, actor, n, more, kept)
+}
+
+// enrol makes an account beside those kept: the file first, then the facts.
+func (d *Desk) enrol(ctx context.Context, actor Actor, n NewAccount, more *personal, kept []account) (Account, error) {
+	a, err := newAccount(ctx, n, more, d.node, d.cost, d.clock.Now())
 	if err != nil {
 		return Account{}, err
 	}
@@ -230,7 +278,7 @@ func (d *Desk) Add(ctx context.Context, actor Actor, n NewAccount) (Account, err
 // was never written does not hold its name.
 func (d *Desk) without(user string) ([]account, error) {
 	kept := d.snapshot()
-	i := slices.IndexFunc(kept, func(a account) bool { return foldUser(a.User) == foldUser(user) })
+	i := slices.IndexFunc(kept, func(a account) bool { return !a.Replaced && foldUser(a.User) == foldUser(user) })
 	if i >= 0 {
 		s, err := d.state(kept[i])
 		if err != nil {
@@ -294,16 +342,34 @@ func (d *Desk) List(_ context.Context, actor Actor) ([]Account, error) {
 	}
 	out := []Account{}
 	for _, a := range d.snapshot() {
+		if a.Replaced {
+			continue
+		}
 		s, err := d.state(a)
 		if err != nil {
 			return nil, err
 		}
-		if s.known {
-			out = append(out, a.public(d.site, s.off))
+		if !s.known {
+			continue
 		}
+		shown := a.public(d.site, s.off)
+		if shown.Promise, err = d.undertaking(a); err != nil {
+			return nil, err
+		}
+		out = append(out, shown)
 	}
 	slices.SortFunc(out, func(a, b Account) int { return cmp.Compare(foldUser(a.User), foldUser(b.User)) })
 	return out, nil
+}
+
+// Own is the actor's own account; false for whoever has none here.
+func (d *Desk) Own(actor Actor) (Account, bool) {
+	for _, a := range d.snapshot() {
+		if idOf(a.Subject) == actor.ID && !actor.Key && !actor.Operator {
+			return a.public(d.site, false), true
+		}
+	}
+	return Account{}, false
 }
 
 // Disable ends an account of this node for good, and its sessions at once. Doing
@@ -317,11 +383,33 @@ func (d *Desk) Disable(ctx context.Context, actor Actor, user string) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	accounts := d.snapshot()
-	target, leads := -1, 0
+	target, leads, err := d.target(accounts, user)
+	if err != nil {
+		return err
+	}
+	a := accounts[target]
+	if a.Role == Lead && leads == 0 {
+		return fault.New(fault.Conflict, "fault.staff.last_lead")
+	}
+	accounts[target].Disabled = true
+	if err := d.save(accounts); err != nil {
+		return err
+	}
+	d.out(a)
+	return d.tellDisabled(ctx, actor, a)
+}
+
+// target is the place of the account with a user name, and how many other leads there
+// are. Fault: NotFound "fault.staff.no_such_user".
+func (d *Desk) target(accounts []account, user string) (target, leads int, err error) {
+	target = -1
 	for i, a := range accounts {
+		if a.Replaced {
+			continue
+		}
 		s, err := d.state(a)
 		if err != nil {
-			return err
+			return 0, 0, err
 		}
 		switch {
 		case !s.known:
@@ -332,17 +420,18 @@ func (d *Desk) Disable(ctx context.Context, actor Actor, user string) error {
 		}
 	}
 	if target < 0 {
-		return fault.New(fault.NotFound, "fault.staff.no_such_user")
+		return 0, 0, fault.New(fault.NotFound, "fault.staff.no_such_user")
 	}
-	a := accounts[target]
-	if a.Role == Lead && leads == 0 {
-		return fault.New(fault.Conflict, "fault.staff.last_lead")
-	}
-	accounts[target].Disabled = true
-	if err := d.save(accounts); err != nil {
-		return err
-	}
-	d.endSessionsOf(idOf(a.Subject))
+	return target, leads, nil
+}
+
+// out ends whatever an account has open.
+func (d *Desk) out(a account) {
+	d.endSessionsOf(idOf(a.Subject), "")
+	d.forgetPINsOf(idOf(a.Subject))
+}
+
+func (d *Desk) tellDisabled(ctx context.Context, actor Actor, a account) error {
 	proof := d.disabledProof(idOf(a.Subject))
 	return d.log.Do(ctx, actor.ID, func(tx *oplog.Tx) error {
 		_, told, err := tx.Row(staffView, a.Subject, rowKey('d', idOf(a.Subject), proof[:]...))

@@ -69,19 +69,16 @@ func (d *Desk) CheckHands(a Act, first, second Hand) error {
 // twoPeople refuses two signatures that may be one person's. what begins the keys of its
 // faults: "fault.staff.", what, and "_same" or "_made".
 func (d *Desk) twoPeople(one, two signature, what string) error {
-	if one.Who.subject() == two.Who.subject() || one.Who.Sign == two.Who.Sign {
+	if one.Who.subject() == two.Who.subject() || one.Who.Sign == two.Who.Sign || one.Who.person() == two.Who.person() {
 		return fault.New(fault.Denied, "fault.staff."+what+"_same")
 	}
-	madeOne, err := d.maker(one.Who)
-	if err != nil {
-		return err
-	}
-	madeTwo, err := d.maker(two.Who)
-	if err != nil {
-		return err
-	}
-	if madeOne == idOf(two.Who.subject()) || madeTwo == idOf(one.Who.subject()) {
-		return fault.New(fault.Denied, "fault.staff."+what+"_made")
+	for _, pair := range [][2]enrolled{{one.Who, two.Who}, {two.Who, one.Who}} {
+		switch made, err := d.made(pair[0], pair[1]); {
+		case err != nil:
+			return err
+		case made:
+			return fault.New(fault.Denied, "fault.staff."+what+"_made")
+		}
 	}
 	return nil
 }

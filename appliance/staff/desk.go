@@ -3,12 +3,13 @@ package staff
 import (
 	"cmp"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
@@ -36,9 +37,13 @@ type Desk struct {
 	mu       sync.Mutex // guards the rest
 	closed   bool
 	accounts []account
-	tries    map[string][]time.Time // wrong tries by folded user name
-	sessions map[[32]byte]*session  // by SHA-256 of the token
-	names    map[ID]string          // what NameOf found; it never changes
+	tries    map[string][]try      // wrong tries; see tryKey
+	sessions map[[32]byte]*session // by SHA-256 of the token
+	devices  map[[32]byte]*deviceState
+	names    map[ID]string // what NameOf found; it never changes
+
+	processKey [32]byte     // drawn at every start; on no disk
+	compared   atomic.Int64 // passphrases that were stretched, for the tests of guessing
 }
 
 // Authors tells which node writes a log; false when none is known here. It is
@@ -68,8 +73,9 @@ func Open(log *oplog.Log, dir string, accountsKey [32]byte, c clock.Clock, site 
 	d := &Desk{
 		log: log, file: identity.NewSealedFile(dir, "accounts", derived(accountsKey, "file")), proofKey: derived(accountsKey, "proof"),
 		clock: c, site: site, node: node,
-		tries: map[string][]time.Time{}, sessions: map[[32]byte]*session{}, names: map[ID]string{}, acts: acts{all: map[oplog.ID]*pending{}},
+		tries: map[string][]try{}, sessions: map[[32]byte]*session{}, devices: map[[32]byte]*deviceState{}, names: map[ID]string{}, acts: acts{all: map[oplog.ID]*pending{}},
 	}
+	_, _ = rand.Read(d.processKey[:]) // never fails: crypto/rand ends the process instead
 	d.keeper = newKeeper(identity.NewSealedFile(dir, "erasures", derived(accountsKey, "erasures")))
 	for _, o := range options {
 		o(d)

@@ -1,7 +1,9 @@
 package staff
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -185,7 +187,7 @@ func TestTheLastLeadStays(t *testing.T) {
 // adding it again replaces it.
 func TestAnUnfinishedAccountIsAddedAgain(t *testing.T) {
 	p := openPlace(t)
-	half, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, p.node, identity.TestCost(), oplogtest.Noon())
+	half, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, nil, p.node, identity.TestCost(), oplogtest.Noon())
 	must(t, err)
 	must(t, p.save([]account{half}))
 	p.reopen(t)
@@ -239,11 +241,12 @@ func TestOtherNodesCannotOpenOrCloseDoorsHere(t *testing.T) {
 			subject oplog.ID
 			body    any
 		}{
-			{enrolledKind, mine.Subject, enrolled{Sign: [32]byte{66}, Seal: [32]byte{66}, Role: Lead, Node: p.node}},
-			{enrolledKind, mine.Subject, enrolled{Sign: mine.Sign, Seal: mine.Seal, Role: Carrier, Node: p.node}},
-			{enrolledKind, mine.Subject, enrolled{Sign: mine.Sign, Seal: mine.Seal, Role: Lead, Node: oplog.ID{66}}},
+			{enrolledFirstKind, mine.Subject, enrolledFirst{Sign: [32]byte{66}, Seal: [32]byte{66}, Role: Lead, Node: p.node}},
+			{enrolledKind, mine.Subject, enrolled{Sign: mine.Sign, Seal: mine.Seal, Role: Carrier, Node: p.node, More: mine.More}},
+			{enrolledKind, mine.Subject, enrolled{Sign: mine.Sign, Seal: mine.Seal, Role: Lead, Node: oplog.ID{66}, More: mine.More}},
 			{namedKind, mine.Subject, named{User: "rogue", Site: "elsewhere"}},
 			{disabledKind, mine.Subject, disabled{Proof: [16]byte{7}}},
+			{undertakenKind, mine.Subject, undertaken{Version: 1, At: 1, Proof: [16]byte{7}}},
 			{keyIssuedKind, kiosk[0].subject, kiosk[0].fact}, // said once more
 			{keyIssuedKind, kiosk[0].subject, renamed},
 			{keyRevokedKind, kiosk[0].subject, keyRevoked{Proof: [16]byte{7}}},
@@ -355,8 +358,10 @@ func TestNames(t *testing.T) {
 }
 
 func TestStaffDoesNotDependOnOrder(t *testing.T) {
-	mina := enrolled{Sign: [32]byte{1}, Role: Registrar, Node: oplog.ID{1}}
-	rogue := enrolled{Sign: [32]byte{2}, Role: Lead, Node: oplog.ID{1}}
+	mina := enrolled{Sign: [32]byte{1}, Role: Registrar, Node: oplog.ID{1}, More: testPersonal()}
+	rogue := enrolled{Sign: [32]byte{2}, Role: Lead, Node: oplog.ID{1}, More: testPersonal()}
+	first := enrolledFirst{Sign: [32]byte{3}, Role: Registrar, Node: oplog.ID{1}}
+	second := first.now()
 	promoted := mina
 	promoted.Role = Lead
 	key := keyIssued{Hash: [32]byte{1}, Role: Registrar, Name: "kiosk", Expires: 99, Node: oplog.ID{1}}
@@ -380,18 +385,27 @@ func TestStaffDoesNotDependOnOrder(t *testing.T) {
 		oplogtest.Fact{Node: 2, Kind: keyIssuedKind, Subject: k, Body: key},
 		oplogtest.Fact{Node: 1, Kind: keyRevokedKind, Subject: k, Body: keyRevoked{}, Seen: true},
 		oplogtest.Fact{Node: 0, Kind: keyRevokedKind, Subject: k, Body: keyRevoked{Proof: [16]byte{1}}},
+		oplogtest.Fact{Node: 0, Kind: undertakenKind, Subject: s, Body: undertaken{Version: 1, At: 5, Proof: [16]byte{1}}},
+		oplogtest.Fact{Node: 1, Kind: undertakenKind, Subject: s, Body: undertaken{Version: 2, At: 4, Paper: true, Proof: [16]byte{1}}},
+		oplogtest.Fact{Node: 2, Kind: undertakenKind, Subject: s, Body: undertaken{Version: 1, At: 3, Proof: [16]byte{2}}, Seen: true},
+		oplogtest.Fact{Node: 2, Kind: enrolledFirstKind, Subject: second.subject(), Body: first},
+		oplogtest.Fact{Node: 1, Kind: enrolledKind, Subject: second.subject(), Body: second}, // of version 1 in the clothes of version 2
+		oplogtest.Fact{Node: 0, Kind: enrolledFirstKind, Subject: s, Body: first},
 	)
 }
 
 // The fold says one thing about an account, whatever is written about it.
 func TestAnAccountIsNamedByItsKeys(t *testing.T) {
-	mina := enrolled{Sign: [32]byte{1}, Seal: [32]byte{2}, Role: Registrar, Node: oplog.ID{1}}
+	mina := enrolled{Sign: [32]byte{1}, Seal: [32]byte{2}, Role: Registrar, Node: oplog.ID{1}, More: testPersonal()}
 	subject := mina.subject()
 	for name, change := range map[string]func(*enrolled){
 		"signing key": func(e *enrolled) { e.Sign[31]++ }, "sealing key": func(e *enrolled) { e.Seal[31]++ },
 		"role": func(e *enrolled) { e.Role = Lead }, "node": func(e *enrolled) { e.Node[9]++ },
+		"person": func(e *enrolled) { e.More.Person[9]++ }, "compartment": func(e *enrolled) { e.More.Narrow = []Narrow{NarrowChild} },
+		"maker": func(e *enrolled) { e.More.MadeBy.ID[7]++ }, "hand that reset it": func(e *enrolled) { e.More.ResetBy.Person[9]++ },
 	} {
 		forged := mina
+		forged.More = testPersonal()
 		change(&forged)
 		if rows := foldStaff(subject, []oplog.Op{{Clock: 2, Body: &forged}}); len(rows) != 0 {
 			t.Errorf("another %s is believed: %v", name, rows)
@@ -401,6 +415,39 @@ func TestAnAccountIsNamedByItsKeys(t *testing.T) {
 		if len(rows) != 1 || decode(rows[0].Value, &row) != nil || row.Sign != mina.Sign || row.Seal != mina.Seal || row.Role != Registrar || row.Node != mina.Node {
 			t.Errorf("%s: %v", name, rows)
 		}
+	}
+}
+
+func testPersonal() *personal {
+	return &personal{Person: oplog.ID{1, 9}, Narrow: []Narrow{}, MadeBy: hands{ID: ID{4}, Person: oplog.ID{4}}}
+}
+
+// An account that version 1 made is understood as it was, to the byte.
+func TestAnEnrolmentOfVersionOneIsStillOne(t *testing.T) {
+	first := enrolledFirst{Sign: [32]byte{1}, Seal: [32]byte{2}, Role: Registrar, Node: oplog.ID{3}}
+	now := first.now()
+	if !bytes.Equal(encode(first), encode(now)) || now.person() != now.subject() {
+		t.Fatal("another body")
+	}
+	want := "a4015820010000000000000000000000000000000000000000000000000000000000000002582002000000000000000000000000000000000000000000000000000000000000000369726567697374726172044a03000000000000000000"
+	if got := hex.EncodeToString(encode(first)); got != want {
+		t.Fatal(got)
+	}
+	rows := foldStaff(now.subject(), []oplog.Op{{Clock: 1, Body: &first}})
+	var row accountRow
+	if len(rows) != 1 || decode(rows[0].Value, &row) != nil || row.Role != Registrar || row.Narrow != nil || row.Person != now.subject() {
+		t.Fatalf("%v %+v", rows, row)
+	}
+}
+
+// The bytes of version 2.
+func TestAnEnrolmentOfVersionTwo(t *testing.T) {
+	e := enrolled{Role: Medical, More: &personal{Person: oplog.ID{1}, Narrow: []Narrow{NarrowMedical}, MadeBy: hands{ID: ID{2}, Person: oplog.ID{3}}}}
+	zeros := strings.Repeat("00", 32)
+	want := "a5015820" + zeros + "025820" + zeros + "03676d65646963616c044a" + strings.Repeat("00", 10) + "05a4014a01" + strings.Repeat("00", 9) +
+		"0281676d65646963616c03a201480200000000000000024a03" + strings.Repeat("00", 9) + "04a2014800000000000000000" + "24a" + strings.Repeat("00", 10)
+	if got := hex.EncodeToString(encode(e)); got != want {
+		t.Fatalf("\n%s\n%s", got, want)
 	}
 }
 
@@ -414,11 +461,11 @@ func TestActorsDoNotPrintNames(t *testing.T) {
 }
 
 func FuzzParseAccounts(f *testing.F) {
-	a, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, oplog.ID{1}, identity.TestCost(), time.Unix(0, 0))
+	a, err := newAccount(ctx, NewAccount{User: "mina", Role: Lead, Passphrase: secret}, testPersonal(), oplog.ID{1}, identity.TestCost(), time.Unix(0, 0))
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(encode(accountsFile{Version: 1, Accounts: []account{a}}))
+	f.Add(encode(accountsFile{Version: 2, Accounts: []account{a}}))
 	f.Add([]byte{0xa0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		accounts, err := parseAccounts(in)

@@ -8,20 +8,45 @@
 //
 // # Accounts
 //
-// An account belongs to one node: it signs in there and nowhere else. It has an
+// An account belongs to one node: it signs in there and nowhere else. Somebody who works
+// at several posts has an account at each, with keys of its own, and one person id that
+// all of them name: they never count as two people. An account has an
 // Ed25519 and an X25519 pair; the private halves lie in the sealed file
 // "accounts" (and "accounts.2", see identity.SealedFile) of the data folder,
 // wrapped under Argon2id of the passphrase, and are unwrapped for the time of a
 // session. The file is the truth about who may sign in and in which role; the
 // facts tell every node who wrote what. The file is written first and the fact
 // second: a power cut in between leaves an account that cannot sign in and that
-// adding it again replaces.
+// adding it again replaces. A forgotten passphrase cannot be given back: a reset makes
+// another account of the same person and switches the old one off.
+//
+// # Sessions
+//
+// Somebody signs in with their passphrase: once per device and restart, and after eight
+// hours. A session that nobody used for 20 minutes rests: its private keys are wiped, and
+// come back from a copy under a key that takes the device's own cookie
+// (TestAPINWakesASession). After one minute what is sealed is closed, and the rest goes on
+// (TestWhatIsSealedClosesAfterAMinute). A PIN of six digits wakes a session on the device
+// it was set on, or the passphrase does where there is none. What a PIN is compared with is
+// in this process's memory, under a key drawn at its start and the device's cookie: on no
+// disk, in no fact (TestAPINLeavesNothingOnDisk). Five wrong ones end the session. A form
+// that comes meanwhile is held and given back (Held).
+//
+// # Guessing
+//
+// A name is guessed at ten times an hour, from however many addresses; a device on which
+// its owner has signed in before, and this machine itself, count for themselves
+// (TestGuessingANameFromEverywhere). A name, a badge and nobody at all take the same one
+// passphrase stretched (TestKnownAndUnknownNamesCostTheSame). A badge only says whose it
+// is; its code is made from the account's id.
 //
 // # What it writes
 //
-//	staff.enrolled     id, public keys, role, node; open, so that carriers know it too
+//	staff.enrolled     id, public keys, role, node, person, compartments, whose hands; open, so
+//	                   that carriers know it too
 //	staff.named        user name and site; in the register
 //	staff.disabled     nobody signs in under this id any more; open
+//	staff.undertaken   they signed the confidentiality undertaking, when and how; in the register
 //	staff.key_issued   a bearer key: hash, role, name, end; in the register
 //	staff.key_revoked  it counts no more; open
 //
@@ -30,7 +55,10 @@
 // All bodies are CBOR maps with small integers as keys, deterministic (RFC 8949
 // section 4.2.1):
 //
-//	staff.enrolled     {1: Ed25519 key (32), 2: X25519 key (32), 3: role, 4: node (10)}
+//	staff.enrolled     {1: Ed25519 key (32), 2: X25519 key (32), 3: role, 4: node (10)}, and in
+//	                   version 2 5: {1: person (10), 2: [narrow compartments], 3: made by,
+//	                   4: reset by}, where a hand is {1: account (8), 2: person (10)} or zeros
+//	staff.undertaken   {1: version of the text, 2: Unix seconds, 3: on paper, 4: proof (16)}
 //	staff.named        {1: user name, 2: site}
 //	staff.disabled     {1: proof (16)}
 //	staff.key_issued   {1: hash of the secret (32), 2: role, 3: name if any, 4: end in Unix
@@ -96,8 +124,10 @@
 // An act (Act) that no single person may do is asked for by one and done by another, each
 // with their own signature over "waypost/staff-signature/1" ‖ "waypost/act/1" ‖ deployment ‖
 // CBOR [purpose, body]. Both signatures (Hand) travel in the fact that says it was done, so
-// that every node can judge them (CheckHands). Neither of the two may have made the other's
-// account. What waits is kept in memory only.
+// that every node can judge them (CheckHands). Neither of the two may have made or reset the
+// other's account, under any account of theirs, and they must be two persons
+// (TestOnePersonAtTwoPosts). What waits is kept in memory only. Not held off: a lead who
+// makes two accounts for one accomplice.
 //
 // # Narrow compartments
 //

@@ -229,20 +229,35 @@ func (d *Desk) mayPair(first, second signature, st statement) error {
 	return d.twoPeople(first, second, "erase")
 }
 
-// maker is who made an account, as the node says that holds it.
-func (d *Desk) maker(e enrolled) (by ID, err error) {
+// makers are through whose hands an account's passphrase went. Version 2 says it in what
+// the account is named by; of version 1, whoever wrote the fact is what the node says.
+func (d *Desk) makers(e enrolled) (out []hands, err error) {
+	if e.More != nil {
+		return []hands{e.More.MadeBy, e.More.ResetBy}, nil
+	}
 	subject := e.subject()
 	err = d.log.View(func(r oplog.Reader) error {
 		ops, err := r.Ops(subject)
 		for _, op := range ops {
-			if b := oplog.Body[enrolled](op); b != nil && b.subject() == subject {
-				by = op.By
+			if enrolment(op, subject) != nil {
+				out = []hands{{ID: op.By}}
 				return nil
 			}
 		}
 		return err
 	})
-	return by, err
+	return out, err
+}
+
+// made reports whether one of two accounts was made or reset by the other's person.
+func (d *Desk) made(account, by enrolled) (bool, error) {
+	makers, err := d.makers(account)
+	for _, m := range makers {
+		if m.ID == idOf(by.subject()) || !m.Person.IsZero() && m.Person == by.person() {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // trustsSigner reports whether somebody's half counts at this node: their role may,

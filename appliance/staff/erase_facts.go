@@ -103,12 +103,12 @@ func countersignMessage(deployment [16]byte, s statement) []byte {
 }
 
 // valid reports whether two different people signed that subject be erased. Two
-// accounts with one key are one person. What they may do and whose word counts is
+// accounts with one key are one person, and so are two that say they are. What they may do and whose word counts is
 // for whoever acts on it: a fold knows no other subject.
 func (e *erased) valid(deployment [16]byte, subject oplog.ID) bool {
 	a, b := e.By[0], e.By[1]
 	if !slices.Contains(e.Statement.Subjects, subject) || len(e.Statement.Subjects) > maxSubjects || len(e.Statement.Cards) > maxCards ||
-		a.Who.Sign == b.Who.Sign || a.Who.subject() == b.Who.subject() {
+		a.Who.Sign == b.Who.Sign || a.Who.subject() == b.Who.subject() || a.Who.person() == b.Who.person() {
 		return false
 	}
 	msg := e.Statement.message(deployment)
@@ -124,7 +124,7 @@ func (e *erased) valid(deployment [16]byte, subject oplog.ID) bool {
 //	d ‖ log          -> Unix seconds: that log's node has destroyed the payloads
 //	m ‖ card         -> 1: an erasure names this card
 var erasures = &oplog.View{
-	Name: "erasures", Version: 1, Kinds: []oplog.Kind{erasedKind, withdrawnKind, countersignedKind, doneKind, enrolledKind},
+	Name: "erasures", Version: 2, Kinds: []oplog.Kind{erasedKind, withdrawnKind, countersignedKind, doneKind, enrolledFirstKind, enrolledKind},
 	Fold: foldErasures, Erases: judgeErasures,
 }
 
@@ -166,7 +166,7 @@ func judgeErasures(deployment [16]byte, subject oplog.ID, ops []oplog.Op) (st op
 		}
 		return words[nonce]
 	}
-	if slices.ContainsFunc(ops, func(op oplog.Op) bool { b := oplog.Body[enrolled](op); return b != nil && b.subject() == subject }) {
+	if slices.ContainsFunc(ops, func(op oplog.Op) bool { return enrolment(op, subject) != nil }) {
 		return oplog.Standing{}
 	}
 	statements := map[[16]byte]statement{}

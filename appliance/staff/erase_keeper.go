@@ -79,7 +79,8 @@ func (d *Desk) OnErased(fn func(subjects []oplog.ID)) {
 }
 
 // RunErasures counts the running time and destroys what is due, until ctx ends. It
-// looks every minute, and after every change of the journal.
+// looks every minute, and after every change of the journal. Sessions that nobody uses
+// are laid to rest on the way, so that their keys do not wait for the next request.
 func (d *Desk) RunErasures(ctx context.Context, logger *slog.Logger) {
 	if logger != nil {
 		d.keeper.log = logger
@@ -99,6 +100,7 @@ func (d *Desk) RunErasures(ctx context.Context, logger *slog.Logger) {
 			}
 		case <-step:
 			d.keeper.ran(keepStep)
+			d.restIdle()
 			d.eraseDue(ctx)
 			step = d.clock.After(keepStep)
 		}

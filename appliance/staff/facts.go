@@ -17,6 +17,62 @@ type enrolled struct {
 	Seal [32]byte `cbor:"2,keyasint"` // X25519
 	Role Role     `cbor:"3,keyasint"`
 	Node oplog.ID `cbor:"4,keyasint"` // where the account is
+
+	More *personal `cbor:"5,keyasint,omitempty"` // since version 2; nil in version 1
+}
+
+// personal is what version 2 says about an account: who the person is, what they may be
+// given, and through whose hands the passphrase went. Those hands never count as a second
+// person beside the account.
+type personal struct {
+	Person  oplog.ID `cbor:"1,keyasint"` // the same human has one at every node
+	Narrow  []Narrow `cbor:"2,keyasint"` // what they were given, sorted; never nil
+	MadeBy  hands    `cbor:"3,keyasint"`
+	ResetBy hands    `cbor:"4,keyasint"` // whoever last gave it a new passphrase; zero when nobody did
+}
+
+// hands are whose account did something, and which person that is; no person for the
+// operator and for version 1.
+type hands struct {
+	ID     ID       `cbor:"1,keyasint"`
+	Person oplog.ID `cbor:"2,keyasint"`
+}
+
+// enrolledFirst is enrolled as version 1 has it on the wire: the same bytes as an
+// enrolled without More.
+type enrolledFirst struct {
+	Sign [32]byte `cbor:"1,keyasint"`
+	Seal [32]byte `cbor:"2,keyasint"`
+	Role Role     `cbor:"3,keyasint"`
+	Node oplog.ID `cbor:"4,keyasint"`
+}
+
+func (e *enrolledFirst) now() enrolled {
+	return enrolled{Sign: e.Sign, Seal: e.Seal, Role: e.Role, Node: e.Node}
+}
+
+// enrolment is the enrolment an op says, in either version, when it is about its own
+// subject; nil for anything else.
+func enrolment(op oplog.Op, subject oplog.ID) *enrolled {
+	switch b := op.Body.(type) {
+	case *enrolledFirst:
+		if e := b.now(); e.subject() == subject {
+			return &e
+		}
+	case *enrolled:
+		if b.More != nil && b.subject() == subject {
+			return b
+		}
+	}
+	return nil
+}
+
+// person is which human an account is of. An account of version 1 is a human of its own.
+func (e enrolled) person() oplog.ID {
+	if e.More == nil {
+		return e.subject()
+	}
+	return e.More.Person
 }
 
 // named says what they are called; it lies in the register.
@@ -63,18 +119,19 @@ func (k keyIssued) subject() oplog.ID {
 }
 
 var (
-	enrolledKind   = oplog.NewKind[enrolled]("staff.enrolled", 1, oplog.Deployment)
-	namedKind      = oplog.NewKind[named]("staff.named", 1, oplog.Register)
-	disabledKind   = oplog.NewKind[disabled]("staff.disabled", 1, oplog.Deployment)
-	keyIssuedKind  = oplog.NewKind[keyIssued]("staff.key_issued", 1, oplog.Register)
-	keyRevokedKind = oplog.NewKind[keyRevoked]("staff.key_revoked", 1, oplog.Deployment)
+	enrolledFirstKind = oplog.NewKind[enrolledFirst]("staff.enrolled", 1, oplog.Deployment)
+	enrolledKind      = oplog.NewKind[enrolled]("staff.enrolled", 2, oplog.Deployment)
+	namedKind         = oplog.NewKind[named]("staff.named", 1, oplog.Register)
+	disabledKind      = oplog.NewKind[disabled]("staff.disabled", 1, oplog.Deployment)
+	keyIssuedKind     = oplog.NewKind[keyIssued]("staff.key_issued", 1, oplog.Register)
+	keyRevokedKind    = oplog.NewKind[keyRevoked]("staff.key_revoked", 1, oplog.Deployment)
 )
 
 // Kinds are the facts of this desk.
 func Kinds() []oplog.Kind { return append(accountKinds(), eraseKinds()...) }
 
 func accountKinds() []oplog.Kind {
-	return []oplog.Kind{enrolledKind, namedKind, disabledKind, keyIssuedKind, keyRevokedKind, reopenedKind}
+	return []oplog.Kind{enrolledFirstKind, enrolledKind, namedKind, disabledKind, undertakenKind, keyIssuedKind, keyRevokedKind, reopenedKind}
 }
 
 // Views are what they add up to.
@@ -85,21 +142,32 @@ func Views() []*oplog.View { return []*oplog.View{staffView, erasures, approvals
 //	a ‖ id              -> accountRow
 //	n ‖ id ‖ log        -> nameRow: what that log says the account is called
 //	d ‖ id ‖ proof      -> 1: a claim that the account is disabled
+//	u ‖ id ‖ proof      -> undertakenRow: a claim that they signed the undertaking
 //	k ‖ id ‖ log ‖ hash -> a bearer key as that log says it, in the fact's CBOR
 //	x ‖ id ‖ proof      -> 1: a claim that the key is revoked
 //
 // A fold knows neither which log belongs to which node nor the key that proofs
 // are made with. So every claim is a row of its own, and whoever reads it judges:
 // this node its own accounts and keys by the proof, everybody a name by the log.
-var staffView = &oplog.View{Name: "staff", Version: 2, Kinds: accountKinds(), Fold: foldStaff}
+var staffView = &oplog.View{Name: "staff", Version: 3, Kinds: accountKinds(), Fold: foldStaff}
 
 // accountRow is what every node knows about an account: nothing that could change.
 type accountRow struct {
-	_    struct{} `cbor:",toarray"`
-	Sign [32]byte
-	Seal [32]byte
-	Role Role
-	Node oplog.ID
+	_      struct{} `cbor:",toarray"`
+	Sign   [32]byte
+	Seal   [32]byte
+	Role   Role
+	Node   oplog.ID
+	Person oplog.ID
+	Narrow []Narrow // nil where the enrolment says nothing: all that the role may have
+}
+
+func rowOf(e *enrolled) accountRow {
+	row := accountRow{Sign: e.Sign, Seal: e.Seal, Role: e.Role, Node: e.Node, Person: e.person()}
+	if e.More != nil {
+		row.Narrow = append([]Narrow{}, e.More.Narrow...)
+	}
+	return row
 }
 
 // nameRow is the last name that a log gave an account.
@@ -122,14 +190,16 @@ func foldStaff(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 	rows := map[string][]byte{}
 	for _, op := range ops {
 		switch b := op.Body.(type) {
-		case *enrolled:
-			if b.subject() == subject {
-				rows[string(rowKey('a', id))] = encode(accountRow{Sign: b.Sign, Seal: b.Seal, Role: b.Role, Node: b.Node})
+		case *enrolled, *enrolledFirst:
+			if e := enrolment(op, subject); e != nil {
+				rows[string(rowKey('a', id))] = encode(rowOf(e))
 			}
 		case *named:
 			rows[string(rowKey('n', id, op.Log[:]...))] = encode(nameRow{User: b.User, Site: b.Site})
 		case *disabled:
 			rows[string(rowKey('d', id, b.Proof[:]...))] = []byte{1}
+		case *undertaken:
+			rows[string(rowKey('u', id, b.Proof[:]...))] = encode(undertakenRow{Version: b.Version, At: b.At, Paper: b.Paper})
 		case *keyIssued:
 			if b.subject() == subject {
 				sum := sha256.Sum256(encode(b))

@@ -39,3 +39,11 @@ func (a Actor) Opens(n Narrow) bool {
 	return a.Can(WorkSealed) && !a.Key && !a.Operator && slices.Contains(a.Role.narrows(), n) &&
 		(a.Narrow == nil || slices.Contains(a.Narrow, n))
 }
+
+// Opened lists the narrow compartments the actor works in.
+func (a Actor) Opened() []Narrow {
+	return slices.DeleteFunc(Narrows(), func(n Narrow) bool { return !a.Opens(n) })
+}
+
+// Narrows lists the narrow compartments that an account of the role may be given.
+func (r Role) Narrows() []Narrow { return r.narrows() }

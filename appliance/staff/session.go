@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,16 +14,13 @@ import (
 	"github.com/waypost/waypost/appliance/identity"
 )
 
-// Limits of signing in. Times are by the running clock, so setting the wall
-// clock neither ends a session nor frees a guesser.
+// Limits of a session. Times are by the running clock, so setting the wall clock
+// neither ends a session nor wakes one that rests.
 const (
-	maxTries     = 10        // wrong tries per user name and client …
-	triesWithin  = time.Hour // … within this time
-	slowStep     = 200 * time.Millisecond
-	slowMost     = 5 * time.Second
-	sessionLife  = 8 * time.Hour
-	sessionIdle  = 20 * time.Minute
-	maxSessions  = 500 // the one that was idle longest goes first
+	sessionLife  = 8 * time.Hour    // then it is over, whatever was done in it
+	sessionIdle  = 20 * time.Minute // then it rests: see Wake
+	narrowIdle   = time.Minute      // then what is sealed is closed, and the rest goes on
+	maxSessions  = 500              // the one that was idle longest goes first
 	tokenSize    = 32
 	signPurpose  = "waypost/staff-signature/1"
 	maxTokenText = 100
@@ -35,6 +31,9 @@ const (
 type Session struct {
 	Token, CSRF string
 	Actor       Actor
+	Device      string // what the browser has to keep in its device cookie; only after signing in
+	Narrow      bool   // what is sealed may be shown: somebody was at it within the last minute
+	Undertaken  bool   // they have agreed to keep what they see to themselves
 
 	keys *keys
 }
@@ -54,8 +53,15 @@ func (k *keys) wipe() {
 	k.sign, k.seal = nil, nil
 }
 
+// fill puts the private halves in; private is seed ‖ X25519 key.
+func (k *keys) fill(private []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.sign, k.seal = ed25519.NewKeyFromSeed(private[:ed25519.SeedSize]), slices.Clone(private[ed25519.SeedSize:])
+}
+
 // Sign is the person's own signature over msg, for what two people must agree
-// to; false once the session has ended.
+// to; false once the session has ended or rests.
 func (s Session) Sign(msg []byte) ([]byte, bool) {
 	if s.keys == nil {
 		return nil, false
@@ -70,144 +76,139 @@ func (s Session) Sign(msg []byte) ([]byte, bool) {
 
 // session is a Session as the desk keeps it: without its token.
 type session struct {
-	csrf    string
-	actor   Actor
-	keys    *keys
-	started time.Time
-	seen    time.Time
+	id         ID // random; what lists call it
+	csrf       string
+	actor      Actor
+	keys       *keys
+	undertaken bool
+	device     [32]byte // hash of the device it began on
+	label      string   // what kind of device
+	wrapped    []byte   // the keys, under a key that only the device has; nil without one
+	started    time.Time
+	seen       time.Time // last used
+	near       time.Time // last used with nothing longer than narrowIdle in between
+	rests      bool
+	wrong      int // wrong tries to wake it
+	held       *Held
 }
 
-func (s *session) over(now time.Time) bool {
-	return now.Sub(s.started) > sessionLife || now.Sub(s.seen) > sessionIdle
+func (s *session) over(now time.Time) bool { return now.Sub(s.started) > sessionLife }
+
+// settle lets a session rest whose time has come. Its keys are wiped: waking it takes
+// them from the wrapped copy or the passphrase.
+func (s *session) settle(now time.Time) {
+	if !s.rests && now.Sub(s.seen) > sessionIdle {
+		s.rest()
+	}
+}
+
+func (s *session) rest() {
+	s.rests, s.near = true, time.Time{}
+	s.keys.wipe()
+}
+
+func (s *session) narrow(now time.Time) bool {
+	return !s.rests && !s.near.IsZero() && now.Sub(s.near) <= narrowIdle
 }
 
 // SignIn opens a session. It takes as long for a user nobody knows as for a wrong
-// passphrase and gives the same answer. Who asks is said by identity.From; without
-// it somebody at this machine does. Wrong tries are counted for each client, so that
-// nobody locks somebody else out; from the network, many wrong tries for one name
-// only make every further one slow. Faults: Denied "fault.staff.wrong_sign_in", and
-// for the right passphrase "fault.staff.disabled" and "fault.staff.unfinished"; Busy
-// "fault.staff.too_many_tries" after ten wrong tries of this client in an hour,
+// passphrase and gives the same answer. user is a user name or the code of a badge.
+// Who asks is said by identity.From, on which device by OnDevice; how many tries they
+// have, by startTry. Faults: Denied "fault.staff.wrong_sign_in", and for the right
+// passphrase "fault.staff.disabled" and "fault.staff.unfinished"; Busy
+// "fault.staff.too_many_tries" after ten wrong tries in an hour,
 // "fault.identity.busy" when too many sign in at once.
 func (d *Desk) SignIn(ctx context.Context, user string, passphrase []byte) (Session, error) {
-	name := foldUser(user)
-	wrong := fault.New(fault.Denied, "fault.staff.wrong_sign_in")
-	key := tryKey(identity.Client(ctx), name)
-	try, slow, err := d.startTry(key)
+	a, private, err := d.prove(ctx, user, passphrase)
 	if err != nil {
 		return Session{}, err
 	}
-	private, a, err := d.compare(ctx, name, passphrase, slow)
-	switch {
-	case err != nil:
-		d.dropTry(key, try) // it was not a guess: nothing was compared
-		return Session{}, err
-	case private == nil:
-		return Session{}, wrong
-	}
 	defer clear(private)
-	d.forgetTries(key)
-	s, err := d.state(a)
-	switch {
-	case err != nil:
-		return Session{}, err
-	case s.off:
-		return Session{}, fault.New(fault.Denied, "fault.staff.disabled")
-	case !s.known:
-		return Session{}, fault.New(fault.Denied, "fault.staff.unfinished")
-	}
-	return d.begin(a, private)
+	return d.begin(a, private, deviceOf(ctx))
 }
 
-// compare waits and then gives the account and its private keys; without keys the
-// name or the passphrase is wrong.
-func (d *Desk) compare(ctx context.Context, name string, passphrase []byte, slow time.Duration) ([]byte, account, error) {
-	select { // before the line for Argon2, so that nobody else waits for this
-	case <-d.clock.After(slow):
-	case <-ctx.Done():
-		return nil, account{}, ctx.Err()
+// prove compares a passphrase and gives the account and its private keys, which the
+// caller clears. Faults: as SignIn.
+func (d *Desk) prove(ctx context.Context, user string, passphrase []byte) (account, []byte, error) {
+	guess := d.dummy // what an unknown user's passphrase is tried on
+	a, known := d.called(user)
+	name := foldUser(user)
+	if known {
+		guess, name = a, foldUser(a.User)
 	}
-	a, known := d.dummy, false
-	for _, c := range d.snapshot() {
-		if foldUser(c.User) == name {
-			a, known = c, true
-		}
+	key := d.tryKey(ctx, name, guess)
+	try, err := d.startTry(key, identity.Client(ctx))
+	if err != nil {
+		return account{}, nil, err
 	}
 	if len(passphrase) > maxPassphrase {
 		passphrase = nil // never right, and takes the same time
 	}
-	private, ok, err := a.unwrap(ctx, passphrase)
-	if err != nil || !ok || !known {
-		return nil, account{}, err
+	d.compared.Add(1)
+	private, ok, err := guess.unwrap(ctx, passphrase)
+	switch {
+	case err != nil:
+		d.dropTry(key, try) // it was not a guess: nothing was compared
+		return account{}, nil, err
+	case !ok || !known:
+		return account{}, nil, fault.New(fault.Denied, "fault.staff.wrong_sign_in")
 	}
-	return private, a, nil
+	d.rightTry(key, try)
+	s, err := d.state(a)
+	switch {
+	case err == nil && s.off:
+		err = fault.New(fault.Denied, "fault.staff.disabled")
+	case err == nil && !s.known:
+		err = fault.New(fault.Denied, "fault.staff.unfinished")
+	}
+	if err != nil {
+		clear(private)
+		return account{}, nil, err
+	}
+	return a, private, nil
 }
 
-// tryKey is what tries are counted by. The name comes last: it may hold anything.
-func tryKey(client, name string) string { return client + "\x00" + name }
-
-// startTry counts a try before it is made, so that many at once are not more, and
-// says how long to wait before it.
-func (d *Desk) startTry(key string) (at time.Time, slow time.Duration, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	now := d.clock.Now()
-	for k, times := range d.tries {
-		times = slices.DeleteFunc(times, func(t time.Time) bool { return now.Sub(t) >= triesWithin })
-		if d.tries[k] = times; len(times) == 0 {
-			delete(d.tries, k)
+// called is the account of a user name or of a badge. A name that looks like a badge is
+// a name.
+func (d *Desk) called(user string) (found account, ok bool) {
+	name, code := foldUser(user), parseBadge(user)
+	var badge account
+	badges := 0
+	for _, a := range d.snapshot() {
+		switch {
+		case a.Replaced:
+		case foldUser(a.User) == name:
+			found, ok = a, true
+		case code != "" && badgeOf(idOf(a.Subject)) == code:
+			badge, badges = a, badges+1
 		}
 	}
-	times := d.tries[key]
-	if len(times) >= maxTries {
-		left := triesWithin - now.Sub(times[0])
-		return now, 0, fault.New(fault.Busy, "fault.staff.too_many_tries", "Count", int(left/time.Minute)+1)
+	if !ok && badges == 1 {
+		return badge, true
 	}
-	slow = d.slowLocked(key)
-	d.tries[key] = append(times, now)
-	return now, slow, nil
-}
-
-// slowLocked is how long a try from the network waits: longer the more wrong tries
-// all clients together made for this name, and never long enough to keep its owner
-// out.
-func (d *Desk) slowLocked(key string) time.Duration {
-	client, name, _ := strings.Cut(key, "\x00")
-	if client == "" {
-		return 0
-	}
-	made := 0
-	for k, times := range d.tries {
-		if c, n, _ := strings.Cut(k, "\x00"); c != "" && n == name {
-			made += len(times)
-		}
-	}
-	return min(max(0, time.Duration(made-maxTries)*slowStep), slowMost)
-}
-
-func (d *Desk) dropTry(key string, at time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if i := slices.Index(d.tries[key], at); i >= 0 {
-		d.tries[key] = slices.Delete(d.tries[key], i, i+1)
-	}
-}
-
-func (d *Desk) forgetTries(key string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.tries, key)
+	return found, ok
 }
 
 // begin makes the session.
-func (d *Desk) begin(a account, private []byte) (Session, error) {
+func (d *Desk) begin(a account, private []byte, on Device) (Session, error) {
 	token, csrf := randomText(), randomText()
 	now := d.clock.Now()
-	k := &keys{sign: ed25519.NewKeyFromSeed(private[:ed25519.SeedSize]), seal: slices.Clone(private[ed25519.SeedSize:])}
-	s := &session{
-		csrf: csrf, keys: k, started: now, seen: now,
-		actor: Actor{ID: idOf(a.Subject), Name: a.User, Role: a.Role, Site: d.site},
+	standing, err := d.undertaking(a)
+	if err != nil {
+		return Session{}, err
 	}
+	text, hash, wrapping := d.device(on, idOf(a.Subject))
+	k := &keys{}
+	k.fill(private)
+	s := &session{
+		csrf: csrf, keys: k, started: now, seen: now, near: now, label: on.label(), device: hash,
+		actor: a.actor(d.site), undertaken: standing.Undertaken(),
+	}
+	if !on.Once {
+		s.wrapped = wrapPrivate(wrapping, private)
+	}
+	clear(wrapping[:])
+	_, _ = rand.Read(s.id[:])
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed { // closed while the passphrase was compared
@@ -219,7 +220,13 @@ func (d *Desk) begin(a account, private []byte) (Session, error) {
 		d.endLocked(d.idlestLocked())
 	}
 	d.sessions[sha256.Sum256([]byte(token))] = s
-	return Session{Token: token, CSRF: csrf, Actor: s.actor, keys: k}, nil
+	out := s.shown(token, now)
+	out.Device = text
+	return out, nil
+}
+
+func (s *session) shown(token string, now time.Time) Session {
+	return Session{Token: token, CSRF: s.csrf, Actor: s.actor, Narrow: s.narrow(now), Undertaken: s.undertaken, keys: s.keys}
 }
 
 func randomText() string {
@@ -228,29 +235,51 @@ func randomText() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// Session finds an open session by its token and keeps it from going idle.
-func (d *Desk) Session(token string) (Session, bool) { return d.find(token, true) }
+// How a session is looked at.
+type look uint8
+
+const (
+	peek   look = iota // leaves it as idle as it was
+	glance             // keeps it from resting, and what is sealed as it was
+	use                // somebody is at it
+)
+
+// Session finds an open session by its token and keeps it from going idle. One that
+// rests is not open.
+func (d *Desk) Session(token string) (Session, bool) { return d.find(token, use) }
 
 // Peek finds an open session and leaves it as idle as it was: for what goes on by
 // itself, which must not keep anybody signed in.
-func (d *Desk) Peek(token string) (Session, bool) { return d.find(token, false) }
+func (d *Desk) Peek(token string) (Session, bool) { return d.find(token, peek) }
 
-func (d *Desk) find(token string, use bool) (Session, bool) {
-	if token == "" || len(token) > maxTokenText {
-		return Session{}, false
-	}
+// Glance finds an open session for a page that looks again by itself while somebody is
+// there: it keeps them signed in, and leaves nothing sealed open any longer.
+func (d *Desk) Glance(token string) (Session, bool) { return d.find(token, glance) }
+
+func (d *Desk) find(token string, how look) (Session, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.clock.Now()
-	d.sweepLocked(now)
-	s := d.sessions[sha256.Sum256([]byte(token))]
-	if s == nil {
+	s := d.sessionLocked(token, now)
+	if s == nil || s.rests {
 		return Session{}, false
 	}
-	if use {
+	if how != peek {
 		s.seen = now
 	}
-	return Session{Token: token, CSRF: s.csrf, Actor: s.actor, keys: s.keys}, true
+	if how == use && s.narrow(now) {
+		s.near = now
+	}
+	return s.shown(token, now), true
+}
+
+// sessionLocked is the session of a token, open or at rest.
+func (d *Desk) sessionLocked(token string, now time.Time) *session {
+	if token == "" || len(token) > maxTokenText {
+		return nil
+	}
+	d.sweepLocked(now)
+	return d.sessions[sha256.Sum256([]byte(token))]
 }
 
 // SignOut ends a session and wipes its keys; an unknown token is fine.
@@ -263,6 +292,8 @@ func (d *Desk) SignOut(token string) {
 func (d *Desk) endLocked(h [32]byte) {
 	if s := d.sessions[h]; s != nil {
 		s.keys.wipe()
+		clear(s.wrapped)
+		s.held.wipe()
 		delete(d.sessions, h)
 	}
 }
@@ -271,8 +302,17 @@ func (d *Desk) sweepLocked(now time.Time) {
 	for h, s := range d.sessions {
 		if s.over(now) {
 			d.endLocked(h)
+			continue
 		}
+		s.settle(now)
 	}
+}
+
+// restIdle lets sessions rest and end whose time has come.
+func (d *Desk) restIdle() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sweepLocked(d.clock.Now())
 }
 
 func (d *Desk) idlestLocked() (idlest [32]byte) {
@@ -285,11 +325,12 @@ func (d *Desk) idlestLocked() (idlest [32]byte) {
 	return idlest
 }
 
-func (d *Desk) endSessionsOf(id ID) {
+// endSessionsOf ends all sessions of an account but one.
+func (d *Desk) endSessionsOf(id ID, but string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for h, s := range d.sessions {
-		if s.actor.ID == id {
+		if s.actor.ID == id && (but == "" || h != sha256.Sum256([]byte(but))) {
 			d.endLocked(h)
 		}
 	}

@@ -1,8 +1,9 @@
 package staff
 
 import (
-	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,100 +11,144 @@ import (
 	"github.com/waypost/waypost/appliance/identity"
 )
 
-// guess makes wrong tries from a client, moving the clock on while one waits, and
-// gives the time the last one took.
-func (p *place) guess(t *testing.T, client, user string, passphrase []byte) (time.Duration, error) {
-	t.Helper()
-	began := p.clock.Now()
-	done := make(chan error, 1)
-	go func() {
-		_, err := p.SignIn(identity.From(ctx, client), user, passphrase)
-		done <- err
-	}()
-	for {
-		select {
-		case err := <-done:
-			return p.clock.Now().Sub(began), err
-		case <-time.After(time.Millisecond): // slowly: in an hour of this clock tries are forgotten
-			p.clock.Advance(10 * time.Millisecond)
-		}
-	}
+// from signs in from a client of the network, on a device.
+func (p *place) from(client string, on Device, user string, passphrase []byte) (Session, error) {
+	return p.SignIn(OnDevice(identity.From(ctx, client), on), user, passphrase)
 }
 
-// A stranger who knows a name must not keep its owner out.
-func TestNobodyLocksSomebodyElseOut(t *testing.T) {
-	p := openPlace(t)
-	p.add(t, "mina", Lead)
-	for range maxTries {
-		_, err := p.guess(t, "10.42.0.66", "mina", []byte("a guess"))
-		wantFault(t, err, fault.Denied, "fault.staff.wrong_sign_in")
-	}
-	_, err := p.guess(t, "10.42.0.66", "mina", secret)
-	wantFault(t, err, fault.Busy, "fault.staff.too_many_tries")
-	for _, client := range []string{"", "10.42.0.7"} {
-		if _, err := p.guess(t, client, "mina", secret); err != nil {
-			t.Fatalf("the owner from %q: %v", client, err)
-		}
-	}
-	// Right elsewhere forgives nothing here.
-	_, err = p.guess(t, "10.42.0.66", "mina", secret)
-	wantFault(t, err, fault.Busy, "fault.staff.too_many_tries")
-}
-
-// From many addresses at once a name becomes slow, never closed; another name and
-// this machine do not notice.
-func TestManyClientsOnlyMakeANameSlow(t *testing.T) {
+// TestGuessingANameFromEverywhere: ten thousand guesses from two hundred addresses at
+// one name are ten comparisons an hour, and nobody else notices: not another name from
+// the same address, not the owner on their own device or at this machine.
+func TestGuessingANameFromEverywhere(t *testing.T) {
 	p := openPlace(t)
 	p.add(t, "mina", Lead)
 	p.add(t, "omar", Lead)
-	for made, least := range map[int]time.Duration{maxTries: 0, 3 * maxTries: 20 * slowStep, 6 * maxTries: slowMost} {
-		p.mu.Lock()
-		clear(p.tries)
-		for n := range made {
-			key := tryKey(fmt.Sprintf("10.42.0.%d", n/maxTries), "mina")
-			p.tries[key] = append(p.tries[key], p.clock.Now())
+	own, err := p.from("10.42.0.7", Device{}, "mina", secret)
+	must(t, err)
+	p.reopen(t) // the device is known after a restart too
+	hours := 0
+	for n := range 10_000 {
+		if n%1000 == 999 {
+			p.clock.Advance(triesWithin)
+			hours++
 		}
-		p.mu.Unlock()
-		took, err := p.guess(t, "10.42.1.1", "mina", []byte("a guess"))
-		wantFault(t, err, fault.Denied, "fault.staff.wrong_sign_in")
-		if took < least {
-			t.Fatalf("after %d tries the next took %v", made, took)
+		before := p.compared.Load()
+		_, err := p.from(fmt.Sprintf("10.42.%d.%d", n%200, n%250), Device{}, "mina", []byte("a guess"))
+		if f := fault.Of(err); f.Key != "fault.staff.wrong_sign_in" && f.Key != "fault.staff.too_many_tries" || f.Key == "fault.staff.too_many_tries" && p.compared.Load() != before {
+			t.Fatal(n, err)
 		}
 	}
-	p.mu.Lock()
-	clear(p.tries)
-	for n := range 100 {
-		p.tries[tryKey(fmt.Sprintf("10.42.0.%d", n), "mina")] = []time.Time{p.clock.Now()}
+	if got := p.compared.Load(); got > int64(maxTries*(hours+1)) {
+		t.Fatalf("%d guesses were compared in %d hours", got, hours)
 	}
-	p.mu.Unlock()
-	p.mu.Lock()
-	slow, other, here := p.slowLocked(tryKey("10.42.9.9", "mina")), p.slowLocked(tryKey("10.42.9.9", "omar")), p.slowLocked(tryKey("", "mina"))
-	p.mu.Unlock()
-	if slow != slowMost || other != 0 || here != 0 {
-		t.Fatalf("waits of %v, %v and %v", slow, other, here)
+	t.Logf("10,000 guesses from 200 addresses in %d hours: %d compared", hours, p.compared.Load())
+	p.clock.Advance(triesWithin)
+	for range maxTries {
+		_, _ = p.from("10.42.0.66", Device{}, "mina", []byte("a guess"))
 	}
-	if _, err := p.guess(t, "10.42.9.9", "mina", secret); err != nil {
-		t.Fatalf("the owner: %v", err)
+	_, err = p.from("10.42.0.6", Device{}, "mina", secret) // one phone keeps nobody out
+	must(t, err)
+	for range maxTries {
+		_, _ = p.from("10.42.0.67", Device{}, "mina", []byte("a guess"))
+	}
+	_, err = p.from("10.42.0.7", Device{}, "mina", secret)
+	wantFault(t, err, fault.Busy, "fault.staff.too_many_tries") // on a device of nobody's
+	for name, c := range map[string]struct {
+		client string
+		on     Device
+		user   string
+	}{
+		"another name from there":    {"10.42.0.66", Device{}, "omar"},
+		"the owner's own device":     {"10.42.0.8", Device{Cookie: own.Device}, "mina"},
+		"the owner at this machine":  {"", Device{}, "mina"},
+		"another name from anywhere": {"10.42.9.9", Device{}, "omar"},
+	} {
+		if _, err := p.from(c.client, c.on, c.user, secret); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
-// A wait ends with the server, and counts for nothing.
-func TestAWaitEndsWithItsContext(t *testing.T) {
+// A name that comes in does not give strangers ten more tries, and the device of one
+// person is no help in guessing at another.
+func TestTheRightPassphraseForgivesStrangersNothing(t *testing.T) {
 	p := openPlace(t)
 	p.add(t, "mina", Lead)
-	for range 2 * maxTries {
-		p.mu.Lock()
-		p.tries[tryKey("10.42.0.1", "mina")] = append(p.tries[tryKey("10.42.0.1", "mina")], p.clock.Now())
-		p.mu.Unlock()
+	p.add(t, "omar", Registrar)
+	omar, err := p.from("10.42.0.9", Device{}, "omar", secret)
+	must(t, err)
+	for n := range maxTries - 1 {
+		_, err := p.from(fmt.Sprintf("10.42.0.%d", 66+n%2), Device{}, "mina", []byte("a guess"))
+		wantFault(t, err, fault.Denied, "fault.staff.wrong_sign_in")
 	}
-	stopping, cancel := context.WithCancel(ctx)
-	cancel()
-	if _, err := p.SignIn(identity.From(stopping, "10.42.0.2"), "mina", secret); err == nil {
-		t.Fatal("signed in without the wait")
+	_, err = p.from("10.42.0.7", Device{}, "mina", secret)
+	must(t, err)
+	_, err = p.from("10.42.0.68", Device{Cookie: omar.Device}, "mina", []byte("a guess"))
+	wantFault(t, err, fault.Denied, "fault.staff.wrong_sign_in")
+	_, err = p.from("10.42.0.69", Device{Cookie: omar.Device}, "mina", []byte("a guess"))
+	wantFault(t, err, fault.Busy, "fault.staff.too_many_tries")
+}
+
+// TestKnownAndUnknownNamesCostTheSame counts what takes time: one passphrase stretched,
+// with the same cost, whether there is such a name, such a badge, or neither; and both
+// run out of tries alike.
+func TestKnownAndUnknownNamesCostTheSame(t *testing.T) {
+	p := openPlace(t)
+	a := p.add(t, "mina", Lead)
+	for _, user := range []string{"mina", "nobody", a.Badge, "000-000-00D", strings.Repeat("x", 5000)} {
+		p.clock.Advance(triesWithin)
+		for n := range maxTries + 2 {
+			before := p.compared.Load()
+			_, err := p.from(fmt.Sprintf("10.42.0.%d", n%3), Device{}, user, []byte("a guess"))
+			want, key := int64(1), "fault.staff.wrong_sign_in"
+			if n >= maxTries {
+				want, key = 0, "fault.staff.too_many_tries"
+			}
+			if got := p.compared.Load() - before; got != want || fault.Of(err).Key != key {
+				t.Fatalf("%.20q, try %d: %d compared, %v", user, n, got, err)
+			}
+		}
 	}
-	if n := len(p.tries[tryKey("10.42.0.2", "mina")]); n != 0 {
-		t.Fatalf("%d tries were counted", n)
+	if p.dummy.cost() != p.snapshot()[0].cost() {
+		t.Fatal("an unknown name takes another time")
 	}
+}
+
+// A badge and the name behind it are guessed at together.
+func TestABadgeIsTheName(t *testing.T) {
+	p := openPlace(t)
+	a := p.add(t, "mina", Lead)
+	if s, err := p.SignIn(ctx, BadgeText(a.Badge), secret); err != nil || s.Actor.ID != a.ID {
+		t.Fatal(err)
+	}
+	for n := range maxTries {
+		_, err := p.from(fmt.Sprintf("10.42.0.%d", n%2), Device{}, []string{"mina", a.Badge, strings.ToLower(a.Badge)}[n%3], []byte("a guess"))
+		wantFault(t, err, fault.Denied, "fault.staff.wrong_sign_in")
+	}
+	_, err := p.from("10.42.0.66", Device{}, a.Badge, secret)
+	wantFault(t, err, fault.Busy, "fault.staff.too_many_tries")
+	if parseBadge(a.Badge) == "" || parseBadge(a.Badge[:len(a.Badge)-1]+"0") != "" && a.Badge[len(a.Badge)-1] != '0' {
+		t.Error("a code with a wrong last letter")
+	}
+}
+
+func FuzzBadge(f *testing.F) {
+	f.Add("WPS1:000-000-000")
+	f.Fuzz(func(t *testing.T, text string) {
+		if code := parseBadge(text); code != "" && parseBadge(showBadge(code)) != code {
+			t.Fatal(code)
+		}
+	})
+}
+
+func FuzzDeviceCookie(f *testing.F) {
+	f.Add(deviceText.EncodeToString(make([]byte, deviceNonce+deviceMark)))
+	f.Fuzz(func(t *testing.T, text string) {
+		nonce, marks, ok := parseDevice(text)
+		if ok && deviceText.EncodeToString(slices.Concat(nonce, marks)) != text {
+			t.Fatal("two spellings")
+		}
+	})
 }
 
 // Peek is for streams: looking must not keep somebody signed in.

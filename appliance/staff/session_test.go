@@ -185,7 +185,7 @@ func TestSessionsAreNotWithoutEnd(t *testing.T) {
 	}
 	begin := func() Session {
 		t.Helper()
-		s, err := p.begin(a, private)
+		s, err := p.begin(a, private, Device{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,6 +39,7 @@ func TestBrowserTwoBoxes(t *testing.T) {
 	shot(t, ctx, "join-confirmed")
 
 	run(t, ctx, "somebody arrives at the gate", register(gate.http, "Shirin", "Rahimi"))
+	run(t, other, "the promise", see(bridge.http+"/undertaking", `form[action="/undertaking"]`), promise())
 	until(t, other, "found at the bridge", `document.querySelector('main').innerText.includes('Shirin')`, chromedp.Navigate(bridge.http+"/people?q=shirin"))
 	shot(t, other, "join-found")
 	until(t, other, "the bridge knows it was confirmed", `!!document.querySelector('[data-live] .list .pill.good') && !document.querySelector('ol.words.few, [data-live] .list .pill.bad')`, chromedp.Navigate(bridge.http+"/mesh"))

@@ -30,7 +30,7 @@ func TestBrowserFirstDay(t *testing.T) {
 	first := seen.sofar()
 	run(t, ctx, "written down", press(`form[action="/words"] button.main`, `[name="way"]`))
 	shot(t, ctx, "night-choose")
-	run(t, ctx, "who opens it at night", chromedp.Click(`[name="way"][value="wait"]`, chromedp.ByQuery), press(`form[action="/night/choose"] button.main`, ".tiles"))
+	run(t, ctx, "who opens it at night", chromedp.Click(`[name="way"][value="wait"]`, chromedp.ByQuery), press(`form[action="/night/choose"] button.main`, `form[action="/undertaking"]`), promise())
 	shot(t, ctx, "home-empty")
 	run(t, ctx, "a family", chromedp.Navigate(b.http+"/people/new"), chromedp.WaitVisible(`[name="members.0.given_name"]`, chromedp.ByQuery))
 	shot(t, ctx, "family")

@@ -234,10 +234,22 @@ func read(t *testing.T, ctx context.Context, sel string) string {
 	return text
 }
 
-// signIn goes through the sign-in page of an open box.
+// signIn goes through the sign-in page of an open box, and promises what is asked the
+// first time.
 func signIn(base string) chromedp.Action {
 	return chromedp.Tasks{see(base+"/", `form[action="/signin"]`), write("#f-user", lead), write("#f-passphrase", secret),
-		press(`form[action="/signin"] button.main`, `a[href="/people/new"]`)}
+		press(`form[action="/signin"] button.main`, `form[action="/signout"]`), promise(), chromedp.WaitVisible(".tiles", chromedp.ByQuery)}
+}
+
+// promise accepts the undertaking where it is asked for.
+func promise() chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		asked := false
+		if err := chromedp.Evaluate(`location.pathname === '/undertaking'`, &asked).Do(ctx); err != nil || !asked {
+			return err
+		}
+		return press(`form[action="/undertaking"] button.main`, ".tiles").Do(ctx)
+	})
 }
 
 // register types one person in and saves.

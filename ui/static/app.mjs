@@ -58,6 +58,7 @@ if (live) {
     const ask = new XMLHttpRequest();
     ask.open('GET', location.href);
     ask.responseType = 'document';
+    ask.setRequestHeader('X-Waypost-Look', '1'); // nobody touched anything: what is sealed must not stay open by it
     ask.addEventListener('load', () => {
       const next = ask.status === 200 && ask.response?.querySelector('[data-live]');
       // Another page stands here now: the box was locked, or the session is over.
