@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/waypost/waypost/appliance/staff"
 )
@@ -137,14 +138,17 @@ type diverted struct {
 
 // asides checks what was said aside and sorts it by compartment. A note goes where its
 // codes do; where those lie in several, to the one whose people keep most to
-// themselves; without codes, to protection.
-func (c *checker) asides(in []Aside) []diverted {
-	by := map[staff.Narrow]*diverted{}
-	of := func(n staff.Narrow) *diverted {
-		if by[n] == nil {
-			by[n] = &diverted{narrow: n}
+// themselves; without codes, to protection. Notes that are too long together are told
+// one after the other.
+func (c *checker) asides(in []Aside) (out []diverted) {
+	of := func(n staff.Narrow, room int) *diverted {
+		for i := range out {
+			if out[i].narrow == n && utf8.RuneCountInString(out[i].note)+room <= maxNotes {
+				return &out[i]
+			}
 		}
-		return by[n]
+		out = append(out, diverted{narrow: n})
+		return &out[len(out)-1]
 	}
 	for _, a := range in {
 		to := staff.Narrow("")
@@ -154,25 +158,20 @@ func (c *checker) asides(in []Aside) []diverted {
 				c.wrong(a.field(), "need", "Given", safe(code))
 				continue
 			}
-			if d := of(n); !slices.Contains(d.codes, code) {
+			if d := of(n, 0); !slices.Contains(d.codes, code) {
 				d.codes = append(d.codes, code)
 			}
 			if to == "" || slices.Index(staff.Narrows(), n) < slices.Index(staff.Narrows(), to) {
 				to = n
 			}
 		}
-		note := c.lines(a.field(), a.Note, maxNotes)
-		if note == "" {
-			continue
-		}
-		d := of(cmp.Or(to, staff.NarrowProtection))
-		d.note = strings.TrimPrefix(d.note+"\n"+note, "\n")
-	}
-	var out []diverted
-	for _, n := range staff.Narrows() {
-		if by[n] != nil {
-			out = append(out, *by[n])
+		if note := c.lines(a.field(), a.Note, maxNotes); note != "" {
+			d := of(cmp.Or(to, staff.NarrowProtection), utf8.RuneCountInString(note)+1)
+			d.note = strings.TrimPrefix(d.note+"\n"+note, "\n")
 		}
 	}
+	slices.SortStableFunc(out, func(a, b diverted) int {
+		return slices.Index(staff.Narrows(), a.narrow) - slices.Index(staff.Narrows(), b.narrow)
+	})
 	return out
 }

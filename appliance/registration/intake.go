@@ -29,6 +29,9 @@ type Intake interface {
 // of a list are registered without it, and each is named: a bed must not wait for it.
 func (d *Desk) SetIntake(i Intake) { d.intake = i }
 
+// TakesIn tells whether there is an intake, so that a page offers what can be used.
+func (d *Desk) TakesIn() bool { return d.intake != nil }
+
 // passed remembers, in memory and only while the process runs, what was passed on and
 // which ids were given to people who are not written yet, so that the same form sent
 // again after a failure passes nothing on twice. Safe for concurrent use.

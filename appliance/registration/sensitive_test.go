@@ -404,6 +404,10 @@ func TestNotesGoWhereTheirCodesDo(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) || c.err() != nil {
 		t.Errorf("%v", got)
 	}
+	long := strings.Repeat("x", maxNotes)
+	if got := c.asides([]Aside{{Note: long}, {Note: long}, {Codes: []string{"torture"}}}); len(got) != 2 || got[0].note != long || got[1].note != long || len(got[0].codes) != 1 {
+		t.Errorf("%d", len(got))
+	}
 	c.asides([]Aside{{Codes: []string{"wheelchair"}}, {Note: strings.Repeat("x", maxNotes+1)}})
 	if len(c.faults) != 2 {
 		t.Errorf("%+v", c.faults)
