@@ -39,7 +39,7 @@ func galleryView(lang locale.Language, p picture) *view {
 	v := &view{
 		Lang: lang, Page: p.page, Path: "/", State: stateOpen, User: "Amina K.", CSRF: "form-key", Open: true, Now: galleryTime,
 		Site: SiteInfo{Deployment: "Coast response", Site: "North gate", Number: 1, Confirmed: true, CanInvite: true},
-		Nav:  navFor(staff.Operator(), "/"),
+		Nav:  navFor(staff.Operator(), "/"), tells: true,
 	}
 	if p.frame != nil {
 		p.frame(v)
@@ -115,7 +115,7 @@ func conflicted() registration.Record {
 func personModelOf(s speaker, r registration.Record, card *cardState) personPage {
 	m := personPage{
 		ID: r.ID.String(), Path: "/people/" + r.ID.String(), Name: s.name(r.Person), About: s.about(r.Person), Facts: s.facts(r.Person), Conflicts: s.conflicts(r),
-		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, MayErase: true, Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
+		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, MayErase: true, MaySeeReads: true, TellCodes: sensitiveCodes(), Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 		Household: &householdBox{Path: "/households/" + galleryID(9).String(), Members: lines(s, galleryFamily()[1:])},
 	}
 	for _, code := range r.Needs {
@@ -148,6 +148,7 @@ func galleryLists(v *view) lists {
 		Sexes: formSexes(), Relations: append([]string{""}, registration.Relations()...), Needs: registration.Needs(),
 		Documents: append([]string{""}, registration.DocumentTypes()...), Purposes: registration.Purposes(),
 		Precisions: append([]string{""}, registration.Precisions()...), Countries: countryNames(v.Lang),
+		TellCodes: sensitiveCodes(),
 	}
 }
 
@@ -241,7 +242,71 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 }
 
 func pictures() []picture {
-	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures())
+	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), readPictures(), tellPictures())
+}
+
+// tellPictures are the ways of passing something on, and the warning beside a note.
+func tellPictures() []picture {
+	warned := func(v *view) *form {
+		f := newForm()
+		f.set("members.0.given_name", "Rosa")
+		f.set("members.0.more.notes", "was detained")
+		f.set(noted, "1")
+		f.warned, f.warns["members.0.more.notes"] = true, true
+		return f
+	}
+	return []picture{
+		{name: "tell", page: "people/tell", data: func(speaker) any { return tellModel{Once: "once", Codes: sensitiveCodes(), Takes: true} }},
+		{name: "tell-told", page: "people/tell", data: func(speaker) any { return tellModel{Once: "once", Codes: sensitiveCodes(), Takes: true, Told: true} }},
+		{name: "tell-nobody-takes", page: "people/tell", data: func(speaker) any { return tellModel{Once: "once"} }},
+		{name: "tell-empty", page: "people/tell", data: func(speaker) any { return tellModel{Once: "once", Codes: sensitiveCodes(), Takes: true} }, form: func(v *view) *form {
+			f := topOf("fault.registration.invalid")(v)
+			f.errors["tell.codes"] = v.T("registration.problem.aside_empty")
+			return f
+		}},
+		{name: "family-warned", page: "people/new", form: warned, data: func(s speaker) any { return familyOf(s, 1) }},
+		{name: "family-no-intake", page: "people/new", frame: func(v *view) { v.tells = false }, data: func(s speaker) any {
+			m := familyOf(s, 1)
+			m.TellCodes = nil
+			return m
+		}},
+		{name: "person-told", page: "people/person", data: func(s speaker) any {
+			m := personModelOf(s, galleryFamily()[3], nil)
+			m.Told = true
+			return m
+		}},
+	}
+}
+
+// readPictures are the pages of who looked at whom.
+func readPictures() []picture {
+	looks := func(s speaker, names ...string) (out []seenLine) {
+		for i, name := range names {
+			out = append(out, seenLine{At: galleryTime.Add(-time.Duration(i) * time.Hour), Name: name, Path: "/reads/x", What: s.T("reads.what.open"), Site: "North gate"})
+		}
+		return out
+	}
+	return []picture{
+		{name: "reads", page: "reads/list", data: func(speaker) any {
+			return readsPage{
+				Alarms: []alarmLine{
+					{Name: "سعيد", Path: "/reads/a", Alarm: staff.Alarm{Opened: 121, Listed: 240, Since: galleryTime, Stopped: true}},
+					{Name: "Bo", Path: "/reads/b", Alarm: staff.Alarm{Opened: 131, Listed: 20, Since: galleryTime.Add(-time.Hour), Stopped: true, GoesOn: true}},
+					{Name: "Amina K.", Path: "/reads/c", Own: true, Alarm: staff.Alarm{Opened: 122, Since: galleryTime}},
+				},
+				Readers: []readerLine{{"سعيد", "/reads/a", 121, 240, galleryTime}, {"kiosk", "/reads/k", 1, 1, galleryTime.Add(-time.Hour)}}, Whole: true,
+			}
+		}},
+		{name: "reads-none", page: "reads/list", data: func(speaker) any { return readsPage{Whole: true} }},
+		{name: "reads-person", page: "reads/person", data: func(s speaker) any {
+			return seenPage{Name: "Rosa Ixchel Tum", Back: "/people/x", More: "/people/x/reads?after=y", Lines: looks(s, "Amina K.", "سعيد")}
+		}},
+		{name: "reads-reader", page: "reads/reader", data: func(s speaker) any {
+			lines := looks(s, "Rosa Ixchel Tum", "محمد عبد الله", galleryID(4).String())
+			lines[2].Path = ""
+			return seenPage{Name: "سعيد", Back: "/reads", Lines: lines}
+		}},
+	}
 }
 
 func firstPictures() []picture {
@@ -344,6 +409,7 @@ func peoplePictures() []picture {
 		{name: "person-read-only-role", page: "people/person", data: func(s speaker) any {
 			m := personModelOf(s, conflicted(), card)
 			m.MayCorrect, m.MayIssue, m.MayErase, m.Household, m.Photo = false, false, false, nil, photoBox{}
+			m.MaySeeReads, m.TellCodes = false, nil
 			return m
 		}},
 		{name: "household", page: "people/household", data: func(s speaker) any {

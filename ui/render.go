@@ -40,12 +40,13 @@ func pageNames() []string {
 		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words", "first/restore", "first/restoring", "backup/backup", "backup/restored",
 		"entry/unlock", "entry/opening", "entry/signin", "entry/welcome",
 		"home/home", "home/error",
-		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member",
+		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member", "people/tell",
 		"cards/card", "cards/sheet",
 		"verify/verify", "verify/result",
 		"mesh/mesh", "mesh/invite",
 		"staff/staff",
 		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped", "box/losses",
+		"reads/list", "reads/person", "reads/reader",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"help/index", "help/topic",
 	}
@@ -119,6 +120,8 @@ type view struct {
 	Open     bool // the box holds records: the practice-data banner applies
 	NoSwitch bool // the language switch would lose what is shown only once
 	Form     *form
+	watch    string // words of notes, for a script
+	tells    bool   // something can be passed on from here; see tellView
 	Now      time.Time
 	D        any
 }
@@ -340,7 +343,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
 		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data,
-		NoSwitch: page == "first/words" || page == "mesh/invite",
+		NoSwitch: page == "first/words" || page == "mesh/invite", watch: v.s.watcher.words,
 	}
 	if v.c.Method() == fiber.MethodGet {
 		w.Query = string(v.c.Request().URI().QueryString())
@@ -355,6 +358,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 		w.User = v.actor.Name
 		w.Nav = navFor(v.actor, w.Path)
 		w.Alarms = alarms(site)
+		w.tells = w.Open && v.desks() != nil && v.mayTell()
 	}
 	return w
 }

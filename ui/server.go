@@ -67,6 +67,7 @@ type Server struct {
 	opening opening  // claims and unlocks at work or waiting
 	uploads *seats   // large bodies held in memory
 	words   newWords
+	watcher watcher       // of notes
 	wait    time.Duration // readTimeout
 	pace    time.Duration // streamPace
 
@@ -100,7 +101,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine),
-		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
+		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{}, watcher: newWatcher(cfg.Catalog.All()),
 	}
 	var err error
 	if s.pages, err = newPages(); err != nil {
@@ -162,7 +163,7 @@ func (s *Server) Close() {
 
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.apiRoutes(), s.operatorRoutes())
+	return slices.Concat(s.pageRoutes(), s.erasePages(), s.readPages(), s.lossesPages(), s.apiRoutes(), s.operatorRoutes())
 }
 
 // newApp builds the Fiber application. Bodies are streamed so that who asks is
