@@ -166,8 +166,11 @@ func sensitiveCode(value string) (code string, ok bool) {
 	return code, ok
 }
 
-// minContained is how long a word must be to count inside a longer value.
+// minContained is how long a word must be to count inside a longer value, but for some
+// that mean nothing else.
 const minContained = 4
+
+var shortButClear = [...]string{"hiv", "vih", "gbv", "vbg", "fgm", "uam", "vht"}
 
 // sensitiveInside is sensitiveCode for a value that may say it in a sentence ("was
 // detained at the border"). Of several words the one that comes first in the table
@@ -182,7 +185,7 @@ func sensitiveInside(value string) (code string, ok bool) {
 	text := " " + foldTerm(value) + " "
 	best := len(sensitiveTable)
 	for t, c := range terms() {
-		if utf8.RuneCountInString(t) >= minContained && strings.Contains(text, " "+t+" ") {
+		if (utf8.RuneCountInString(t) >= minContained || slices.Contains(shortButClear[:], t)) && strings.Contains(text, " "+t+" ") {
 			if i := placeOf(c); i < best {
 				best, code = i, c
 			}
