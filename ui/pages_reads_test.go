@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/appliance/tokens"
 )
 
 // enter registers somebody at this machine, so that nobody's own registrations are
@@ -118,5 +120,60 @@ func TestCallsAreRecordedAndCounted(t *testing.T) {
 	}
 	if seen, _, _ = r.box.desks.Staff.LooksBy(t.Context(), boss, actor.ID, 100, nil); len(seen) != 25 {
 		t.Errorf("%d looks", len(seen))
+	}
+}
+
+// Whatever shows a person is recorded, on pages and in calls; nothing else is.
+func TestEveryWayToAPersonIsRecorded(t *testing.T) {
+	box, s := newPageServer(t)
+	h, err := box.desks.Registration.AddHousehold(t.Context(), staff.Operator(), registration.NewHousehold{Members: []registration.Person{{GivenName: "Rosa"}, {GivenName: "Bo"}}}, registration.Request{})
+	must(t, err)
+	rosa, home := h.Members[0].String(), h.ID.String()
+	_, err = box.desks.Tokens.Issue(t.Context(), staff.Operator(), h.Members[0], tokens.IssueOptions{})
+	must(t, err)
+	r := &rig{t: t, box: box.apiBox, s: s, log: &syncBuffer{}}
+	for path, want := range map[string]staff.Looked{
+		"/people/" + rosa: staff.LookedAt, "/people/" + rosa + "/edit": staff.LookedAt, "/people/" + rosa + "/card": staff.LookedToPrint,
+		"/households/" + home: staff.LookedThrough, "/households/" + home + "/cards": staff.LookedToPrint, "/cards?ids=" + rosa: staff.LookedToPrint,
+		"/people?q=Rosa": staff.LookedThrough, "/": staff.LookedThrough,
+		"/people/new": "", "/verify": "", "/tell": "", "/mesh": "", "/people/aaaaaaaaaaaaaaaa": "", "/help": "",
+		"GET /api/v1/people/" + rosa: staff.LookedAt, "PATCH /api/v1/people/" + rosa: staff.LookedAt, "GET /api/v1/households/" + home: staff.LookedAt,
+		"GET /api/v1/people": staff.LookedAt, "GET /api/v1/people?q=nobody": "",
+	} {
+		actor, key := staff.Actor{ID: oplog.NewBy(), Role: staff.Registrar}, ""
+		if method, address, call := strings.Cut(path, " "); call {
+			key = r.key(staff.Registrar)
+			actor, err = box.desks.Staff.KeyActor(key)
+			must(t, err)
+			body := ""
+			if method == "PATCH" {
+				body = `{"phone":"+502 5550 1234"}`
+			}
+			if a := r.call(key, method, address, body); a.status != 200 {
+				t.Errorf("%s: %d %s", path, a.status, a.body)
+			}
+		} else {
+			b := signedInAs(t, box, s, "U"+path, staff.Registrar)
+			accounts, err := box.desks.Staff.List(t.Context(), staff.Operator())
+			must(t, err)
+			for _, a := range accounts {
+				if a.User == "U"+path {
+					actor.ID = a.ID
+				}
+			}
+			b.get(path)
+		}
+		seen, _, err := box.desks.Staff.LooksBy(t.Context(), staff.Operator(), actor.ID, 50, nil)
+		must(t, err)
+		found := want == ""
+		for _, l := range seen {
+			found = found || l.What == want
+			if want == "" && l.What != staff.LookedThrough { // the first page they saw lists the latest names
+				t.Errorf("%s is recorded: %+v", path, l)
+			}
+		}
+		if !found {
+			t.Errorf("%s is not recorded: %+v", path, seen)
+		}
 	}
 }
