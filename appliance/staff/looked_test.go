@@ -351,3 +351,28 @@ func BenchmarkLooking(b *testing.B) {
 	after := p.log.Stats()
 	b.ReportMetric(float64(after.JournalBytes-before.JournalBytes)/float64(b.N), "bytes/look")
 }
+
+// Looks travel, and outlive the person: whoever looks at somebody and has them erased
+// leaves a trace at every node.
+func TestLooksStayWhenThePersonGoes(t *testing.T) {
+	c := newCamp(t, 2)
+	p, other := c.nodes[0], c.nodes[1]
+	p.add(t, "ana", Lead)
+	other.add(t, "bo", Coordinator)
+	who := p.person(t, "Rosa")
+	ana := p.signIn(t, "ana")
+	p.look(t, ana.Actor, Look{What: LookedAt, People: []oplog.ID{who}})
+	approval := p.ask(t, ana, who)
+	c.exchange()
+	_, err := other.ConfirmErasure(ctx, other.signIn(t, "bo"), approval)
+	must(t, err)
+	c.exchange()
+	for i, n := range c.nodes {
+		if got := n.names(t); len(got) != 0 {
+			t.Errorf("node %d still shows %v", i, got)
+		}
+		if seen := n.at(t, who); len(seen) != 1 || seen[0].By != ana.Actor.ID || seen[0].Log != p.log.Own() {
+			t.Errorf("node %d: %+v", i, seen)
+		}
+	}
+}
