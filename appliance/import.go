@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/ui/locale"
 )
 
 // The size of one request of an import: what one command of the node takes, and
@@ -351,17 +352,44 @@ func (im *importing) sayPassedOn() {
 	if c.PassedOn > 0 {
 		im.app.hint(im.app.say("cli.import.passed_on", "Count", c.PassedOn))
 	}
-	if n := len(c.NotPassedOn); n > 0 {
-		slices.Sort(c.NotPassedOn)
-		shown := make([]string, 0, linesShown)
-		for _, line := range c.NotPassedOn[:min(n, linesShown)] {
-			shown = append(shown, strconv.Itoa(line))
-		}
-		if n > linesShown {
-			shown = append(shown, "…")
-		}
-		im.app.hint(im.app.say("cli.import.not_passed_on", "Count", n, "Lines", strings.Join(shown, ", ")))
+	im.sayLines("cli.import.not_passed_on", c.NotPassedOn)
+	im.sayLines("cli.import.watched", im.watched())
+}
+
+// sayLines says something about some lines of the list.
+func (im *importing) sayLines(key string, lines []int) {
+	if len(lines) == 0 {
+		return
 	}
+	slices.Sort(lines)
+	shown := make([]string, 0, linesShown)
+	for _, line := range lines[:min(len(lines), linesShown)] {
+		shown = append(shown, strconv.Itoa(line))
+	}
+	if len(lines) > linesShown {
+		shown = append(shown, "…")
+	}
+	im.app.hint(im.app.say(key, "Count", len(lines), "Lines", strings.Join(shown, ", ")))
+}
+
+// watched are the lines whose notes have words that may not be for everybody who
+// registers: what a page warns about while somebody types.
+func (im *importing) watched() (lines []int) {
+	catalog, err := locale.New()
+	if err != nil {
+		return nil
+	}
+	var lists []string
+	for _, lang := range catalog.All() {
+		lists = append(lists, lang.Text("registration.watch.words", nil))
+	}
+	watch := registration.NewWatch(lists...)
+	for _, row := range im.list.rows {
+		if watch.Finds(row.Person.Notes) || watch.Finds(row.Person.Description) {
+			lines = append(lines, row.Line)
+		}
+	}
+	return lines
 }
 
 // linesShown is how many lines one sentence names; --json has all.

@@ -48,14 +48,7 @@ func (d *Desk) Correct(ctx context.Context, actor staff.Actor, id oplog.ID, patc
 	if err := actor.Must(staff.CorrectPeople); err != nil {
 		return Record{}, err
 	}
-	patch, err := divertPatch(patch)
-	if err != nil {
-		return Record{}, err
-	}
-	if len(patch.Aside) > 0 {
-		req.Body = nil // see register
-	}
-	key, err := req.once(actor, "correct "+id.String(), patch.Fields)
+	patch, key, err := d.divertedPatch(actor, id, patch, req)
 	if err != nil {
 		return Record{}, err
 	}
@@ -105,6 +98,20 @@ func (d *Desk) Correct(ctx context.Context, actor staff.Actor, id oplog.ID, patc
 	r, err := d.read(id)
 	r.PassedOn = passedOn
 	return r, err
+}
+
+// divertedPatch is a patch without what is not for the register, and the key of its
+// request, which is made of the rest.
+func (d *Desk) divertedPatch(actor staff.Actor, id oplog.ID, patch Patch, req Request) (Patch, once, error) {
+	patch, err := divertPatch(patch)
+	if err != nil {
+		return patch, once{}, err
+	}
+	if len(patch.Aside) > 0 {
+		req.Body = nil // see register
+	}
+	key, err := req.once(actor, "correct "+id.String(), patch.Fields)
+	return patch, key, err
 }
 
 // divertPatch takes what names a sensitive code out of the fields of a patch. What
