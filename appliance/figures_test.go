@@ -182,7 +182,7 @@ func (f *figures) sizes(a *served, rows []registration.ImportRow) (api, source i
 		f.check(err)
 		source += len(raw) + 1
 	}
-	c := a.program("registrar")
+	c := a.program("lead") // whoever registers may not page through everybody
 	n := 0
 	for cursor := ""; ; {
 		_, raw, err := c.do("GET", "/api/v1/people?limit=200&cursor="+url.QueryEscape(cursor), "", "")

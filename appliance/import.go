@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/ui/locale"
 )
 
 // The size of one request of an import: what one command of the node takes, and
@@ -37,6 +40,11 @@ type importCounts struct {
 	Rejected     int    `json:"rejected"`
 	RejectedFile string `json:"rejected_file,omitempty"`
 	DryRun       bool   `json:"dry_run,omitempty"`
+
+	// What rows said that is not for the register: how much of it the narrow
+	// compartments were told, and the lines of rows whose part nobody was told now.
+	PassedOn    int   `json:"passed_on,omitempty"`
+	NotPassedOn []int `json:"not_passed_on_lines,omitempty"`
 }
 
 // importVerb registers the people of a list. A list that was cut off is imported
@@ -66,6 +74,7 @@ func (a *app) importVerb() *cobra.Command {
 
 // list is a file ready to be sent.
 type list struct {
+	m      registration.Map
 	header []string
 	raw    map[int]registration.TableRow // line -> as it was read
 	rows   []registration.ImportRow
@@ -93,7 +102,7 @@ func (a *app) readList(path, mapFile string) (*list, error) {
 	if missing := m.Missing(t.Header); len(missing) > 0 {
 		a.note(control.Plain(a.say("cli.import.missing", "Columns", strings.Join(missing, ", "))))
 	}
-	l := &list{header: t.Header, raw: make(map[int]registration.TableRow, len(t.Rows))}
+	l := &list{m: m, header: t.Header, raw: make(map[int]registration.TableRow, len(t.Rows))}
 	for _, r := range t.Rows {
 		l.raw[r.Line] = r
 	}
@@ -261,8 +270,11 @@ func (im *importing) count(results []registration.RowResult) {
 		case registration.RowThere:
 			im.counts.AlreadyThere++
 		case registration.RowRejected:
-			raw := im.list.raw[r.Line]
-			im.list.bad = append(im.list.bad, registration.Rejected{Line: r.Line, Cells: raw.Cells, Raw: raw.Raw, Problems: r.Problems})
+			im.list.bad = append(im.list.bad, im.list.m.Reject(im.list.header, im.list.raw[r.Line], r.Problems))
+		}
+		im.counts.PassedOn += r.PassedOn
+		if r.NotPassedOn > 0 {
+			im.counts.NotPassedOn = append(im.counts.NotPassedOn, r.Line)
 		}
 	}
 	im.done += len(results)
@@ -313,6 +325,7 @@ func (im *importing) finish(path string, dry bool) error {
 	} else {
 		a.println(a.say("cli.import.counts", "Registered", c.Registered, "There", c.AlreadyThere, "Rejected", c.Rejected))
 	}
+	im.sayPassedOn()
 	if c.Rejected > 0 && dry {
 		im.showReasons()
 	} else if c.Rejected > 0 {
@@ -323,6 +336,64 @@ func (im *importing) finish(path string, dry bool) error {
 	}
 	return err
 }
+
+// sayPassedOn says what became of values that are not for the register, by line and
+// never by what they say.
+func (im *importing) sayPassedOn() {
+	c, aside := &im.counts, 0
+	for _, row := range im.list.rows {
+		if len(row.Aside) > 0 {
+			aside++
+		}
+	}
+	if c.DryRun && aside > 0 {
+		im.app.hint(im.app.say("cli.import.aside", "Count", aside))
+	}
+	if c.PassedOn > 0 {
+		im.app.hint(im.app.say("cli.import.passed_on", "Count", c.PassedOn))
+	}
+	im.sayLines("cli.import.not_passed_on", c.NotPassedOn)
+	im.sayLines("cli.import.watched", im.watched())
+}
+
+// sayLines says something about some lines of the list.
+func (im *importing) sayLines(key string, lines []int) {
+	if len(lines) == 0 {
+		return
+	}
+	slices.Sort(lines)
+	shown := make([]string, 0, linesShown)
+	for _, line := range lines[:min(len(lines), linesShown)] {
+		shown = append(shown, strconv.Itoa(line))
+	}
+	if len(lines) > linesShown {
+		shown = append(shown, "…")
+	}
+	im.app.hint(im.app.say(key, "Count", len(lines), "Lines", strings.Join(shown, ", ")))
+}
+
+// watched are the lines whose notes have words that may not be for everybody who
+// registers: what a page warns about while somebody types.
+func (im *importing) watched() (lines []int) {
+	catalog, err := locale.New()
+	if err != nil {
+		return nil
+	}
+	var lists []string
+	for _, lang := range catalog.All() {
+		lists = append(lists, lang.Text("registration.watch.words", nil))
+	}
+	watch := registration.NewWatch(lists...)
+	for _, row := range im.list.rows {
+		if watch.Finds(row.Person.Notes) || watch.Finds(row.Person.Description) {
+			lines = append(lines, row.Line)
+		}
+	}
+	return lines
+}
+
+// linesShown is how many lines one sentence names; --json has all.
+const linesShown = 40
 
 // reasonsShown is how many rejected rows a dry run names.
 const reasonsShown = 10

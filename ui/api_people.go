@@ -9,6 +9,7 @@ import (
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/staff"
 )
 
 // request makes a write repeatable when the client asked for it. Faults: Invalid
@@ -75,7 +76,9 @@ func postHousehold(v *visit) error {
 	answer := struct {
 		ID      oplog.ID `json:"id"`
 		Members []onlyID `json:"members"`
-	}{ID: added.ID, Members: []onlyID{}}
+
+		PassedOn int `json:"passed_on,omitempty"`
+	}{ID: added.ID, Members: []onlyID{}, PassedOn: added.PassedOn}
 	for _, m := range added.Members {
 		answer.Members = append(answer.Members, onlyID{m})
 	}
@@ -89,6 +92,9 @@ func getPerson(v *visit) error {
 		return err
 	}
 	record, err := v.desks().Registration.Get(v.s.ctx, v.actor, id)
+	if err == nil {
+		err = v.look(staff.LookedAt, record)
+	}
 	if err != nil {
 		return err
 	}
@@ -110,6 +116,13 @@ func patchPerson(v *visit) error {
 	if err != nil {
 		return err
 	}
+	before, err := v.desks().Registration.Get(v.s.ctx, v.actor, id)
+	if err == nil {
+		err = v.look(staff.LookedAt, before) // the answer is the whole person
+	}
+	if err != nil {
+		return err
+	}
 	record, err := v.desks().Registration.Correct(v.s.ctx, v.actor, id, patch, req)
 	if err != nil {
 		return err
@@ -123,6 +136,9 @@ func getHousehold(v *visit) error {
 		return err
 	}
 	household, err := v.desks().Registration.Household(v.s.ctx, v.actor, id)
+	if err == nil {
+		err = v.look(staff.LookedAt, household.Members...)
+	}
 	if err != nil {
 		return err
 	}
@@ -147,6 +163,9 @@ func getPeople(v *visit) error {
 	}
 	page, err := v.desks().Registration.Search(v.s.ctx, v.actor, v.query("q"), limit, v.query("cursor"))
 	if err != nil {
+		return err
+	}
+	if err := v.lookThrough(page.Items, true); err != nil {
 		return err
 	}
 	answer := list[registration.Record]{Items: page.Items}

@@ -128,6 +128,9 @@ func (v *visit) cardHolder(result tokens.Result) (*registration.Record, error) {
 		return nil, nil
 	}
 	record, err := v.desks().Registration.Get(v.s.ctx, v.actor, *result.Person)
+	if err == nil {
+		err = v.lookAtCard(record)
+	}
 	if err != nil {
 		return nil, err
 	}

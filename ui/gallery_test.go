@@ -39,7 +39,7 @@ func galleryView(lang locale.Language, p picture) *view {
 	v := &view{
 		Lang: lang, Page: p.page, Path: "/", State: stateOpen, User: "Amina K.", CSRF: "form-key", Open: true, Now: galleryTime,
 		Site: SiteInfo{Deployment: "Coast response", Site: "North gate", Number: 1, Confirmed: true, CanInvite: true},
-		Nav:  navFor(staff.Operator(), "/"),
+		Nav:  navFor(staff.Operator(), "/"), tells: true,
 	}
 	if p.frame != nil {
 		p.frame(v)
@@ -115,7 +115,7 @@ func conflicted() registration.Record {
 func personModelOf(s speaker, r registration.Record, card *cardState) personPage {
 	m := personPage{
 		ID: r.ID.String(), Path: "/people/" + r.ID.String(), Name: s.name(r.Person), About: s.about(r.Person), Facts: s.facts(r.Person), Conflicts: s.conflicts(r),
-		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, MayErase: true, Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
+		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, MayErase: true, MaySeeReads: true, TellCodes: sensitiveCodes(), Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 		Household: &householdBox{Path: "/households/" + galleryID(9).String(), Members: lines(s, galleryFamily()[1:])},
 	}
 	for _, code := range r.Needs {
@@ -148,6 +148,7 @@ func galleryLists(v *view) lists {
 		Sexes: formSexes(), Relations: append([]string{""}, registration.Relations()...), Needs: registration.Needs(),
 		Documents: append([]string{""}, registration.DocumentTypes()...), Purposes: registration.Purposes(),
 		Precisions: append([]string{""}, registration.Precisions()...), Countries: countryNames(v.Lang),
+		TellCodes: sensitiveCodes(),
 	}
 }
 
@@ -241,7 +242,10 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 }
 
 func pictures() []picture {
-	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures(), accountPictures())
+	return slices.Concat(
+		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures(),
+		accountPictures(), readPictures(), tellPictures(),
+	)
 }
 
 func firstPictures() []picture {
@@ -344,6 +348,7 @@ func peoplePictures() []picture {
 		{name: "person-read-only-role", page: "people/person", data: func(s speaker) any {
 			m := personModelOf(s, conflicted(), card)
 			m.MayCorrect, m.MayIssue, m.MayErase, m.Household, m.Photo = false, false, false, nil, photoBox{}
+			m.MaySeeReads, m.TellCodes = false, nil
 			return m
 		}},
 		{name: "household", page: "people/household", data: func(s speaker) any {

@@ -248,6 +248,8 @@ func retryAfter(f *fault.Error) int {
 		return count * 60
 	case "fault.api.busy":
 		return 30
+	case "fault.staff.ask_lead":
+		return 600
 	}
 	return 5
 }

@@ -88,7 +88,9 @@ func TestTheDocumentHasEveryFieldOfAPerson(t *testing.T) {
 		var fields []string
 		for i := range typ.NumField() {
 			tag, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-			fields = append(fields, tag)
+			if tag != "-" {
+				fields = append(fields, tag)
+			}
 		}
 		slices.Sort(fields)
 		if got := slices.Sorted(maps.Keys(d.at("components", "schemas", name, "properties"))); !slices.Equal(got, fields) {

@@ -88,6 +88,9 @@ func (v *visit) cardPage() error {
 	if !ok {
 		return v.redirect(at)
 	}
+	if err := v.look(staff.LookedToPrint, r); err != nil {
+		return err
+	}
 	face, err := v.face(c)
 	if err != nil {
 		return err
@@ -144,6 +147,9 @@ func (v *visit) householdSheet() error {
 	if err != nil {
 		return err
 	}
+	if err := v.look(staff.LookedToPrint, h.Members...); err != nil {
+		return err
+	}
 	ids := make([]oplog.ID, 0, len(h.Members))
 	for _, r := range h.Members {
 		ids = append(ids, r.ID)
@@ -163,7 +169,18 @@ func (v *visit) sheet() error {
 		if err != nil {
 			return fault.New(fault.NotFound, "fault.registration.no_person").Wrap(err)
 		}
-		ids = append(ids, id)
+		if ids = append(ids, id); len(ids) == maxSheet {
+			break
+		}
+	}
+	var found []registration.Record
+	for _, id := range ids {
+		if r, err := v.desks().Registration.Get(v.s.ctx, v.actor, id); err == nil {
+			found = append(found, r)
+		}
+	}
+	if err := v.look(staff.LookedToPrint, found...); err != nil {
+		return err
 	}
 	return v.showSheet(ids, "/people")
 }
@@ -194,7 +211,7 @@ func (v *visit) readable(id *oplog.ID) *personLine {
 	}
 	var r registration.Record
 	r, err := v.desks().Registration.Get(v.s.ctx, v.actor, *id)
-	if err != nil {
+	if err != nil || v.lookAtCard(r) != nil {
 		return nil // the card is known before its person has arrived
 	}
 	line := v.words().line(r)

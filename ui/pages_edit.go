@@ -13,6 +13,7 @@ import (
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/staff"
 )
 
 // personForm is the form with every field of one person.
@@ -66,6 +67,7 @@ func (v *visit) personOf(f *form) registration.Person {
 		Languages: v.languageCodes(f.Value("languages")), Phone: f.Value("phone"), FatherName: f.Value("father_name"),
 		MotherName: f.Value("mother_name"), Origin: f.Value("origin"), Destination: f.Value("destination"), ArrivedAt: f.Value("arrived_at"),
 		Needs: f.All("needs"), Notes: f.Value("notes"), NameUnknown: f.Has("name_unknown", "yes"), Description: f.Value("description"),
+		Aside: asideOf(f, tellPrefix),
 	}
 	p.Age = v.age(f, "age")
 	for n := range maxDocuments {
@@ -125,6 +127,9 @@ func (v *visit) editPage() error {
 	if err != nil {
 		return err
 	}
+	if err := v.look(staff.LookedAt, r); err != nil {
+		return err
+	}
 	f := newForm()
 	f.set("once", newOnce())
 	v.words().fill(f, r.Person)
@@ -150,6 +155,9 @@ func (v *visit) edit() error {
 	if err != nil {
 		return err
 	}
+	if err := v.look(staff.LookedAt, r); err != nil { // the form may come back
+		return err
+	}
 	f := v.sent()
 	p := v.personOf(f)
 	keepHidden(&p, r.Person)
@@ -157,13 +165,30 @@ func (v *visit) edit() error {
 	if err != nil {
 		return err
 	}
-	if len(patch.Fields) == 0 {
+	patch.Aside = p.Aside
+	if len(patch.Fields) == 0 && len(patch.Aside) == 0 {
 		return v.redirect("/people/" + id.String())
 	}
-	if _, err := desk.Correct(v.s.ctx, v.actor, id, patch, registration.Request{Key: onceKey(f.Value("once"))}); err != nil {
-		return v.reshow("people/edit", v.editModel(r, f, f.Value("seen")), f, savedBefore(err), nil)
+	if v.warnNotes(f, changed(patch, "notes", "description")...) {
+		return v.showWarned("people/edit", v.editModel(r, f, f.Value("seen")), f)
 	}
+	after, err := desk.Correct(v.s.ctx, v.actor, id, patch, registration.Request{Key: onceKey(f.Value("once"))})
+	if err != nil {
+		return v.reshow("people/edit", v.editModel(r, f, f.Value("seen")), f, savedBefore(err), tellName)
+	}
+	v.noteTold(after.PassedOn)
 	return v.redirect("/people/" + id.String())
+}
+
+// changed are those of some fields that a patch names: what stood there before is
+// nobody's to be warned about now.
+func changed(patch registration.Patch, names ...string) (out []string) {
+	for _, name := range names {
+		if _, ok := patch.Fields[name]; ok {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // keepHidden keeps what the form does not show: the day an age was true when the age

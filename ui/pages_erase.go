@@ -6,6 +6,7 @@ import (
 
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
 )
 
@@ -48,6 +49,9 @@ func (v *visit) eraseModel() (erasePage, error) {
 	}
 	r, err := v.desks().Registration.Get(v.s.ctx, v.actor, id)
 	if err != nil {
+		return erasePage{}, err
+	}
+	if err := v.lookThrough([]registration.Record{r}, false); err != nil {
 		return erasePage{}, err
 	}
 	path := "/people/" + id.String()
@@ -127,7 +131,7 @@ func (v *visit) approvalLine(w speaker, a staff.Approval) approvalLine {
 	l := approvalLine{
 		Path: "/approvals/" + a.ID.String(), Reason: w.Label("staff.erase.reason", a.Reason), By: a.By, At: a.At, Own: a.ByID == v.actor.ID,
 	}
-	if r, err := v.desks().Registration.Get(v.s.ctx, v.actor, a.Person); err == nil {
+	if r, err := v.desks().Registration.Get(v.s.ctx, v.actor, a.Person); err == nil && v.lookThrough([]registration.Record{r}, false) == nil {
 		l.Name = w.name(r.Person)
 	}
 	if a.Text != "" {

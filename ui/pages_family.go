@@ -27,14 +27,18 @@ type memberRow struct {
 	Given, Sex, Age, Relation, Needs, More              string
 	Birth, Family, Father, Mother, Phone                string
 	DocType, DocNumber, Nationality, Notes, Description string
-	Unknown                                             string
+	Unknown, Tell                                       string
 }
+
+// TellAt is where this row passes something on; see tellView.
+func (r memberRow) TellAt() string { return strings.TrimSuffix(r.Tell, ".") }
 
 // lists are the codes that forms offer, with the empty code first where a field may
 // stay unsaid.
 type lists struct {
 	Sexes, Relations, Needs, Documents, Purposes, Precisions []string
 	Countries                                                []string // names, for the list a browser suggests from
+	TellCodes                                                []string // of what can be passed on; nil where nothing can
 }
 
 // Rows of the household form: what a page without scripts starts with, how many
@@ -52,6 +56,7 @@ func (v *visit) lists() lists {
 		Sexes: formSexes(), Relations: append([]string{""}, registration.Relations()...), Needs: registration.Needs(),
 		Documents: append([]string{""}, registration.DocumentTypes()...), Purposes: registration.Purposes(),
 		Precisions: append([]string{""}, registration.Precisions()...), Countries: countryNames(v.lang),
+		TellCodes: v.tellCodes(),
 	}
 }
 
@@ -66,7 +71,7 @@ func memberRowOf(n int) memberRow {
 		N: n, Given: p + "given_name", Sex: p + "sex", Age: p + "age", Relation: p + "relation", Needs: p + "needs", More: p + "more.",
 		Birth: p + "more.birth_date", Family: p + "more.family_name", Father: p + "more.father_name", Mother: p + "more.mother_name",
 		Phone: p + "more.phone", DocType: p + "more.document_type", DocNumber: p + "more.document_number", Nationality: p + "more.nationality",
-		Notes: p + "more.notes", Description: p + "more.description", Unknown: p + "more.name_unknown",
+		Notes: p + "more.notes", Description: p + "more.description", Unknown: p + "more.name_unknown", Tell: p + tellPrefix,
 	}
 }
 
@@ -161,6 +166,13 @@ func (v *visit) saveFamily() error {
 		v.c.Status(fault.Invalid.Status())
 		return v.renderForm("people/new", v.familyModel(f, rows), f)
 	}
+	for _, n := range used {
+		row := memberRowOf(n)
+		v.warnNotes(f, row.Notes, row.Description)
+	}
+	if f.warned {
+		return v.showWarned("people/new", v.familyModel(f, rows), f)
+	}
 	to, err := v.register(h, f.Value("once"))
 	if err != nil {
 		v.refuse(f, savedBefore(err), func(name string) string { return formName(name, used) })
@@ -176,9 +188,11 @@ func (v *visit) register(h registration.NewHousehold, once string) (to string, e
 	request := registration.Request{Key: onceKey(once)}
 	if len(h.Members) == 1 {
 		added, err := desk.Add(v.s.ctx, v.actor, h.Members[0], request)
+		v.noteTold(added.PassedOn)
 		return "/people/" + added.ID.String(), asMember(err)
 	}
 	added, err := desk.AddHousehold(v.s.ctx, v.actor, h, request)
+	v.noteTold(added.PassedOn)
 	return "/households/" + added.ID.String() + "?saved=1", err
 }
 
@@ -245,6 +259,7 @@ func (v *visit) member(f *form, row memberRow) registration.Person {
 		Phone: f.Value(row.Phone), FatherName: f.Value(row.Father), MotherName: f.Value(row.Mother),
 		Origin: f.Value("origin"), Destination: f.Value("destination"), ArrivedAt: f.Value("arrived_at"),
 		Notes: f.Value(row.Notes), NameUnknown: f.Has(row.Unknown, "yes"), Description: f.Value(row.Description),
+		Aside: asideOf(f, row.Tell),
 	}
 	if p.NameUnknown { // the family's name would be theirs otherwise
 		p.FamilyName = f.Value(row.Family)
@@ -316,6 +331,8 @@ func formName(name string, used []int) string {
 		return row.DocNumber
 	case "documents.0.type":
 		return row.DocType
+	case "aside":
+		return row.Tell + "codes"
 	case "languages", "origin", "destination", "arrived_at", "consent":
 		return rest
 	}
@@ -358,10 +375,15 @@ func (v *visit) addMember() error {
 		return err
 	}
 	f := v.sent()
-	request := registration.Request{Key: onceKey(f.Value("once"))}
-	if _, err := v.desks().Registration.AddMember(v.s.ctx, v.actor, id, v.personOf(f), f.Value("relation"), request); err != nil {
-		return v.reshow("people/member", v.memberModel(id, f), f, savedBefore(err), nil)
+	if v.warnNotes(f, "notes", "description") {
+		return v.showWarned("people/member", v.memberModel(id, f), f)
 	}
+	request := registration.Request{Key: onceKey(f.Value("once"))}
+	added, err := v.desks().Registration.AddMember(v.s.ctx, v.actor, id, v.personOf(f), f.Value("relation"), request)
+	if err != nil {
+		return v.reshow("people/member", v.memberModel(id, f), f, savedBefore(err), tellName)
+	}
+	v.noteTold(added.PassedOn)
 	return v.redirect("/households/" + id.String())
 }
 

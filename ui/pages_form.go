@@ -17,11 +17,15 @@ type form struct {
 	errors map[string]string // by field name: the sentence beside the field
 	top    string            // what happened, over the form; empty when nothing did
 	hint   string            // what to do now
+	warns  map[string]bool   // fields whose text may not be for everybody; see warnNotes
+	warned bool              // the form came back because of them
 	lang   locale.Language
 }
 
 // newForm starts a form with values that are already known.
-func newForm() *form { return &form{values: map[string][]string{}, errors: map[string]string{}} }
+func newForm() *form {
+	return &form{values: map[string][]string{}, errors: map[string]string{}, warns: map[string]bool{}}
+}
 
 // sent reads the form as it was posted.
 func (v *visit) sent() *form {
@@ -150,6 +154,8 @@ type inputView struct {
 	Type, Mode, Auto, Dir, List, Class  string
 	Rows                                int
 	Required, Focus                     bool
+	Watch, Warned                       bool // a note that is watched for words; see warnNotes
+	WarnTo, WarnText, WarnLink          string
 	Max                                 int
 }
 
@@ -161,6 +167,9 @@ func (i inputView) Described() string {
 	}
 	if i.Error != "" {
 		ids = append(ids, i.ID+"-err")
+	}
+	if i.Watch {
+		ids = append(ids, i.ID+"-warn")
 	}
 	return strings.Join(ids, " ")
 }
@@ -179,7 +188,8 @@ func (v *view) fieldHint(label string) string {
 }
 
 // Field describes a field for the template. label is the key of its label. opts are words: a type ("tel", "number", "password", "file",
-// "area"), "required", "focus", "big", "short", "name" (a person's or place's name,
+// "area"), "watch" (a note, see warnNotes; "tell=" names where to pass it on instead),
+// "required", "focus", "big", "short", "name" (a person's or place's name,
 // any script), "code" (left to right always), "list=ID", "off" (no browser memory).
 func (v *view) Field(name, label string, opts ...string) inputView {
 	i := inputView{ID: fieldID(name), Name: name, Label: v.T(label), Error: v.Form.Error(name), Value: v.Form.Value(name), Type: "text", Auto: "off"}
@@ -213,9 +223,14 @@ func (v *view) Field(name, label string, opts ...string) inputView {
 			i.Auto, i.Dir = "username", "auto"
 		case "area":
 			i.Rows, i.Dir = 3, "auto"
+		case "watch":
+			i.Watch, i.Warned, i.WarnText, i.WarnLink = true, v.Form.warns[name], v.T("notes.watch"), v.T("notes.watch.tell")
 		default:
 			if id, ok := strings.CutPrefix(o, "list="); ok {
 				i.List = id
+			}
+			if id, ok := strings.CutPrefix(o, "tell="); ok && v.tells {
+				i.WarnTo = fieldID(id)
 			}
 		}
 	}

@@ -23,7 +23,10 @@ type helpTopic struct {
 
 // helpTopics are the topics in the order of somebody's first day.
 func helpTopics() []string {
-	return []string{"first", "register", "cards", "verify", "posts", "phones", "ladder", "signin", "lock", "night", "papers", "backup", "erase", "lost", "trouble"}
+	return []string{
+		"first", "register", "aside", "cards", "verify", "posts", "phones", "ladder", "signin", "lock", "night", "papers", "backup", "erase", "looked", "lost",
+		"promises", "trouble",
+	}
 }
 
 // topicOf reads a topic: help.<name>.title, .why, and steps .1, .2 and so on.

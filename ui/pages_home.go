@@ -51,6 +51,13 @@ func (v *visit) home() error {
 		m.Alerts = append(m.Alerts, alerts...)
 	}
 	m.Alerts = append(m.Alerts, v.actAlerts()...)
+	if v.actor.Can(staff.SeeReads) {
+		alerts, err := v.readAlerts()
+		if err != nil {
+			return err
+		}
+		m.Alerts = append(m.Alerts, alerts...)
+	}
 	if v.actor.Can(staff.SeeMesh) && !status.Practice {
 		line := meshLineOf(&view{Lang: v.lang}, status)
 		m.Mesh = &line
@@ -58,6 +65,9 @@ func (v *visit) home() error {
 	if m.ShowLast {
 		page, err := v.desks().Registration.Recent(v.s.ctx, v.actor, lastShown, "")
 		if err != nil {
+			return err
+		}
+		if err := v.looking(staff.Look{What: staff.LookedThrough, Named: v.others(page.Items), Cards: true}); err != nil { // the same few for everybody
 			return err
 		}
 		w := v.words()

@@ -50,7 +50,9 @@ type personPage struct {
 	Card                  *cardState
 	Photo                 photoBox
 	MayCorrect, MayIssue  bool
-	MayErase              bool
+	MayErase, MaySeeReads bool
+	Told                  bool     // something was passed on just now
+	TellCodes             []string // nil where nothing can be passed on
 	Seen, Once            string
 	By, Site              string
 	At                    time.Time
@@ -66,7 +68,7 @@ type householdBox struct {
 type householdPage struct {
 	Path, Name       string
 	Members          []personLine
-	Saved            bool // just now
+	Saved, Told      bool // just now
 	MayIssue, MayAdd bool
 	By, Site         string
 	At               time.Time
@@ -248,6 +250,9 @@ func (v *visit) search() error {
 		}
 		return err
 	}
+	if err := v.lookThrough(page.Items, false); err != nil {
+		return err
+	}
 	w := v.words()
 	for _, r := range page.Items {
 		m.People = append(m.People, w.line(r))
@@ -285,10 +290,14 @@ func (v *visit) personModel(id oplog.ID) (personPage, error) {
 	if err != nil {
 		return personPage{}, err
 	}
+	if err := v.look(staff.LookedAt, r); err != nil {
+		return personPage{}, err
+	}
 	w := v.words()
 	m := personPage{
 		ID: id.String(), Path: "/people/" + id.String(), Name: w.name(r.Person), About: w.about(r.Person), Facts: w.facts(r.Person),
 		Conflicts: w.conflicts(r), MayCorrect: v.actor.Can(staff.CorrectPeople), MayIssue: v.actor.Can(staff.IssueTokens), MayErase: v.actor.Can(staff.ErasePeople),
+		MaySeeReads: v.actor.Can(staff.SeeReads), Told: v.told(), TellCodes: v.tellCodes(),
 		Seen: r.Version, Once: newOnce(), By: v.whom(r.RegisteredBy), Site: r.Site, At: r.RegisteredAt,
 	}
 	m.Photo = v.photoBox(r, m.MayCorrect)
@@ -321,9 +330,12 @@ func (v *visit) household() error {
 	if err != nil {
 		return err
 	}
+	if err := v.lookThrough(h.Members, false); err != nil {
+		return err
+	}
 	w := v.words()
 	m := householdPage{
-		Path: "/households/" + id.String(), Name: w.family(h), Saved: v.query("saved") != "", By: v.whom(h.FormedBy), Site: h.Site, At: h.FormedAt,
+		Path: "/households/" + id.String(), Name: w.family(h), Saved: v.query("saved") != "", Told: v.told(), By: v.whom(h.FormedBy), Site: h.Site, At: h.FormedAt,
 		MayIssue: v.actor.Can(staff.IssueTokens), MayAdd: v.actor.Can(staff.RegisterPeople),
 	}
 	for _, r := range h.Members {

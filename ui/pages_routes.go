@@ -41,6 +41,9 @@ func (s *Server) pageRoutes() []route {
 		{method: "POST", path: "/people/:id/keep", policy: need(staff.CorrectPeople), handle: (*visit).keep},
 		{method: "GET", path: "/people/:id/photo", policy: need(staff.ReadPeople), handle: getPhoto},
 		{method: "POST", path: "/people/:id/photo", policy: need(staff.CorrectPeople), limit: uploadLimit, handle: (*visit).savePhoto},
+		{method: "POST", path: "/people/:id/tell", policy: need(staff.SealIntake), handle: (*visit).tellPerson},
+		{method: "GET", path: "/tell", policy: need(staff.SealIntake), handle: (*visit).tellPage},
+		{method: "POST", path: "/tell", policy: need(staff.SealIntake), handle: (*visit).tellNobody},
 		{method: "GET", path: "/people/:id/card", policy: need(staff.IssueTokens), handle: (*visit).cardPage},
 		{method: "POST", path: "/people/:id/card", policy: need(staff.IssueTokens), handle: (*visit).issueCard},
 		{method: "GET", path: "/households/:id", policy: need(staff.ReadPeople), handle: (*visit).household},
@@ -107,6 +110,8 @@ var places = []struct {
 	{"/drill", "nav.drill", "check", "", staff.HoldCeremony, false},
 	{"/backup", "nav.backup", "backup", "", staff.KeepBackups, false},
 	{"/approvals", "nav.approvals", "check", "", staff.ErasePeople, false},
+	{"/reads", "nav.reads", "history", "", staff.SeeReads, false},
+	{"/tell", "nav.tell", "edit", "", staff.SealIntake, false},
 }
 
 // navFor is the bar on top: only what this person may use.

@@ -6,6 +6,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/staff"
 )
 
 // postUpload takes in a photo of a person and answers with its id: the photo is the
@@ -32,6 +33,13 @@ func getPhoto(v *visit) error {
 		return err
 	}
 	image, err := v.desks().Registration.Photo(v.s.ctx, v.actor, id, v.query("which"))
+	if err != nil {
+		return err
+	}
+	r, err := v.desks().Registration.Get(v.s.ctx, v.actor, id)
+	if err == nil {
+		err = v.look(staff.LookedAt, r)
+	}
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func pageNames() []string {
 		"night/list", "night/choose", "night/boxes", "night/openings", "night/opening",
 		"entry/unlock", "entry/opening", "entry/signin", "entry/wake", "entry/welcome",
 		"home/home", "home/error",
-		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member",
+		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member", "people/tell",
 		"cards/card", "cards/sheet",
 		"verify/verify", "verify/result",
 		"mesh/mesh", "mesh/invite",
@@ -50,6 +50,7 @@ func pageNames() []string {
 		"phone/phone", "phone/offline",
 		"box/lock", "box/box", "box/webcert", "box/made", "box/wipe", "box/wiped", "box/losses",
 		"ceremony/ceremony", "ceremony/issuer", "ceremony/shares", "ceremony/sheet", "ceremony/install", "drill/drill",
+		"reads/list", "reads/person", "reads/reader",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"lost/ask", "lost/list", "lost/sheet", "lost/held",
 		"help/index", "help/topic",
@@ -127,6 +128,8 @@ type view struct {
 	Rung     *rungLine // nil on the box itself
 	Idle     int       // seconds without input after which the page closes by itself; zero: never
 	Form     *form
+	watch    string // words of notes, for a script
+	tells    bool   // something can be passed on from here; see tellView
 	Now      time.Time
 	D        any
 }
@@ -347,7 +350,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	state := v.s.config.Box.State()
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
-		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data, Rung: v.rungLine(),
+		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data, Rung: v.rungLine(), watch: v.s.watcher.words,
 		NoSwitch: page == "first/words" || page == "mesh/invite" || page == "ceremony/issuer" || page == "staff/words",
 	}
 	if v.c.Method() == fiber.MethodGet {
@@ -365,6 +368,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 		w.Nav = navFor(v.actor, w.Path)
 		w.Alarms = alarms(site)
 		w.Idle = v.idle(page)
+		w.tells = w.Open && v.desks() != nil && v.mayTell()
 	}
 	return w
 }

@@ -69,6 +69,7 @@ type Server struct {
 	lengthy *seats   // … and those above strangerLimit
 	words   newWords
 	rungs   *rungs        // which browsers trust the box
+	watcher watcher       // of notes
 	wait    time.Duration // readTimeout
 	pace    time.Duration // streamPace
 
@@ -109,7 +110,7 @@ func New(cfg Config) (*Server, error) {
 		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine), lengthy: newSeats(lengthyLine),
 		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
 		letters: newLetters(), scanner: tokens.NewScanner(cfg.Clock),
-		rungs: newRungs(),
+		rungs: newRungs(), watcher: newWatcher(cfg.Catalog.All()),
 	}
 	var err error
 	if s.pages, err = newPages(); err != nil {
@@ -172,8 +173,8 @@ func (s *Server) Close() {
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
 	return slices.Concat(
-		s.pageRoutes(), s.staffPages(), s.erasePages(), s.lossesPages(), s.lostPages(), s.lockedPages(), s.nightPages(), s.phoneRoutes(), s.webcertRoutes(),
-		s.apiRoutes(), s.operatorRoutes(), nightCalls(),
+		s.pageRoutes(), s.staffPages(), s.erasePages(), s.readPages(), s.lossesPages(), s.lostPages(), s.lockedPages(), s.nightPages(), s.phoneRoutes(),
+		s.webcertRoutes(), s.apiRoutes(), s.operatorRoutes(), nightCalls(),
 	)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,6 +35,8 @@ type Patch struct {
 	// else changed in between comes out as a conflict instead of being overwritten.
 	// Empty means: whatever is there now.
 	Seen string
+	// Aside is what was said that is not for the register; it is passed on.
+	Aside []Aside
 }
 
 // Correct changes the fields a patch names and returns the person as they stand.
@@ -45,7 +48,7 @@ func (d *Desk) Correct(ctx context.Context, actor staff.Actor, id oplog.ID, patc
 	if err := actor.Must(staff.CorrectPeople); err != nil {
 		return Record{}, err
 	}
-	key, err := req.once(actor, "correct "+id.String(), patch.Fields)
+	patch, key, err := d.divertedPatch(actor, id, patch, req)
 	if err != nil {
 		return Record{}, err
 	}
@@ -54,6 +57,10 @@ func (d *Desk) Correct(ctx context.Context, actor staff.Actor, id oplog.ID, patc
 		return Record{}, err
 	}
 	patch, photo, err := d.takePhoto(patch)
+	if err != nil {
+		return Record{}, err
+	}
+	passedOn, err := d.passPatch(ctx, actor, id, patch, seen, key)
 	if err != nil {
 		return Record{}, err
 	}
@@ -88,7 +95,98 @@ func (d *Desk) Correct(ctx context.Context, actor staff.Actor, id oplog.ID, patc
 		return Record{}, err
 	}
 	d.settle(photo.upload)
-	return d.read(id)
+	r, err := d.read(id)
+	r.PassedOn = passedOn
+	return r, err
+}
+
+// divertedPatch is a patch without what is not for the register, and the key of its
+// request, which is made of the rest.
+func (d *Desk) divertedPatch(actor staff.Actor, id oplog.ID, patch Patch, req Request) (Patch, once, error) {
+	patch, err := divertPatch(patch)
+	if err != nil {
+		return patch, once{}, err
+	}
+	if len(patch.Aside) > 0 {
+		req.Body = nil // see register
+	}
+	key, err := req.once(actor, "correct "+id.String(), patch.Fields)
+	return patch, key, err
+}
+
+// divertPatch takes what names a sensitive code out of the fields of a patch. What
+// cannot be read is left for applyPatch to refuse.
+func divertPatch(patch Patch) (Patch, error) {
+	out := Patch{Fields: maps.Clone(patch.Fields), Seen: patch.Seen, Aside: slices.Clone(patch.Aside)}
+	var p Person
+	before := map[string]string{}
+	for _, name := range divertible {
+		raw, named := patch.Fields[name]
+		if !named || decodeField(&p, name, raw) != nil {
+			continue
+		}
+		f, _ := fieldNamed(name)
+		again, err := json.Marshal(f.value(&p))
+		if err != nil {
+			return Patch{}, fault.New(fault.Internal, "fault.internal")
+		}
+		before[name] = string(again)
+	}
+	p = p.clone()
+	divert(&p, new(string), false)
+	if len(p.Aside) == 0 {
+		return out, nil
+	}
+	for name, was := range before {
+		f, _ := fieldNamed(name)
+		now, err := json.Marshal(f.value(&p))
+		if err != nil {
+			return Patch{}, fault.New(fault.Internal, "fault.internal")
+		}
+		if string(now) != was {
+			out.Fields[name] = now
+		}
+	}
+	out.Aside = append(out.Aside, p.Aside...)
+	return out, nil
+}
+
+// divertible are the fields of a patch that can name a sensitive code; see divert.
+var divertible = [...]string{"needs", "sex", "documents", "consent", "notes", "description"}
+
+// passPatch passes on what a correction said aside, after the rest of it was found
+// right and before it is written.
+func (d *Desk) passPatch(ctx context.Context, actor staff.Actor, id oplog.ID, patch Patch, seen version, key once) (int, error) {
+	if len(patch.Aside) == 0 {
+		return 0, nil
+	}
+	c := checker{at: d.now()}
+	if err := d.mayPass(&c, actor, patch.Aside); err != nil {
+		return 0, err
+	}
+	asides := c.asides(patch.Aside)
+	if err := c.err(); err != nil {
+		return 0, err
+	}
+	err := d.log.View(func(r oplog.Reader) error {
+		if _, done, err := key.done(r); err != nil || done {
+			return err
+		}
+		ops, err := r.Ops(id)
+		if err != nil {
+			return err
+		}
+		was := foldPerson(seen.of(ops))
+		if !was.there {
+			return errNoPerson()
+		}
+		_, err = d.correction(was, patch, actor)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return d.passOn(ctx, actor, id, asides, key)
 }
 
 // correction works out what a patch changes in a person.

@@ -244,13 +244,17 @@ func TestFoldIsPure(t *testing.T) {
 }
 
 // Every field of Person belongs to a register under its JSON name, so no field can be
-// added that corrections forget. The photo is the last one and has a fact of its own.
+// added that corrections forget. The last two are the photo, which has a fact of its
+// own, and what is passed on, which has none and stands in no JSON either.
 func TestFieldTableCoversPerson(t *testing.T) {
 	typ := personType()
-	if last := typ.Field(typ.NumField() - 1); last.Tag.Get("json") != fieldPhoto+",omitempty" || last.Tag.Get("cbor") != "-" {
-		t.Fatalf("%s is not the photo, or is stored twice", last.Name)
+	if photo := typ.Field(typ.NumField() - 2); photo.Tag.Get("json") != fieldPhoto+",omitempty" || photo.Tag.Get("cbor") != "-" {
+		t.Fatalf("%s is not the photo, or is stored twice", photo.Name)
 	}
-	if typ.NumField()-1 != len(fieldTable) {
+	if aside := typ.Field(typ.NumField() - 1); aside.Name != "Aside" || aside.Tag.Get("json") != "-" || aside.Tag.Get("cbor") != "-" {
+		t.Fatalf("%s is not what is passed on, or it is stored", aside.Name)
+	}
+	if typ.NumField()-2 != len(fieldTable) {
 		t.Fatalf("%d fields, %d in the table", typ.NumField(), len(fieldTable))
 	}
 	for i, f := range fieldTable {

@@ -27,6 +27,8 @@ type Desk struct {
 	chunks  *chunks.Store
 	line    *chunks.Line
 	erasing Erasing
+	intake  Intake
+	passed  *passed
 	stop    context.CancelFunc
 	ended   chan struct{} // closed when nobody fills the index any more
 }
@@ -59,7 +61,7 @@ func Views() []*oplog.View { return []*oplog.View{registerView, gateView} }
 // view: about 200 bytes of memory and ten microseconds a person. Call it before the log
 // is used by others, or commits in between are missed, and Close before the log's.
 func Open(log *oplog.Log, o Options) (*Desk, error) {
-	d := &Desk{log: log, clock: o.Clock, logger: o.Logger, sites: o.Sites, names: o.Names, byTyped: o.ByTyped, index: newIndex(), ended: make(chan struct{}), chunks: o.Chunks, line: o.Line}
+	d := &Desk{log: log, clock: o.Clock, logger: o.Logger, sites: o.Sites, names: o.Names, byTyped: o.ByTyped, index: newIndex(), ended: make(chan struct{}), chunks: o.Chunks, line: o.Line, passed: newPassed()}
 	if d.clock == nil {
 		d.clock = clock.System()
 	}

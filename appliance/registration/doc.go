@@ -14,6 +14,29 @@
 // read them. The list of needs is closed (Needs) for that reason. Of a photo, nothing
 // the camera wrote beside the picture: where somebody stood can cost their life.
 //
+// # What is passed on instead
+//
+// sensitive.go has the codes that belong to a narrow compartment, and what other lists and
+// four languages call them. Every command takes them out of what it was given before
+// anything else looks at it (divert): out of needs, of sex, relation, purposes and types
+// that are words of somebody's own, two-part codes out of notes, and out of any column of a
+// list. What was taken out, and what a form has to tell the protection team (Aside), goes
+// to the Intake first, under the id the person is about to get, and then the rest is
+// written. Promises:
+//
+//   - nothing of it is in a fact, a row, the index, an answer, a log line or the file of
+//     rejected rows (TestNothingSensitiveStaysInTheRegister); an answer counts it
+//   - no hash of it is kept: keys of requests and of rows are made of the rest
+//     (TestNoHashOfSensitiveWordsIsKept)
+//   - it is never lost silently: a power cut between the two leaves an intake about
+//     somebody who is not there, and the form is sent again under the same id; after a
+//     restart something may be told twice (TestWhatIsPassedOnComesFirstAndOnce). Without an
+//     intake what is typed is refused, and the rows of a list are registered without it and
+//     named (TestWithoutAnIntakeNothingIsStoredAndNothingLost)
+//
+// Not promised: that everything is recognised. A sentence in a note is the worker's own;
+// Watch finds words in it that a page warns about, and nothing is refused for them.
+//
 // # The facts it writes
 //
 //	registration.registered        one person, with the household they arrived in

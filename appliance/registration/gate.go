@@ -163,7 +163,9 @@ func (l Left) moment() moment { return moment{at: l.At, sure: !l.Unsure} }
 // CheckLeft refuses a household that TakeIn would refuse, where no desk is open. Faults as
 // Add.
 func CheckLeft(h NewHousehold, at time.Time, sure bool) error {
-	_, err := checkHousehold(h, staff.Letterbox(), moment{at: at, sure: sure})
+	h, _ = h.divert()
+	anywhere := func(*checker, staff.Actor, []Aside) error { return nil } // who takes it in is known when the box is open
+	_, _, err := checkHousehold(h, staff.Letterbox(), moment{at: at, sure: sure}, anywhere)
 	return err
 }
 
@@ -173,7 +175,16 @@ func (d *Desk) TakeIn(ctx context.Context, actor staff.Actor, l Left, h NewHouse
 	if err := actor.Must(staff.RegisterPeople); err != nil {
 		return err
 	}
-	facts, err := checkHousehold(h, actor, l.moment())
+	h, _ = h.divert()
+	facts, asides, err := d.checkHousehold(h, actor, l.moment())
+	if err != nil {
+		return err
+	}
+	key := l.once()
+	if done, err := d.written(key); err != nil || done {
+		return err
+	}
+	ids, _, err := d.passAll(ctx, actor, once{}, asides)
 	if err != nil {
 		return err
 	}
@@ -184,20 +195,20 @@ func (d *Desk) TakeIn(ctx context.Context, actor staff.Actor, l Left, h NewHouse
 			}
 		}
 	}
-	key, fact := l.once(), TakenIn{Number: l.Number, At: l.At.Unix(), Unsure: l.Unsure}
+	fact := TakenIn{Number: l.Number, At: l.At.Unix(), Unsure: l.Unsure}
 	return d.write(ctx, actor, func(tx *oplog.Tx) error {
 		if _, done, err := tx.Once(key); err != nil || done {
 			return err
 		}
 		tx.SetOnce(key, [8]byte{})
-		subject := oplog.NewID()
+		subject := ids[0]
 		if len(facts) == 1 {
 			facts[0].Relation = ""
 			if _, err := tx.Append(registeredKind(), subject, &facts[0]); err != nil {
 				return err
 			}
 		} else {
-			added, err := appendHousehold(tx, once{}, facts, h.Head)
+			added, err := appendHousehold(tx, once{}, facts, h.Head, ids)
 			if err != nil {
 				return err
 			}
@@ -206,6 +217,15 @@ func (d *Desk) TakeIn(ctx context.Context, actor staff.Actor, l Left, h NewHouse
 		_, err := tx.Append(takenInKind(), subject, &fact)
 		return err
 	})
+}
+
+// written tells whether the journal has what an idempotency key stands for.
+func (d *Desk) written(key [16]byte) (done bool, err error) {
+	err = d.log.View(func(r oplog.Reader) (err error) {
+		_, done, err = r.Once(key)
+		return err
+	})
+	return done, err
 }
 
 // CountGate writes down a count that was taken while the box was locked, once for each

@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -38,6 +39,8 @@ type NewHousehold struct {
 type AddedHousehold struct {
 	ID      oplog.ID   `json:"id"`
 	Members []oplog.ID `json:"members"`
+
+	PassedOn int `json:"passed_on,omitempty"` // as in Added
 }
 
 // AddHousehold registers all members and the household, or nothing. Wrong fields are
@@ -46,11 +49,19 @@ func (d *Desk) AddHousehold(ctx context.Context, actor staff.Actor, h NewHouseho
 	if err := actor.Must(staff.RegisterPeople); err != nil {
 		return AddedHousehold{}, err
 	}
+	h, aside := h.divert()
+	if aside {
+		req.Body = nil // see register
+	}
 	key, err := req.once(actor, "add_household", h)
 	if err != nil {
 		return AddedHousehold{}, err
 	}
-	facts, err := checkHousehold(h, actor, d.now())
+	facts, asides, err := d.checkHousehold(h, actor, d.now())
+	if err != nil {
+		return AddedHousehold{}, err
+	}
+	ids, passedOn, err := d.passAll(ctx, actor, key, asides)
 	if err != nil {
 		return AddedHousehold{}, err
 	}
@@ -68,7 +79,7 @@ func (d *Desk) AddHousehold(ctx context.Context, actor staff.Actor, h NewHouseho
 			added, err = formerAnswer(tx, id)
 			return err
 		}
-		if added, err = appendHousehold(tx, key, facts, h.Head); err != nil {
+		if added, err = appendHousehold(tx, key, facts, h.Head, ids); err != nil {
 			return err
 		}
 		for i, photo := range photos {
@@ -84,13 +95,74 @@ func (d *Desk) AddHousehold(ctx context.Context, actor staff.Actor, h NewHouseho
 	if err != nil {
 		return AddedHousehold{}, err
 	}
+	d.passed.written(key)
 	d.settle(photos...)
+	added.PassedOn = passedOn
 	return added, nil
+}
+
+// divert takes what is not for the register out of all members; aside tells whether
+// there was anything.
+func (h NewHousehold) divert() (out NewHousehold, aside bool) {
+	out = NewHousehold{Head: h.Head, Members: make([]Person, len(h.Members)), Relations: slices.Clone(h.Relations)}
+	for i, p := range h.Members {
+		relation := new(string)
+		if i < len(out.Relations) {
+			relation = &out.Relations[i]
+		}
+		p = p.clone()
+		divert(&p, relation, false)
+		out.Members[i] = p
+		aside = aside || len(p.Aside) > 0
+	}
+	return out, aside
+}
+
+// passAll passes on what was said aside about the members, under the ids they are about
+// to get or have.
+func (d *Desk) passAll(ctx context.Context, actor staff.Actor, key once, asides [][]diverted) (ids []oplog.ID, count int, err error) {
+	ids = make([]oplog.ID, len(asides))
+	for i := range ids {
+		ids[i] = oplog.NewID()
+	}
+	if !slices.ContainsFunc(asides, func(all []diverted) bool { return len(all) > 0 }) {
+		return ids, 0, nil
+	}
+	former, err := d.former(key)
+	if err != nil {
+		return nil, 0, err
+	}
+	ids = d.passed.newIDs(key, len(asides))
+	if !former.IsZero() {
+		err := d.log.View(func(r oplog.Reader) error {
+			added, err := formerAnswer(r, former)
+			if len(added.Members) == len(ids) {
+				ids = added.Members
+			}
+			return err
+		})
+		if err != nil {
+			return nil, 0, err
+		}
+	}
+	for i, all := range asides {
+		n, err := d.passOn(ctx, actor, ids[i], all, key)
+		if err != nil {
+			return nil, 0, err
+		}
+		count += n
+	}
+	return ids, count, nil
 }
 
 // checkHousehold normalises all members and names everything that is wrong with any
 // of them.
-func checkHousehold(h NewHousehold, actor staff.Actor, at moment) ([]Registered, error) {
+func (d *Desk) checkHousehold(h NewHousehold, actor staff.Actor, at moment) ([]Registered, [][]diverted, error) {
+	return checkHousehold(h, actor, at, d.mayPass)
+}
+
+// checkHousehold is that without a desk; mayPass refuses what cannot be passed on.
+func checkHousehold(h NewHousehold, actor staff.Actor, at moment, mayPass func(*checker, staff.Actor, []Aside) error) ([]Registered, [][]diverted, error) {
 	c := checker{at: at}
 	switch {
 	case len(h.Members) == 0:
@@ -104,12 +176,17 @@ func checkHousehold(h NewHousehold, actor staff.Actor, at moment) ([]Registered,
 		c.wrong("relations", "relations")
 	}
 	if err := c.err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	asides := make([][]diverted, len(h.Members))
 	facts := make([]Registered, len(h.Members))
 	for i, p := range h.Members {
 		c.prefix = "members." + strconv.Itoa(i) + "."
 		facts[i].Person = c.person(p)
+		if err := mayPass(&c, actor, p.Aside); err != nil {
+			return nil, nil, err
+		}
+		asides[i] = c.asides(p.Aside)
 		c.prefix = ""
 		if i < len(h.Relations) {
 			facts[i].Relation = c.relation("relations."+strconv.Itoa(i), h.Relations[i])
@@ -117,15 +194,12 @@ func checkHousehold(h NewHousehold, actor staff.Actor, at moment) ([]Registered,
 		signConsent(&facts[i].Person, actor, c.at)
 	}
 	facts[h.Head].Relation = "head"
-	return facts, c.err()
+	return facts, asides, c.err()
 }
 
-// appendHousehold writes the household and then each member.
-func appendHousehold(tx *oplog.Tx, key once, facts []Registered, head int) (AddedHousehold, error) {
-	added := AddedHousehold{ID: oplog.NewID(), Members: make([]oplog.ID, len(facts))}
-	for i := range facts {
-		added.Members[i] = oplog.NewID()
-	}
+// appendHousehold writes the household and then each member, under the id given.
+func appendHousehold(tx *oplog.Tx, key once, facts []Registered, head int, ids []oplog.ID) (AddedHousehold, error) {
+	added := AddedHousehold{ID: oplog.NewID(), Members: ids}
 	key.mark(tx)
 	formed := Formed{Head: added.Members[head], Members: added.Members}
 	if _, err := tx.Append(formedKind(), added.ID, &formed); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/staff"
 )
@@ -89,11 +90,12 @@ func together(rows []ImportRow) [][]int {
 
 // ready is a row that may be written.
 type ready struct {
-	row  int
-	fact Registered
-	key  once
-	id   oplog.ID // set when it is there already
-	done bool
+	row    int
+	fact   Registered
+	key    once
+	asides []diverted
+	id     oplog.ID // set when it is there already, or when something was passed on about them
+	done   bool
 }
 
 // importBatch writes one command.
@@ -102,7 +104,9 @@ func (d *Desk) importBatch(ctx context.Context, actor staff.Actor, rows []Import
 	now := d.now()
 	for _, i := range batch {
 		c := checker{at: now}
+		rows[i].divert() // also of a sender that did not
 		fact := Registered{Person: c.person(rows[i].Person), Relation: c.relation(columnRelation, rows[i].Relation)}
+		asides := c.asides(rows[i].Aside)
 		if len(c.faults) > 0 {
 			results[i].Status, results[i].Problems = RowRejected, problemsOf(c.faults)
 			continue
@@ -112,10 +116,14 @@ func (d *Desk) importBatch(ctx context.Context, actor staff.Actor, rows []Import
 		if key == "" {
 			key = rows[i].contentKey()
 		}
-		todo = append(todo, ready{row: i, fact: fact, key: importOnce("row", key)})
+		todo = append(todo, ready{row: i, fact: fact, asides: asides, key: importOnce("row", key)})
 	}
 	outcome := make([]RowResult, len(todo))
-	err := d.write(ctx, actor, func(tx *oplog.Tx) error {
+	told, err := d.passRows(ctx, actor, todo)
+	if err != nil {
+		return err
+	}
+	err = d.write(ctx, actor, func(tx *oplog.Tx) error {
 		return appendImported(tx, rows, todo, outcome)
 	})
 	if err != nil {
@@ -123,9 +131,44 @@ func (d *Desk) importBatch(ctx context.Context, actor staff.Actor, rows []Import
 	}
 	for n, t := range todo {
 		outcome[n].Line = rows[t.row].Line
+		outcome[n].PassedOn, outcome[n].NotPassedOn = told[n], len(t.asides)-told[n]
 		results[t.row] = outcome[n]
+		d.passed.written(t.key)
 	}
 	return nil
+}
+
+// passRows passes on what the rows say aside, before they are written: see passOn. A
+// row that cannot be told about is registered all the same and counted, so that whoever
+// imports can tell the protection team by hand. So is one that is there already: an
+// import is run again whenever it was cut off, and must not tell everything again.
+func (d *Desk) passRows(ctx context.Context, actor staff.Actor, todo []ready) (told []int, err error) {
+	told = make([]int, len(todo))
+	if d.intake == nil || !actor.Can(staff.SealIntake) {
+		return told, nil
+	}
+	for n := range todo {
+		t := &todo[n]
+		if len(t.asides) == 0 {
+			continue
+		}
+		former, err := d.former(t.key)
+		if err != nil {
+			return told, err
+		}
+		if !former.IsZero() {
+			continue
+		}
+		t.id = d.passed.newIDs(t.key, 1)[0]
+		for _, x := range t.asides {
+			if _, err := d.passOn(ctx, actor, t.id, []diverted{x}, t.key); err != nil {
+				d.logger.Warn("something a row says aside was not taken in", "person", t.id.String(), "class", string(fault.ClassOf(err)))
+				continue
+			}
+			told[n]++
+		}
+	}
+	return told, ctx.Err()
 }
 
 // importOnce keeps keys of rows and households apart from keys of requests. They
@@ -191,8 +234,13 @@ func lookUp(tx *oplog.Tx, todo []ready) error {
 		if first, twice := here[t.key]; twice {
 			id, done = first, true
 		}
-		if t.done, t.id = done, id; !done {
+		switch t.done = done; {
+		case done:
+			t.id = id
+		case t.id.IsZero():
 			t.id = oplog.NewID()
+		}
+		if !done {
 			here[t.key] = t.id
 		}
 	}

@@ -26,14 +26,31 @@ func (d *Desk) Move(ctx context.Context, actor staff.Actor, person, household op
 	if err := actor.Must(staff.CorrectPeople); err != nil {
 		return Record{}, err
 	}
+	var said Person
+	divert(&said, &relation, false)
+	if len(said.Aside) > 0 {
+		req.Body = nil // see register
+	}
 	key, err := req.once(actor, "move "+person.String(), []string{household.String(), relation})
 	if err != nil {
 		return Record{}, err
 	}
 	c := checker{}
+	if err := d.mayPass(&c, actor, said.Aside); err != nil {
+		return Record{}, err
+	}
 	fact := Joined{Household: household, Relation: c.relation("relation", relation)}
+	asides := c.asides(said.Aside)
 	if err := c.err(); err != nil {
 		return Record{}, err
+	}
+	if len(asides) > 0 {
+		if _, err := d.read(person); err != nil {
+			return Record{}, err
+		}
+		if _, err := d.passOn(ctx, actor, person, asides, key); err != nil {
+			return Record{}, err
+		}
 	}
 	err = d.write(ctx, actor, func(tx *oplog.Tx) error {
 		if _, done, err := key.done(tx); err != nil || done {

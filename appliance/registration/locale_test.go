@@ -64,7 +64,7 @@ func TestEveryKeyHasASentenceInEveryLanguage(t *testing.T) {
 		codes []string
 	}{
 		{"sex", Sexes()}, {"precision", Precisions()}, {"need", Needs()}, {"relation", Relations()}, {"document", DocumentTypes()},
-		{"purpose", Purposes()}, {"field", ImportFields()}, {"row", []string{RowRegistered, RowThere, RowRejected}},
+		{"purpose", Purposes()}, {"field", ImportFields()}, {"row", []string{RowRegistered, RowThere, RowRejected}}, {"aside", asideCodes()},
 	} {
 		for _, code := range list.codes {
 			keys["registration."+list.name+"."+code] = true
@@ -91,6 +91,13 @@ func TestEveryKeyHasASentenceInEveryLanguage(t *testing.T) {
 			}
 		}
 	}
+}
+
+func asideCodes() (codes []string) {
+	for _, s := range SensitiveCodes() {
+		codes = append(codes, s.Code)
+	}
+	return codes
 }
 
 func equalArgs(a, b []string) bool {

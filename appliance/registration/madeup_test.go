@@ -17,7 +17,7 @@ func TestMadeUpPeopleCanBeRegistered(t *testing.T) {
 	people, countries, needs := 0, map[string]bool{}, 0
 	for _, h := range homes {
 		people += len(h.Members)
-		if _, err := checkHousehold(h, staff.Actor{}, d.now()); err != nil {
+		if _, _, err := d.checkHousehold(h, staff.Actor{}, d.now()); err != nil {
 			t.Fatal(err, fault.Of(err).Fields)
 		}
 		if h.Relations[0] != "head" {

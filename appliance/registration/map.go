@@ -149,6 +149,8 @@ type ImportRow struct {
 	Group     string `json:"group,omitempty"`     // key of the first row of the household; see Prepare
 	Relation  string `json:"relation,omitempty"`
 	SourceID  string `json:"source_id,omitempty"`
+
+	Aside []Aside `json:"aside,omitempty"` // what is not for the register; no part of Key
 }
 
 // Problem is one thing wrong with a row: the field, and the message key of the
@@ -184,6 +186,7 @@ func (m Map) mapRow(fields, cells []string, line int) (ImportRow, []Problem) {
 			row.set(c, to, value)
 		}
 	}
+	row.divert()
 	row.Person = c.person(row.Person)
 	row.Household = c.line(columnHousehold, row.Household, maxPlace)
 	row.SourceID = c.line(columnID, row.SourceID, maxPlace)
@@ -233,7 +236,7 @@ func (row *ImportRow) set(c *checker, to, value string) {
 	case "languages":
 		p.Languages = append(p.Languages, listOf(value)...)
 	case "needs":
-		p.Needs = append(p.Needs, listOf(value)...)
+		p.Needs = append(p.Needs, needsOf(value)...)
 	case "consent":
 		for _, purpose := range listOf(value) {
 			p.Consent = append(p.Consent, Consent{Purpose: purpose, Given: true})
@@ -251,6 +254,46 @@ func (row *ImportRow) set(c *checker, to, value string) {
 // listOf splits a cell that holds several codes.
 func listOf(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(",;|/ \t\n", r) })
+}
+
+// needsOf splits a cell of needs. A part of several words is kept whole where it says
+// one thing, sensitive or not; else each word is one.
+func needsOf(s string) []string {
+	var out []string
+	for _, part := range strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(",;|\t\n،؛", r) }) {
+		if _, ok := needOf(part); ok {
+			out = append(out, strings.TrimSpace(part))
+			continue
+		}
+		if _, ok := sensitiveInside(part); !ok {
+			out = append(out, listOf(part)...)
+			continue
+		}
+		if words := listOf(part); allKnown(words) {
+			out = append(out, words...)
+		} else {
+			out = append(out, strings.TrimSpace(part))
+		}
+	}
+	return out
+}
+
+// allKnown tells whether each word by itself is a need or a sensitive code.
+func allKnown(words []string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool {
+		_, need := needOf(w)
+		_, sensitive := sensitiveCode(w)
+		return !need && !sensitive
+	})
+}
+
+// divert takes out of a row what is not for the register.
+func (row *ImportRow) divert() {
+	p := row.Person.clone()
+	divert(&p, &row.Relation, true)
+	row.Aside = append(slices.Clone(row.Aside), p.Aside...)
+	p.Aside = nil
+	row.Person = p
 }
 
 // sexOf reads the one-letter codes of travel documents (ICAO Doc 9303: F, M) besides
@@ -327,17 +370,65 @@ func (m Map) MapTable(t Table) ([]ImportRow, []Rejected, error) {
 	var bad []Rejected
 	for _, r := range t.Rows {
 		if r.Problem != nil {
-			bad = append(bad, Rejected{Line: r.Line, Cells: r.Cells, Raw: r.Raw, Problems: []Problem{*r.Problem}})
+			bad = append(bad, m.reject(fields, r, []Problem{*r.Problem}))
 			continue
 		}
 		row, problems := m.mapRow(fields, r.Cells, r.Line)
 		if len(problems) > 0 {
-			bad = append(bad, Rejected{Line: r.Line, Cells: r.Cells, Raw: r.Raw, Problems: problems})
+			bad = append(bad, m.reject(fields, r, problems))
 			continue
 		}
 		rows = append(rows, row)
 	}
 	return Prepare(rows), bad, nil
+}
+
+// Reject is a row of a table with why it is not imported, as it may be copied: without
+// the cells that hold something sensitive. Those stand in the list alone, and a problem
+// says so, naming the line.
+func (m Map) Reject(header []string, r TableRow, problems []Problem) Rejected {
+	return m.reject(m.fields(header), r, problems)
+}
+
+func (m Map) reject(fields []string, r TableRow, problems []Problem) Rejected {
+	out := Rejected{Line: r.Line, Cells: slices.Clone(r.Cells), Raw: r.Raw, Problems: problems}
+	left := false
+	for i, cell := range r.Cells {
+		to := ""
+		if i < len(fields) {
+			to = fields[i]
+		}
+		if m.sensitiveCell(to, cell) {
+			out.Cells[i], left = "", true
+		}
+	}
+	if r.Problem != nil { // it may not have come apart into cells at all
+		if _, ok := sensitiveInside(r.Raw); ok {
+			left = true
+		}
+	}
+	if left {
+		out.Raw = ""
+		out.Problems = append(slices.Clone(problems), Problem{Key: "registration.problem.left_out", Args: map[string]any{"Line": r.Line}})
+	}
+	return out
+}
+
+// sensitiveCell tells whether a cell is not to be copied: what it would put aside, and
+// in a column that feeds no field, anything that names a sensitive code.
+func (m Map) sensitiveCell(to, cell string) bool {
+	cell = strings.TrimSpace(cell)
+	if to == "" {
+		_, word := sensitiveCode(cell)
+		_, code := codeInText(cell)
+		return word || code
+	}
+	row, c := ImportRow{}, &checker{}
+	if value := m.value(to, cell); value != "" {
+		row.set(c, to, value)
+	}
+	row.divert()
+	return len(row.Aside) > 0
 }
 
 // RowResult says what became of a row.
@@ -347,6 +438,12 @@ type RowResult struct {
 	ID        *oplog.ID `json:"id,omitempty"`
 	Household *oplog.ID `json:"household,omitempty"`
 	Problems  []Problem `json:"problems,omitempty"`
+
+	// PassedOn counts what the row said aside that a narrow compartment was told.
+	// NotPassedOn counts what nobody was told: there is no intake here, it refused, or
+	// the row was there before, so that it was told then or never.
+	PassedOn    int `json:"passed_on,omitempty"`
+	NotPassedOn int `json:"not_passed_on,omitempty"`
 }
 
 // What became of a row.

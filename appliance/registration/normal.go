@@ -48,6 +48,7 @@ func (c *checker) err() error {
 // only when nothing was wrong.
 func (c *checker) person(p Person) Person {
 	p = p.clone()
+	p.Aside = nil // see asides
 	for _, t := range []struct {
 		name string
 		to   *string
@@ -197,9 +198,10 @@ func contains(list []string, s string) bool {
 }
 
 // safe echoes a wrong code in a message. Codes are not names, but a column mapped to
-// the wrong field could hold some, so only what looks like a code is repeated.
+// the wrong field could hold some, so only what looks like a code is repeated, and no
+// sensitive one.
 func safe(s string) string {
-	if len(s) > 24 {
+	if _, sensitive := sensitiveInside(s); sensitive || len(s) > 24 {
 		return "…"
 	}
 	for _, r := range s {

@@ -42,6 +42,7 @@ type Person struct {
 	Description string     `json:"description,omitempty" cbor:"22,keyasint,omitempty"`
 	Site        string     `json:"site,omitempty" cbor:"23,keyasint,omitempty"` // only when it is not the site of the node that writes
 	Photo       string     `json:"photo,omitempty" cbor:"-"`                    // an upload's id; stored by a fact of its own
+	Aside       []Aside    `json:"-" cbor:"-"`                                  // passed on, stored nowhere here; see divert
 }
 
 // Document is a paper somebody showed or told of.
@@ -62,6 +63,7 @@ type Consent struct {
 // LogValue prints how many fields are filled in and nothing else, so that a person
 // handed to a logger by mistake leaves no trace.
 func (p Person) LogValue() slog.Value {
+	p.Aside = nil // not even that there was one
 	n, v := 0, reflect.ValueOf(p)
 	for i := range v.NumField() {
 		if !v.Field(i).IsZero() {
@@ -80,7 +82,7 @@ func (p Person) clone() Person {
 		p.Age = new(*p.Age)
 	}
 	p.Languages, p.Needs = slices.Clone(p.Languages), slices.Clone(p.Needs)
-	p.Documents, p.Consent = slices.Clone(p.Documents), slices.Clone(p.Consent)
+	p.Documents, p.Consent, p.Aside = slices.Clone(p.Documents), slices.Clone(p.Consent), slices.Clone(p.Aside)
 	return p
 }
 

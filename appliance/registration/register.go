@@ -22,6 +22,9 @@ type Record struct {
 	RegisteredBy string     `json:"registered_by,omitempty"`
 	Conflicts    []Conflict `json:"conflicts"` // never nil
 	Version      string     `json:"version"`   // for Patch.Seen; opaque
+
+	PassedOn     int      `json:"passed_on,omitempty"` // of the answer to a correction, as in Added
+	RegisteredID staff.ID `json:"-"`                   // who registered them
 }
 
 // Conflict is a field with several values nobody has chosen between.
@@ -224,7 +227,7 @@ func decodeRow(value []byte, into any) error {
 func (d *Desk) record(id oplog.ID, row personRow) Record {
 	rec := Record{
 		ID: id, Person: row.Person, Relation: row.Relation, Site: row.Person.Site,
-		RegisteredAt: row.First.time(), RegisteredBy: d.by(row.First.By),
+		RegisteredAt: row.First.time(), RegisteredBy: d.by(row.First.By), RegisteredID: row.First.By,
 		Conflicts: []Conflict{}, Version: version(row.Seen).String(),
 	}
 	rec.Photo = row.Photo

@@ -25,7 +25,8 @@ func registeredKind() oplog.Kind {
 type Added struct {
 	ID         oplog.ID    `json:"id"`
 	Household  *oplog.ID   `json:"household"`
-	Duplicates []Duplicate `json:"duplicates"` // never nil
+	Duplicates []Duplicate `json:"duplicates"`          // never nil
+	PassedOn   int         `json:"passed_on,omitempty"` // how many narrow compartments were told something
 }
 
 // Duplicate is somebody who may be the same person, with a score from 0 to 1 and the
@@ -50,19 +51,30 @@ func (d *Desk) AddMember(ctx context.Context, actor staff.Actor, household oplog
 	if household.IsZero() {
 		return Added{}, errNoHousehold()
 	}
-	return d.register(ctx, actor, household, p, relation, req, "add_member "+household.String()+" "+relation)
+	return d.register(ctx, actor, household, p, relation, req, "add_member "+household.String()+" ")
 }
 
+// register is one person: what is not for the register is taken out first and goes
+// first, under the id the person is about to get.
 func (d *Desk) register(ctx context.Context, actor staff.Actor, household oplog.ID, p Person, relation string, req Request, command string) (Added, error) {
 	if err := actor.Must(staff.RegisterPeople); err != nil {
 		return Added{}, err
 	}
-	key, err := req.once(actor, command, p)
+	p = p.clone()
+	divert(&p, &relation, false)
+	if len(p.Aside) > 0 {
+		req.Body = nil // it has the sensitive words in it, and its hash is kept
+	}
+	key, err := req.once(actor, command+relation, p)
 	if err != nil {
 		return Added{}, err
 	}
 	c := checker{at: d.now()}
+	if err := d.mayPass(&c, actor, p.Aside); err != nil {
+		return Added{}, err
+	}
 	fact := Registered{Person: c.person(p), Household: household, Relation: c.relation("relation", relation)}
+	asides := c.asides(p.Aside)
 	if err := c.err(); err != nil {
 		return Added{}, err
 	}
@@ -71,28 +83,52 @@ func (d *Desk) register(ctx context.Context, actor staff.Actor, household oplog.
 	if !household.IsZero() {
 		added.Household = &household
 	}
+	id := oplog.NewID()
+	if len(asides) > 0 {
+		if id, err = d.passFirst(key, household); err == nil {
+			added.PassedOn, err = d.passOn(ctx, actor, id, asides, key)
+		}
+		if err != nil {
+			return Added{}, err
+		}
+	}
 	photo := d.uploaded(p.Photo)
 	err = d.write(ctx, actor, func(tx *oplog.Tx) error {
-		id, done, err := key.done(tx)
+		former, done, err := key.done(tx)
 		if err != nil || done {
-			added.ID = id
+			added.ID = former
 			return err
 		}
 		if err := householdIsThere(tx, household); err != nil {
 			return err
 		}
-		added.ID = oplog.NewID()
+		added.ID = id
 		key.mark(tx)
-		if _, err := tx.Append(registeredKind(), added.ID, &fact); err != nil || photo.id == "" {
+		if _, err := tx.Append(registeredKind(), id, &fact); err != nil || photo.id == "" {
 			return err
 		}
-		return d.photograph(tx, added.ID, photo, fieldPhoto)
+		return d.photograph(tx, id, photo, fieldPhoto)
 	})
 	if err != nil {
 		return Added{}, err
 	}
+	d.passed.written(key)
 	d.settle(photo)
 	return added, nil
+}
+
+// passFirst is the id of somebody about whom something is passed on before they are
+// written: the one they have, when this request was carried out before.
+func (d *Desk) passFirst(key once, household oplog.ID) (oplog.ID, error) {
+	err := d.log.View(func(r oplog.Reader) error { return householdIsThere(r, household) })
+	if err != nil {
+		return oplog.ID{}, err
+	}
+	id, err := d.former(key)
+	if err != nil || !id.IsZero() {
+		return id, err
+	}
+	return d.passed.newIDs(key, 1)[0], nil
 }
 
 // signConsent fills in who asked for a consent and when, where that was not said.

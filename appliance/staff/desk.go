@@ -30,6 +30,7 @@ type Desk struct {
 	authors  Authors
 	issuer   Issuer
 	keeper   *keeper
+	pace     *pace
 	acts     acts
 
 	changing sync.Mutex // one change of the accounts at a time
@@ -73,7 +74,8 @@ func Open(log *oplog.Log, dir string, accountsKey [32]byte, c clock.Clock, site 
 	d := &Desk{
 		log: log, file: identity.NewSealedFile(dir, "accounts", derived(accountsKey, "file")), proofKey: derived(accountsKey, "proof"),
 		clock: c, site: site, node: node,
-		tries: map[string][]try{}, sessions: map[[32]byte]*session{}, devices: map[[32]byte]*deviceState{}, names: map[ID]string{}, acts: acts{all: map[oplog.ID]*pending{}},
+		tries: map[string][]try{}, sessions: map[[32]byte]*session{}, devices: map[[32]byte]*deviceState{}, names: map[ID]string{}, pace: newPace(),
+		acts: acts{all: map[oplog.ID]*pending{}},
 	}
 	_, _ = rand.Read(d.processKey[:]) // never fails: crypto/rand ends the process instead
 	d.keeper = newKeeper(identity.NewSealedFile(dir, "erasures", derived(accountsKey, "erasures")))

@@ -129,6 +129,28 @@
 // (TestOnePersonAtTwoPosts). What waits is kept in memory only. Not held off: a lead who
 // makes two accounts for one accomplice.
 //
+// # Who looked
+//
+//	staff.looked  somebody saw people: {1: "open", "print" or "list", 2: true for a program's
+//	              call, 3: the people, 4: how many names a list showed}; in the register
+//
+// Whoever shows people in full asks Looking first, which writes the fact (about 260 bytes
+// in the journal, one flush) and then answers; the same reader and person are written once
+// an hour. Lists of names are counted, not named: the first of an hour is written, then
+// every 200 names. The subject is a fresh id each time. Nobody at a site can take a look
+// back: facts are only added, and erasing a person leaves them (the id that stays says
+// nothing). Where the journal takes no writes, reading goes on and the looks wait in memory;
+// who pulls the power then has read without a trace. A node that was tampered with writes
+// what it likes: a look is what the node of its log says.
+// (TestLooksAreFactsOnceAnHour, TestListsAreCountedNotNamed, TestReadingGoesOnWithoutAJournal)
+//
+// The same call counts how fast each account and key reads (velocity.go): beyond 30
+// different people or 1,500 names within an hour whoever has SeeReads is told, beyond 120
+// or 6,000 the reader is sent to their lead, who lets them go on for an hour. Cards that
+// somebody holds out and people one has just registered do not count. Leads and
+// coordinators are told about later and never stopped, and settle nothing about themselves.
+// (TestWhoeverReadsTooFastIsToldAbout, TestPagingThroughEverybodyStops)
+//
 // # Narrow compartments
 //
 // Narrow names what the site's own key does not open. Which of them an account works in is

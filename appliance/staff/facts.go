@@ -128,14 +128,14 @@ var (
 )
 
 // Kinds are the facts of this desk.
-func Kinds() []oplog.Kind { return append(accountKinds(), eraseKinds()...) }
+func Kinds() []oplog.Kind { return append(append(accountKinds(), eraseKinds()...), lookedKind) }
 
 func accountKinds() []oplog.Kind {
 	return []oplog.Kind{enrolledFirstKind, enrolledKind, namedKind, disabledKind, undertakenKind, keyIssuedKind, keyRevokedKind, reopenedKind}
 }
 
 // Views are what they add up to.
-func Views() []*oplog.View { return []*oplog.View{staffView, erasures, approvals} }
+func Views() []*oplog.View { return []*oplog.View{staffView, erasures, approvals, looks} }
 
 // staffView has, per subject and its id (the first eight bytes of it):
 //

@@ -19,13 +19,14 @@ for (const f of blank.querySelectorAll('input, textarea')) {
   f.removeAttribute('aria-describedby');
 }
 for (const e of blank.querySelectorAll('.err')) e.remove();
+for (const e of blank.querySelectorAll('[data-warn]')) e.hidden = true;
 for (const d of blank.querySelectorAll('details')) d.open = false;
 
 // number gives a copy of the blank row the names and ids of row n.
 function number(row, n) {
   const was = row.dataset.row;
   for (const el of [row, ...row.querySelectorAll('*')]) {
-    for (const a of ['id', 'name', 'for', 'aria-labelledby', 'aria-describedby']) {
+    for (const a of ['id', 'name', 'for', 'href', 'aria-labelledby', 'aria-describedby']) {
       const v = el.getAttribute(a);
       if (v) el.setAttribute(a, v.replace(`members.${was}.`, `members.${n}.`).replace(`members-${was}-`, `members-${n}-`));
     }
