@@ -45,17 +45,18 @@ func refused(t testing.TB, err error, key string) {
 // post is a whole node without its surfaces, and the people who work there.
 type post struct {
 	*station.Station
-	log   *oplog.Log
-	vault *identity.Vault
-	dir   string
-	clock *clock.Fake
-	said  *bytes.Buffer // what it logged
-	ids   map[string]staff.ID
+	log    *oplog.Log
+	vault  *identity.Vault
+	dir    string
+	clock  *clock.Fake
+	said   *bytes.Buffer // what it logged
+	ids    map[string]staff.ID
+	tokens map[string][]string // of open sessions
 }
 
 func openPost(t testing.TB, v *identity.Vault, dir string, c *clock.Fake) *post {
 	t.Helper()
-	p := &post{vault: v, dir: dir, clock: c, said: &bytes.Buffer{}, ids: map[string]staff.ID{}}
+	p := &post{vault: v, dir: dir, clock: c, said: &bytes.Buffer{}, ids: map[string]staff.ID{}, tokens: map[string][]string{}}
 	var err error
 	p.log, err = oplog.Open(ctx, oplog.Options{
 		Dir: filepath.Join(dir, "journal"), Store: oplogtest.MemStore(), Authority: v, StorageKey: v.Subkey("journal"),
@@ -84,7 +85,15 @@ func (p *post) as(t testing.TB, user string) staff.Session {
 	t.Helper()
 	s, err := p.Staff.SignIn(ctx, user, secret)
 	must(t, err)
+	p.tokens[user] = append(p.tokens[user], s.Token)
 	return s
+}
+
+// out signs somebody out everywhere.
+func (p *post) out(user string) {
+	for _, token := range p.tokens[user] {
+		p.Staff.SignOut(token)
+	}
 }
 
 // camp is a founder's post and one that joined and was compared.
