@@ -66,6 +66,13 @@ func (f *figures) serve(dir string, l *lan, name string) *served {
 	} else {
 		line = append(l.in(name, line...), "--mesh", ":0", "--advertise", l.addr(name))
 	}
+	return f.serveWith(dir, line)
+}
+
+// serveWith starts a node by a command line.
+func (f *figures) serveWith(dir string, line []string) *served {
+	f.t.Helper()
+	name := filepath.Base(dir)
 	s := &served{t: f.t, dir: dir, cmd: exec.Command(line[0], line[1:]...), control: control.New(dir)}
 	log, err := os.Create(dir + ".log")
 	f.check(err)

@@ -36,11 +36,16 @@ func TestFigures(t *testing.T) {
 	if os.Getenv("WAYPOST_FIGURES") == "" {
 		t.Skip("set WAYPOST_FIGURES=1 (make bench does)")
 	}
-	lists := os.Getenv("WAYPOST_TEST_DATA")
+	lists, only := os.Getenv("WAYPOST_TEST_DATA"), os.Getenv("WAYPOST_FIGURES")
 	plain(t)
 	t.Setenv("WAYPOST_TEST_DATA", lists)
 	began := time.Now()
 	f := newFigures(t)
+	if only == "abuse" {
+		f.abusing()
+		f.print(time.Since(began))
+		return
+	}
 	f.size()
 	a := f.serve(f.found("a"), nil, "a")
 	rows := f.importing(a)
@@ -54,6 +59,7 @@ func TestFigures(t *testing.T) {
 	a.stop()
 	f.verifying(a.dir)
 	f.cutting()
+	f.abusing()
 	f.print(time.Since(began))
 }
 

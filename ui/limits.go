@@ -79,6 +79,13 @@ func (p *seats) enter(shares ...share) bool {
 	return true
 }
 
+// full tells whether all places are taken.
+func (p *seats) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.taken >= p.most
+}
+
 // leave gives a place back, with the shares it was taken with.
 func (p *seats) leave(shares ...share) {
 	p.mu.Lock()
@@ -305,13 +312,32 @@ func (v *visit) holder() string {
 
 // upload takes a place for a large body: two for each session or key, and three for
 // each address, because several phones may be behind one.
-func (v *visit) upload() (leave func(), err error) {
-	shares := []share{{v.holder(), 2}}
+func (v *visit) upload() (leave func(), err error) { return v.hold(v.s.uploads, 2, 3) }
+
+// lengthy takes a place for a body that is longer than almost any form: four for each
+// session or key, and six for each address.
+func (v *visit) lengthy() (leave func(), err error) { return v.hold(v.s.lengthy, 4, 6) }
+
+func (v *visit) hold(places *seats, each, address int) (leave func(), err error) {
+	shares := []share{{v.holder(), each}}
 	if client := v.client(); client != "" {
-		shares = append(shares, share{client, 3})
+		shares = append(shares, share{client, address})
 	}
-	if !v.s.uploads.enter(shares...) {
+	if !places.enter(shares...) {
 		return nil, fault.New(fault.Busy, "fault.api.busy")
 	}
-	return func() { v.s.uploads.leave(shares...) }, nil
+	return func() { places.leave(shares...) }, nil
+}
+
+// crowded tells whether a body that says how long it is would find no place just now, so
+// that nothing of it has to be read to say so. It holds nothing.
+func (v *visit) crowded(length int) bool {
+	if length <= strangerLimit || v.limit() <= strangerLimit || v.surface == Control {
+		return false
+	}
+	leave, err := v.lengthy()
+	if err == nil {
+		leave()
+	}
+	return err != nil
 }

@@ -27,12 +27,14 @@ const (
 // acceptPause is how long to wait when the machine has no room for a connection.
 const acceptPause = 200 * time.Millisecond
 
-// limitConns wraps a listener so that no single address can take all
-// connections. Connections past the limit are closed at once.
+// limitConns wraps a listener so that no single address can take all connections, nor
+// several together keep somebody else out: when all places are taken, the oldest
+// connection of the most crowded address makes room for a newcomer from a quieter one.
+// Connections past the limit of their own address are closed at once.
 func limitConns(ln net.Listener, logger *slog.Logger) net.Listener {
 	return &limited{
 		Listener: ln, logger: logger, seats: newSeats(connsTotal), done: make(chan struct{}), pause: acceptPause, ours: ourNetworks,
-		perAddress: connsPerAddress, perNetwork: connsPerNetwork, here: connsHere,
+		perAddress: connsPerAddress, perNetwork: connsPerNetwork, here: connsHere, open: map[string][]*counted{},
 	}
 }
 
@@ -46,6 +48,9 @@ type limited struct {
 
 	closing sync.Once
 	done    chan struct{}
+
+	mu   sync.Mutex
+	open map[string][]*counted // by who they count for first, the oldest first
 }
 
 // Accept waits for the next connection within the limits. A machine that is out of
@@ -72,11 +77,52 @@ func (l *limited) Accept() (net.Conn, error) {
 		}
 		short = false
 		shares := l.shares(conn)
-		if l.seats.enter(shares...) {
-			return &counted{Conn: conn, leave: sync.OnceFunc(func() { l.seats.leave(shares...) })}, nil
+		if l.seats.enter(shares...) || l.makeRoom(shares[0].who) && l.seats.enter(shares...) {
+			return l.seat(conn, shares), nil
 		}
 		_ = conn.Close()
 	}
+}
+
+// seat notes a connection that has its place.
+func (l *limited) seat(conn net.Conn, shares []share) *counted {
+	c, who := &counted{Conn: conn}, shares[0].who
+	c.leave = sync.OnceFunc(func() {
+		l.seats.leave(shares...)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.open[who] = slices.DeleteFunc(l.open[who], func(o *counted) bool { return o == c })
+		if len(l.open[who]) == 0 {
+			delete(l.open, who)
+		}
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[who] = append(l.open[who], c)
+	return c
+}
+
+// makeRoom closes the oldest connection of whoever holds most, if all places are taken
+// and who holds fewer. This machine is not asked to leave: whoever works at it would be.
+func (l *limited) makeRoom(who string) bool {
+	if !l.seats.full() {
+		return false
+	}
+	l.mu.Lock()
+	var oldest *counted
+	most := len(l.open[who]) + 1
+	for name, conns := range l.open {
+		if name != "" && len(conns) > most {
+			most, oldest = len(conns), conns[0]
+		}
+	}
+	l.mu.Unlock()
+	if oldest == nil {
+		return false
+	}
+	oldest.leave()
+	go func() { _ = oldest.Close() }() // TLS says goodbye, and somebody who reads nothing keeps it waiting
+	return true
 }
 
 // Close stops listening.

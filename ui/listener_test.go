@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -31,11 +32,24 @@ func (q *queue) Accept() (net.Conn, error) {
 type dialled struct {
 	net.Conn
 	addr   net.Addr
+	mu     sync.Mutex
 	closed bool
 }
 
+func (d *dialled) ended() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.closed
+}
+
 func (d *dialled) RemoteAddr() net.Addr { return d.addr }
-func (d *dialled) Close() error         { d.closed = true; return nil }
+
+func (d *dialled) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	return nil
+}
 
 func from(addr string) *dialled {
 	return &dialled{addr: &net.TCPAddr{IP: net.ParseIP(addr), Port: 1}}
@@ -73,8 +87,8 @@ func TestNobodyTakesAllConnections(t *testing.T) {
 			taken[c.(*counted).Conn] = c
 		}
 		for i, c := range conns {
-			if _, ok := taken[c]; ok != tt.want[i] || c.closed == tt.want[i] {
-				t.Errorf("%s: connection %d taken %v, closed %v", tt.name, i, ok, c.closed)
+			if _, ok := taken[c]; ok != tt.want[i] || c.ended() == tt.want[i] {
+				t.Errorf("%s: connection %d taken %v, closed %v", tt.name, i, ok, c.ended())
 			}
 		}
 		for _, c := range taken {
@@ -140,5 +154,40 @@ func TestOurNetworks(t *testing.T) {
 		if p.Bits() != 64 || !p.Addr().Is6() || p.Masked() != p {
 			t.Error(fmt.Sprint(p))
 		}
+	}
+}
+
+// TestACrowdMakesRoomForOneMore: all places are taken by a few, and somebody new comes.
+func TestACrowdMakesRoomForOneMore(t *testing.T) {
+	q := &queue{}
+	var conns []*dialled
+	for _, a := range []string{"10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.3", "10.0.0.2"} {
+		conns = append(conns, from(a))
+		q.conns = append(q.conns, conns[len(conns)-1])
+	}
+	l := limitConns(q, slog.New(slog.DiscardHandler)).(*limited)
+	l.perAddress, l.seats.most = 3, 5
+	var taken []net.Conn
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			break
+		}
+		taken = append(taken, c)
+	}
+	if len(taken) != 6 || taken[5].(*counted).Conn != conns[5] {
+		t.Fatalf("%d got a place", len(taken))
+	}
+	until(t, "the oldest of the crowd is closed", func() bool { return conns[0].ended() })
+	for i, want := range []bool{true, false, false, false, false, false, true} { // the last is of a crowd itself
+		if conns[i].ended() != want {
+			t.Errorf("connection %d ended: %v", i, !want)
+		}
+	}
+	for _, c := range taken {
+		_ = c.Close()
+	}
+	if l.seats.taken != 0 || len(l.open) != 0 {
+		t.Errorf("%d places and %d lists are left", l.seats.taken, len(l.open))
 	}
 }

@@ -244,3 +244,25 @@ func FuzzForm(f *testing.F) {
 		}
 	})
 }
+
+// TestLongBodiesTakeTurns: what is longer than almost any form needs a place, so that a
+// crowd of them does not take the memory; ordinary forms go on.
+func TestLongBodiesTakeTurns(t *testing.T) {
+	r := newRig(t)
+	key := r.key(staff.Registrar)
+	long := `{"given_name":"Long","notes":"` + strings.Repeat("a", 2*strangerLimit) + `"}`
+	if a := r.call(key, "POST", "/api/v1/people", long); a.status == 429 {
+		t.Fatalf("one alone: %s", a.body)
+	}
+	for i := range lengthyLine {
+		if !r.s.lengthy.enter(share{fmt.Sprint(i), 1}) {
+			t.Fatal("a place was not given back")
+		}
+	}
+	if a := r.call(key, "POST", "/api/v1/people", long); a.status != 429 {
+		t.Errorf("one too many: %d %s", a.status, a.body)
+	}
+	if a := r.call(key, "POST", "/api/v1/people", `{"given_name":"Short"}`); a.status != 201 {
+		t.Errorf("a short one: %d %s", a.status, a.body)
+	}
+}

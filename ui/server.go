@@ -66,6 +66,7 @@ type Server struct {
 	guesses guessing // wrong tries
 	opening opening  // claims and unlocks at work or waiting
 	uploads *seats   // large bodies held in memory
+	lengthy *seats   // … and those above strangerLimit
 	words   newWords
 	wait    time.Duration // readTimeout
 	pace    time.Duration // streamPace
@@ -85,6 +86,7 @@ const (
 	drainLimit    = 32 << 20                            // read and thrown away, so that a client hears why it was refused
 	openingLine   = 8                                   // claims and unlocks of the network in line; each takes a second of Argon2id
 	openingHere   = 4                                   // … and of this machine
+	lengthyLine   = 12                                  // bodies above strangerLimit at once: 12 MB at worst, and as much again while they are read
 	uploadLine    = 4                                   // bodies above bodyLimit at once: 48 MB at worst
 	concurrency   = 512                                 // connections of one surface
 	readTimeout   = 10 * time.Second
@@ -99,7 +101,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fault.New(fault.Internal, "fault.internal").Wrap(fmt.Errorf("ui: incomplete configuration"))
 	}
 	s := &Server{
-		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine),
+		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine), lengthy: newSeats(lengthyLine),
 		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
 	}
 	var err error

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -36,6 +37,7 @@ type visit struct {
 	fields map[string][]string // of a form
 	files  map[string][]byte   // of a multipart form
 	large  func()              // gives back the place of a large body; nil without one
+	long   func()              // … and that of one above strangerLimit
 }
 
 // visitKey is where Fiber keeps the visit of a request.
@@ -161,9 +163,16 @@ func (v *visit) param(name string) string {
 // query is a value of the query string, as form.
 func (v *visit) query(name string) string { return clean(v.c.Query(name)) }
 
-// clean copies s, so that nothing points into the request.
+// clean copies s, so that nothing points into the request. Control characters go, but for
+// those that part lines: a form that is shown again would hand a terminal its commands.
 func clean(s string) string {
-	return strings.Clone(strings.TrimSpace(norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))))
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	return strings.Clone(strings.TrimSpace(norm.NFC.String(s)))
 }
 
 // redirect sends the browser on to a page of this box, by GET.
