@@ -115,7 +115,7 @@ func conflicted() registration.Record {
 func personModelOf(s speaker, r registration.Record, card *cardState) personPage {
 	m := personPage{
 		ID: r.ID.String(), Path: "/people/" + r.ID.String(), Name: s.name(r.Person), About: s.about(r.Person), Facts: s.facts(r.Person), Conflicts: s.conflicts(r),
-		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, MayErase: true, Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
+		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, MayErase: true, MayPass: true, Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 		Household: &householdBox{Path: "/households/" + galleryID(9).String(), Members: lines(s, galleryFamily()[1:])},
 	}
 	for _, code := range r.Needs {
@@ -241,7 +241,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 }
 
 func pictures() []picture {
-	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures())
+	return slices.Concat(firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), sealedPictures())
 }
 
 func firstPictures() []picture {

@@ -23,7 +23,7 @@ type helpTopic struct {
 
 // helpTopics are the topics in the order of somebody's first day.
 func helpTopics() []string {
-	return []string{"first", "register", "cards", "verify", "posts", "phones", "lock", "keys", "backup", "erase", "trouble"}
+	return []string{"first", "register", "cards", "verify", "posts", "phones", "lock", "keys", "backup", "erase", "sealed", "trouble"}
 }
 
 // topicOf reads a topic: help.<name>.title, .why, and steps .1, .2 and so on.

@@ -50,6 +50,13 @@ func (v *visit) home() error {
 		}
 		m.Alerts = append(m.Alerts, alerts...)
 	}
+	if v.actor.Can(staff.BreakGlass) {
+		alerts, err := v.sealedAlerts()
+		if err != nil {
+			return err
+		}
+		m.Alerts = append(m.Alerts, alerts...)
+	}
 	if v.actor.Can(staff.SeeMesh) && !status.Practice {
 		line := meshLineOf(&view{Lang: v.lang}, status)
 		m.Mesh = &line

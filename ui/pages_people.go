@@ -51,6 +51,7 @@ type personPage struct {
 	Photo                 photoBox
 	MayCorrect, MayIssue  bool
 	MayErase              bool
+	MayPass, MayWork      bool // pass something sealed on, and begin a sealed file
 	Seen, Once            string
 	By, Site              string
 	At                    time.Time
@@ -289,6 +290,7 @@ func (v *visit) personModel(id oplog.ID) (personPage, error) {
 	m := personPage{
 		ID: id.String(), Path: "/people/" + id.String(), Name: w.name(r.Person), About: w.about(r.Person), Facts: w.facts(r.Person),
 		Conflicts: w.conflicts(r), MayCorrect: v.actor.Can(staff.CorrectPeople), MayIssue: v.actor.Can(staff.IssueTokens), MayErase: v.actor.Can(staff.ErasePeople),
+		MayPass: v.actor.Can(staff.SealIntake), MayWork: v.actor.Can(staff.WorkSealed),
 		Seen: r.Version, Once: newOnce(), By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 	}
 	m.Photo = v.photoBox(r, m.MayCorrect)

@@ -89,11 +89,13 @@ var places = []struct {
 	{"/people/new", "nav.register", "add", "n", staff.RegisterPeople, true},
 	{"/people", "nav.find", "search", "k", staff.ReadPeople, true},
 	{"/verify", "nav.check", "check", "s", staff.VerifyTokens, true},
+	{"/desk", "nav.desk", "people", "", staff.WorkSealed, true},
 	{"/mesh", "nav.posts", "posts", "", staff.SeeMesh, true},
 	{"/staff", "nav.staff", "staff", "", staff.ManageStaff, false},
 	{"/box", "nav.box", "lock", "", staff.ManageBox, false},
 	{"/backup", "nav.backup", "backup", "", staff.KeepBackups, false},
 	{"/approvals", "nav.approvals", "check", "", staff.ErasePeople, false},
+	{"/officers", "nav.officers", "lock", "", staff.BreakGlass, false},
 }
 
 // navFor is the bar on top: only what this person may use.

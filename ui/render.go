@@ -47,6 +47,7 @@ func pageNames() []string {
 		"staff/staff",
 		"box/lock", "box/box", "box/made", "box/wipe", "box/wiped", "box/losses",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
+		"sealed/desk", "sealed/new", "sealed/file", "sealed/access", "sealed/passon", "sealed/begin", "sealed/officers",
 		"help/index", "help/topic",
 	}
 }
@@ -207,6 +208,11 @@ func (v *view) When(t time.Time) string {
 		return v.T("time.unknown")
 	}
 	return t.Local().Format("2006-\u206001-\u206002\u00a015:04") // in one piece: torn at a hyphen it reads backwards in Arabic
+}
+
+// Day is a day, without its hour.
+func (v *view) Day(t time.Time) string {
+	return t.UTC().Format("2006-\u206001-\u206002")
 }
 
 // Stamp is a moment for machines, as the datetime attribute wants it.

@@ -164,7 +164,7 @@ func (s *Server) Close() {
 
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
-	return slices.Concat(s.pageRoutes(), s.erasePages(), s.lossesPages(), s.apiRoutes(), s.operatorRoutes())
+	return slices.Concat(s.pageRoutes(), s.erasePages(), s.sealedPages(), s.lossesPages(), s.apiRoutes(), s.operatorRoutes())
 }
 
 // newApp builds the Fiber application. Bodies are streamed so that who asks is

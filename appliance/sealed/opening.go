@@ -73,6 +73,9 @@ func (d *Desk) MayBegin() bool {
 	return ok
 }
 
+// BeginPurpose is the purpose of the acts by which two people begin the desks again.
+const BeginPurpose = "begin-desks"
+
 // AskAgain asks for new keys by the issuer's word, with other officers and workers: where
 // nobody is left who holds the ones in use. It takes two people, or a lead alone could have
 // everything that is passed on from then on sealed to an account of their making. What was
@@ -92,7 +95,7 @@ func (d *Desk) AskAgain(s staff.Session, setup Setup) (oplog.ID, error) {
 		return oplog.ID{}, err
 	}
 	act := staff.Act{
-		Purpose: "begin-desks", Action: staff.BreakGlass, Body: encode([]any{setup.Officers, setup.Workers}), Key: "sealed.act.again",
+		Purpose: BeginPurpose, Action: staff.BreakGlass, Body: encode([]any{setup.Officers, setup.Workers}), Key: "sealed.act.again",
 		Args: []any{"Count", len(setup.Workers)},
 	}
 	return d.o.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, _, _ staff.Hand) error {
