@@ -78,8 +78,8 @@ func sealedPictures() []picture {
 		{name: "desks-asked", page: "sealed/begin", data: func(speaker) any { return beginPage{Here: true, Open: true, Asked: true} }},
 		{name: "officers", page: "sealed/officers", data: func(s speaker) any {
 			return officersPage{Officers: two, Share: true, Desks: desks, Workers: two, Broken: []brokenLine{{galleryTime, "Amina K.", "Bo L."}},
-				Waiting: []waitingLine{{ID: "x", Action: "/officers/x", Text: s.T("sealed.act.glass", "Name", "نور", "Reason", "Mina is in hospital."), By: "Amina K.", At: galleryTime},
-					{ID: "y", Action: "/officers/y", Text: s.T("sealed.act.again", "Count", 2), By: "Bo L.", At: galleryTime, Own: true}}}
+				Waiting: []waitingLine{{ID: "x", Action: "/officers/x", Text: s.T("sealed.act.glass", "Name", "نور", "Which", galleryID(33).String(), "Reason", "Mina is in hospital."), By: "Amina K.", At: galleryTime},
+					{ID: "y", Action: "/officers/y", Text: s.T("sealed.act.again", "Officers", "Amina K., Bo L.", "Workers", "نور"), By: "Bo L.", At: galleryTime, Own: true}}}
 		}},
 		{name: "officers-none", page: "sealed/officers", data: func(speaker) any { return officersPage{Small: true} }},
 	}

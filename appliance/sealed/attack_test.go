@@ -58,6 +58,11 @@ func TestARogueNodeMovesNoIntake(t *testing.T) {
 			if o, err := n.Sealed.Officers(n.as(t, "cora")); err != nil || len(o.Broken) != 0 || !o.Share || len(o.Officers) != 2 {
 				t.Errorf("%+v %v", o, err)
 			}
+			act, err := n.Sealed.AskGlass(n.as(t, "amal"), sealed.Emergency{
+				What: sealed.GlassAccess, Narrow: staff.NarrowProtection, To: n.ids["noor"], Reason: "nobody is left to read",
+			})
+			must(t, err)
+			must(t, n.Staff.ConfirmAct(ctx, n.as(t, "cora"), act)) // their shares are still theirs
 			refused(t, rogue.Sealed.Give(ctx, mallory, staff.NarrowProtection, mallory.Actor.ID), "fault.sealed.no_key")
 			refused(t, rogue.Sealed.Rotate(ctx, mallory, staff.NarrowProtection, nil), "fault.sealed.no_key")
 		})
@@ -75,6 +80,10 @@ func TestWhoLeftBeginsNoEpoch(t *testing.T) {
 	seed := s.Sealed.SeedOf(t, bilal, staff.NarrowProtection)
 	sign := bilal.Sign
 	hand := func(msg []byte) []byte { sig, _ := sign(msg); return sig }
+	// A third node that hears of nothing since: its clock stays behind.
+	east := n.admit(t, "East gate")
+	must(t, n.Identity.Confirm(ctx, n.ids["amal"], east.vault.NodeID()))
+	oplogtest.Exchange(t, n.log, s.log, east.log)
 	early := s.Sealed.NextEpoch(t, staff.NarrowProtection, bilal.Actor.ID, seed, hand)
 	late := s.Sealed.NextEpoch(t, staff.NarrowProtection, bilal.Actor.ID, seed, hand)
 	must(t, s.Staff.Disable(ctx, s.as(t, "bea").Actor, "bilal"))
@@ -83,13 +92,14 @@ func TestWhoLeftBeginsNoEpoch(t *testing.T) {
 	c.meet(t)
 	want := n.Sealed.CurrentOf(t, staff.NarrowProtection)
 	// At their own box after it said that they left, and at another one.
+	inHerName := n.Sealed.NextEpoch(t, staff.NarrowProtection, n.ids["mina"], n.Sealed.SeedOf(t, n.as(t, "mina"), staff.NarrowProtection), hand)
 	for _, x := range []struct {
 		at   *post
 		fact sealed.Epoch
-	}{{s, early}, {n, late}} {
+	}{{s, early}, {n, late}, {east, late}, {n, inHerName}} {
 		must(t, x.at.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error { return sealed.WriteEpoch(tx, staff.NarrowProtection, x.fact) }))
 	}
-	c.meet(t)
+	oplogtest.Exchange(t, n.log, s.log, east.log)
 	for _, p := range []*post{n, s} {
 		if p.Sealed.CurrentOf(t, staff.NarrowProtection) != want {
 			t.Error("intake goes to who left")

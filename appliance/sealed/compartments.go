@@ -160,9 +160,9 @@ func (d *Desk) seeds(a staff.Actor, mine *ecdh.PrivateKey) (held, error) {
 				return err
 			}
 			for name, e := range c.epochs {
-				err := r.Rows(keysView, append([]byte{'g'}, name[:]...), nil, func(_ []byte, subject oplog.ID, value []byte) error {
+				err := r.Rows(keysView, append([]byte{'g'}, name[:]...), nil, func(k []byte, subject oplog.ID, value []byte) error {
 					var g seedGiven
-					if subject != me.Subject || decode(value, &g) != nil {
+					if subject != me.Subject || decode(value, &g) != nil || !d.counts(oplog.LogID(k[33:49])) {
 						return nil
 					}
 					seed, err := unwrap(mine, d.seedInfo(name, subject), g.Sealed)

@@ -271,3 +271,32 @@ func TestWhatWasPassedOnIsPutIntoAFile(t *testing.T) {
 		t.Errorf("%+v %v", f, err)
 	}
 }
+
+// Two take the same at once, apart: both work in it then, and each reads what the other
+// wrote meanwhile.
+func TestTwoTakeTheSameApart(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n, s := c.north, c.south
+	n.pass(t, "rana", staff.NarrowProtection, "passed on")
+	c.meet(t)
+	mina, bilal := n.as(t, "mina"), s.as(t, "bilal")
+	id := n.list(t, mina).Items[0].ID
+	must(t, n.Sealed.Assign(ctx, mina, id, n.ids["mina"]))
+	must(t, n.Sealed.Note(ctx, mina, id, "by mina alone", time.Time{}))
+	must(t, s.Sealed.Assign(ctx, bilal, id, s.ids["bilal"]))
+	must(t, s.Sealed.Note(ctx, bilal, id, "by bilal alone", time.Time{}))
+	c.meet(t)
+	must(t, n.Sealed.Note(ctx, mina, id, "mina to both", time.Time{}))
+	c.meet(t)
+	must(t, s.Sealed.Note(ctx, bilal, id, "bilal to both", time.Time{}))
+	c.meet(t)
+	for at, session := range map[*post]staff.Session{n: mina, s: bilal} {
+		got := at.texts(t, session, id)
+		for _, text := range []string{"by mina alone", "by bilal alone", "mina to both", "bilal to both"} {
+			if !strings.Contains(got, text) {
+				t.Errorf("%s reads %q", session.Actor.Name, got)
+			}
+		}
+	}
+}

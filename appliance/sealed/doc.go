@@ -31,7 +31,9 @@
 //	                     8: the seed for the officers (HPKE), 9: who began it (8), 10: an issuer's
 //	                     word, or Ed25519 by the epoch before (64), 11: Ed25519 by who began it (64)}
 //	sealed.seed_given   {1: hash of the epoch (32), 2: HPKE of the seed (80)}
-//	sealed.share_given  {1: officers' X25519 (32), 2: HPKE of CBOR [index, scalar (32)]}
+//	sealed.share_given  {1: officers' X25519 (32), 2: HPKE of CBOR [index, scalar (32)], 3: an issuer's
+//	                     word for "waypost/sealed-share/1" ‖ deployment ‖ officers' X25519 ‖ account (10) ‖
+//	                     SHA-256 of 2}
 //	sealed.glass_broken {1: hash of the request (32), 2: first hand, 3: second hand}
 //
 // The hash of an epoch is SHA-256 of its body without 10 and 11; signed is

@@ -286,3 +286,94 @@ func FuzzEntry(f *testing.F) {
 		_ = decode(raw, &row)
 	})
 }
+
+// rowsOf answers with rows of entries.
+type rowsOf struct {
+	oplog.Reader
+	rows []oplog.Ref
+}
+
+func (r rowsOf) Rows(_ *oplog.View, prefix, after []byte, fn func([]byte, oplog.ID, []byte) error) error {
+	slices.SortFunc(r.rows, func(a, b oplog.Ref) int { return bytes.Compare(entryKey(a), entryKey(b)) })
+	for _, ref := range r.rows {
+		k, subject := entryKey(ref), oplog.ID{byte(ref.Seq)}
+		if !bytes.HasPrefix(k, prefix) || bytes.Compare(append(bytes.Clone(k), subject[:]...), after) <= 0 {
+			continue
+		}
+		if err := fn(k, subject, nil); err != nil {
+			return nil //nolint:nilerr // the end of the walk
+		}
+	}
+	return nil
+}
+
+// What is new is found by reading on; what came back below where the list had stopped, by
+// looking at everything.
+func TestWhatTheListHasNotSeen(t *testing.T) {
+	a, b := oplog.LogID{1}, oplog.LogID{9}
+	l := newList()
+	look := func(whole bool, want []byte, refs ...oplog.Ref) {
+		t.Helper()
+		changed, err := changedSince(rowsOf{rows: refs}, l, whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		for id := range changed {
+			got = append(got, id[0])
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%v instead of %v", got, want)
+		}
+	}
+	one, three, seven, other := oplog.Ref{Log: a, Seq: 1}, oplog.Ref{Log: a, Seq: 3}, oplog.Ref{Log: a, Seq: 7}, oplog.Ref{Log: b, Seq: 2}
+	look(true, []byte{1, 7}, one, seven)
+	look(false, nil, one, seven)
+	look(false, []byte{2}, one, seven, other)
+	look(false, nil, one, three, seven, other) // it came back below
+	look(true, []byte{1, 3, 7}, one, three, seven, other)
+	look(true, nil, one, three, seven, other)
+	look(false, []byte{5, 8}, one, three, seven, other, oplog.Ref{Log: oplog.LogID{5}, Seq: 5}, oplog.Ref{Log: b, Seq: 8})
+}
+
+// Somebody who was taken off has the key that what waited was under: saying that they take
+// it, and had seen nothing, lets them in no more.
+func TestWhoWasTakenOffDoesNotTakeIt(t *testing.T) {
+	b := testBinder()
+	mina, noor, bilal := newAuthor(t, staff.Caseworker), newAuthor(t, staff.Caseworker), newAuthor(t, staff.Caseworker)
+	who := people{mina.ID: mina.Worker, noor.ID: noor.Worker, bilal.ID: bilal.Worker}
+	k := newKey()
+	say := func(by author, kind string, clock uint64, body any, seen ...[16]byte) (unsealed, [16]byte) {
+		r := record{Narrow: staff.NarrowChild, Kind: kind, Version: entryVersion, By: by.ID, At: 1, Clock: clock, Seen: append([][16]byte{}, seen...), Key: b.keyID(k), Body: encode(body)}
+		hand := by.hand
+		if kind == kindTakenIn {
+			hand = nil
+		}
+		content, _ := b.sign(r, hand)
+		return unsealed{content, k}, b.entryID(encode(r))
+	}
+	in, first := say(mina, kindTakenIn, 1, takenIn{Note: "x"})
+	took, second := say(mina, kindAssigned, 2, assigned{Who: mina.ID}, first)
+	added, third := say(mina, kindAssigned, 3, assigned{Who: noor.ID}, second)
+	off, _ := say(mina, kindUnassigned, 4, assigned{Who: noor.ID}, third)
+	again, _ := say(noor, kindAssigned, 2, assigned{Who: noor.ID}, first)
+	late, _ := say(bilal, kindAssigned, 5, assigned{Who: bilal.ID}, second)
+	apart, _ := say(bilal, kindAssigned, 2, assigned{Who: bilal.ID}, first)
+	never := func(marked, staff.ID) bool { return false }
+	for name, x := range map[string]struct {
+		entry unsealed
+		in    bool
+		who   author
+	}{"taken off": {again, false, noor}, "saw it": {late, false, bilal}, "at once": {apart, true, bilal}} {
+		f := b.fold([]unsealed{in, took, added, off, x.entry}, who, never)
+		if f.members[x.who.ID] != x.in || !f.members[mina.ID] {
+			t.Errorf("%s: %v", name, f.members)
+		}
+	}
+	gone := mina.Worker
+	gone.Off = true
+	if f := b.fold([]unsealed{in, apart, took}, people{mina.ID: gone, bilal.ID: bilal.Worker}, never); f.dropped > 1 {
+		t.Error("too much is left out")
+	}
+}

@@ -222,7 +222,12 @@ func Forgeries(tx *oplog.Tx, d *Desk, s staff.Session) error {
 					return err
 				}
 			}
-			for _, body := range []shareGiven{{Officers: c.current.Officers}, {Officers: c.current.Officers, Sealed: g.Sealed}} {
+			shareOfNothing, err := wrap(w.Seal, d.shareInfo(c.current.Officers, w.Subject), encode(share{Index: 1, Value: make([]byte, 32)}))
+			if err != nil {
+				return err
+			}
+			word := bytes.Repeat([]byte{7}, 200)
+			for _, body := range []shareGiven{{Officers: c.current.Officers, Sealed: shareOfNothing}, {Officers: c.current.Officers, Sealed: shareOfNothing, Word: word}, {Officers: c.current.Officers}, {Officers: c.current.Officers, Sealed: g.Sealed}} {
 				if _, err := tx.Append(shareGivenKind, w.Subject, body); err != nil {
 					return err
 				}

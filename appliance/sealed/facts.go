@@ -49,6 +49,13 @@ type seedGiven struct {
 type shareGiven struct {
 	Officers [32]byte `cbor:"1,keyasint"` // the public half
 	Sealed   []byte   `cbor:"2,keyasint"` // HPKE of a share
+	Word     []byte   `cbor:"3,keyasint"` // an issuer's, or anybody could give officers shares of nothing
+}
+
+// message is what the issuer signs.
+func (s shareGiven) message(deployment [16]byte, to oplog.ID) []byte {
+	sum := sha256.Sum256(s.Sealed)
+	return slices.Concat([]byte("waypost/sealed-share/1"), deployment[:], s.Officers[:], to[:], sum[:])
 }
 
 // glassBroken says that two people opened sealed files in an emergency. What they opened
@@ -142,7 +149,7 @@ func foldKeys(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 				rows[string(given('g', b.Epoch, op.Log, encode(b)))] = encode(b)
 			}
 		case *shareGiven:
-			if len(b.Sealed) <= maxWrapped {
+			if len(b.Sealed) <= maxWrapped && len(b.Word) <= maxWord {
 				rows[string(given('s', b.Officers, op.Log, encode(b)))] = encode(b)
 			}
 		case *glassBroken:

@@ -210,7 +210,7 @@ func (f *file) begin(e *entry, who people) bool {
 // whoever may have the compartment.
 func (f *file) change(e *entry, id staff.ID, who people) bool {
 	nobody := len(groupOf(f.members)) == 0
-	if !f.members[e.By] && !(nobody && who[e.By].Opens(f.narrow)) {
+	if !f.members[e.By] && !(nobody && who[e.By].Opens(f.narrow)) && !f.tookToo(e, id, who) {
 		return false
 	}
 	if e.Kind == kindUnassigned {
@@ -221,6 +221,38 @@ func (f *file) change(e *entry, id staff.ID, who people) bool {
 		return false
 	}
 	f.members[id] = true
+	return true
+}
+
+// tookToo reports whether somebody took what waited for themselves and had not seen that
+// somebody else did: both work in it then. Not whoever was taken off later, who has the key
+// it was under, and not an account that ended. Whoever says that they had not seen it may
+// lie; they hold the compartment's keys, could have taken it first, and everybody reads it.
+func (f *file) tookToo(e *entry, id staff.ID, who people) bool {
+	if !f.intake || e.Kind != kindAssigned || id != e.By || who[e.By].Off {
+		return false
+	}
+	byID := map[[16]byte]*entry{}
+	for i := range f.entries {
+		x := &f.entries[i]
+		if b, is := x.body.(*assigned); is && x.Kind == kindUnassigned && b.Who == e.By {
+			return false
+		}
+		byID[x.id] = x
+	}
+	saw := map[[16]byte]bool{}
+	for next := slices.Clone(e.Seen); len(next) > 0; {
+		x := byID[next[0]]
+		next = next[1:]
+		if x == nil || saw[x.id] {
+			continue
+		}
+		if x.Kind == kindAssigned || x.Kind == kindMarked || x.Kind == kindKeyed {
+			return false
+		}
+		saw[x.id] = true
+		next = append(next, x.Seen...)
+	}
 	return true
 }
 

@@ -302,7 +302,7 @@ func (d *Desk) relist(l *list, id oplog.ID, payloads [][]byte, a staff.Actor, mi
 	group := x.Group
 	switch {
 	case len(group) > 0 && !f.members[a.ID]:
-		x.State = stateNot
+		x.State, x.Keys = stateNot, []key{}
 	case f.closed || f.linked:
 		x.State = stateClosed
 	case len(group) == 0:

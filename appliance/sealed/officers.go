@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/staff"
 )
@@ -90,7 +91,11 @@ func (d *Desk) AskGlass(s staff.Session, e Emergency) (oplog.ID, error) {
 		g.What = GlassFile
 	}
 	act := g.act()
-	act.Key, act.Args = "sealed.act.glass", []any{"Name", to.User, "Reason", e.Reason}
+	which := "–"
+	if g.What == GlassFile {
+		which = g.Which.String()
+	}
+	act.Key, act.Args = "sealed.act.glass", []any{"Name", to.User, "Which", which, "Reason", e.Reason}
 	return d.o.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
 		return d.breakGlass(ctx, g, by, first, second)
 	})
@@ -108,7 +113,7 @@ func (d *Desk) share(s staff.Session, public [32]byte, who people) (out share, e
 		return d.log.View(func(r oplog.Reader) error {
 			return r.Rows(keysView, append([]byte{'s'}, public[:]...), nil, func(_ []byte, subject oplog.ID, value []byte) error {
 				var g shareGiven
-				if subject != me.Subject || decode(value, &g) != nil {
+				if subject != me.Subject || decode(value, &g) != nil || !identity.VerifyCountersign(d.o.Deployment, g.Word, g.message(d.o.Deployment, subject)) {
 					return nil
 				}
 				raw, err := unwrap(mine, d.shareInfo(public, subject), g.Sealed)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"slices"
+	"strings"
 
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
@@ -91,12 +92,13 @@ func (d *Desk) AskAgain(s staff.Session, setup Setup) (oplog.ID, error) {
 	if err != nil {
 		return oplog.ID{}, err
 	}
-	if _, _, err := setup.check(who); err != nil {
+	officers, workers, err := setup.check(who)
+	if err != nil {
 		return oplog.ID{}, err
 	}
 	act := staff.Act{
 		Purpose: BeginPurpose, Action: staff.BreakGlass, Body: encode([]any{setup.Officers, setup.Workers}), Key: "sealed.act.again",
-		Args: []any{"Count", len(setup.Workers)},
+		Args: []any{"Officers", userNames(officers), "Workers", userNames(workers)},
 	}
 	return d.o.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, _, _ staff.Hand) error {
 		who, err := d.people()
@@ -109,6 +111,18 @@ func (d *Desk) AskAgain(s staff.Session, setup Setup) (oplog.ID, error) {
 		}
 		return d.begin(ctx, by, officers, workers, who)
 	})
+}
+
+// userNames are what the second person reads: they agree to these people.
+func userNames(all []staff.Worker) string {
+	out := make([]string, 0, len(all))
+	for _, w := range all {
+		out = append(out, w.User)
+	}
+	if len(out) == 0 {
+		return "–"
+	}
+	return strings.Join(out, ", ")
 }
 
 func (s Setup) check(who people) (officers, workers []staff.Worker, err error) {
@@ -172,7 +186,12 @@ func (d *Desk) begin(ctx context.Context, by staff.ID, officers, workers []staff
 		if err != nil {
 			return fault.Of(err)
 		}
-		facts = append(facts, fact{shareGivenKind, o.Subject, shareGiven{Officers: public, Sealed: sealed}})
+		g := shareGiven{Officers: public, Sealed: sealed}
+		var ok bool
+		if g.Word, ok = d.o.Countersign(g.message(d.o.Deployment, o.Subject)); !ok {
+			return fault.New(fault.Denied, "fault.sealed.no_issuer")
+		}
+		facts = append(facts, fact{shareGivenKind, o.Subject, g})
 	}
 	for _, n := range staff.Narrows() {
 		before, err := d.opened(n, who)
