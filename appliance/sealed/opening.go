@@ -158,76 +158,37 @@ func (s Setup) check(who people) (officers, workers []staff.Worker, err error) {
 	return officers, workers, nil
 }
 
+// fact is one that is written with others.
+type fact struct {
+	kind    oplog.Kind
+	subject oplog.ID
+	body    any
+}
+
 // begin draws the keys, writes them down wrapped, and forgets them.
 func (d *Desk) begin(ctx context.Context, by staff.ID, officers, workers []staff.Worker, who people) error {
-	var public [32]byte
-	var shares []share
-	var ids []staff.ID
-	if len(officers) > 0 {
-		var err error
-		if public, shares, err = newOfficers(len(officers)); err != nil {
-			return fault.Of(err)
-		}
-		for i := range shares { // every share is tried before anything is sealed to the key
-			if _, err := join(public, shares[i], shares[(i+1)%len(shares)]); err != nil {
-				return fault.Of(err)
-			}
-		}
+	public, facts, err := d.shares(officers)
+	if err != nil {
+		return err
 	}
-	type fact struct {
-		kind    oplog.Kind
-		subject oplog.ID
-		body    any
-	}
-	var facts []fact
-	for i, o := range officers {
+	ids := []staff.ID{}
+	for _, o := range officers {
 		ids = append(ids, o.ID)
-		sealed, err := wrap(o.Seal, d.shareInfo(public, o.Subject), encode(shares[i]))
-		if err != nil {
-			return fault.Of(err)
-		}
-		g := shareGiven{Officers: public, Sealed: sealed}
-		var ok bool
-		if g.Word, ok = d.o.Countersign(g.message(d.o.Deployment, o.Subject)); !ok {
-			return fault.New(fault.Denied, "fault.sealed.no_issuer")
-		}
-		facts = append(facts, fact{shareGivenKind, o.Subject, g})
 	}
 	for _, n := range staff.Narrows() {
 		before, err := d.opened(n, who)
 		if err != nil && fault.ClassOf(err) != fault.Conflict {
 			return err
 		}
-		seed := newKey()
 		e := epochBegun{Narrow: n, Epoch: 1, Officers: public, Staff: ids, By: by}
-		if e.Staff == nil {
-			e.Staff = []staff.ID{}
-		}
 		if before.current != nil {
 			e.Epoch, e.Before = before.current.Epoch+1, before.current.name
 		}
-		if err := d.fill(&e, seed); err != nil {
+		more, err := d.first(e, workers)
+		if err != nil {
 			return err
 		}
-		var ok bool
-		if e.Word, ok = d.o.Countersign(e.message(d.o.Deployment)); !ok {
-			return fault.New(fault.Denied, "fault.sealed.no_issuer")
-		}
-		facts = append(facts, fact{epochBegunKind, subjectOf(n), e})
-		for _, w := range workers {
-			if !w.Opens(n) {
-				continue
-			}
-			g, err := d.give(e, seed, w)
-			if err != nil {
-				return err
-			}
-			facts = append(facts, fact{seedGivenKind, w.Subject, g})
-		}
-		clear(seed[:])
-	}
-	for i := range shares {
-		clear(shares[i].Value)
+		facts = append(facts, more...)
 	}
 	return d.log.Do(ctx, by, func(tx *oplog.Tx) error {
 		for _, f := range facts {
@@ -237,6 +198,61 @@ func (d *Desk) begin(ctx context.Context, by staff.ID, officers, workers []staff
 		}
 		return nil
 	})
+}
+
+// shares draws an officers' key and wraps its shares; a key of zeros for no officers.
+func (d *Desk) shares(officers []staff.Worker) (public [32]byte, facts []fact, err error) {
+	if len(officers) == 0 {
+		return public, nil, nil
+	}
+	public, shares, err := newOfficers(len(officers))
+	if err != nil {
+		return public, nil, fault.Of(err)
+	}
+	for i, o := range officers { // every share is tried before anything is sealed to the key
+		if _, err := join(public, shares[i], shares[(i+1)%len(shares)]); err != nil {
+			return public, nil, fault.Of(err)
+		}
+		sealed, err := wrap(o.Seal, d.shareInfo(public, o.Subject), encode(shares[i]))
+		if err != nil {
+			return public, nil, fault.Of(err)
+		}
+		g := shareGiven{Officers: public, Sealed: sealed}
+		var ok bool
+		if g.Word, ok = d.o.Countersign(g.message(d.o.Deployment, o.Subject)); !ok {
+			return public, nil, fault.New(fault.Denied, "fault.sealed.no_issuer")
+		}
+		facts = append(facts, fact{shareGivenKind, o.Subject, g})
+	}
+	for i := range shares {
+		clear(shares[i].Value)
+	}
+	return public, facts, nil
+}
+
+// first gives an epoch a fresh seed and the issuer's word, and the workers the seed.
+func (d *Desk) first(e epochBegun, workers []staff.Worker) (facts []fact, err error) {
+	seed := newKey()
+	defer clear(seed[:])
+	if err := d.fill(&e, seed); err != nil {
+		return nil, err
+	}
+	var ok bool
+	if e.Word, ok = d.o.Countersign(e.message(d.o.Deployment)); !ok {
+		return nil, fault.New(fault.Denied, "fault.sealed.no_issuer")
+	}
+	facts = append(facts, fact{epochBegunKind, subjectOf(e.Narrow), e})
+	for _, w := range workers {
+		if !w.Opens(e.Narrow) {
+			continue
+		}
+		g, err := d.give(e, seed, w)
+		if err != nil {
+			return nil, err
+		}
+		facts = append(facts, fact{seedGivenKind, w.Subject, g})
+	}
+	return facts, nil
 }
 
 // fill puts the keys of a seed into an epoch.
