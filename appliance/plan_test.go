@@ -34,6 +34,7 @@ var plan = map[string][]string{
 	"appliance/chunks":          {"appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/identity":        {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/staff":           {"appliance/identity", "appliance/oplog", "appliance/clock", "appliance/fault"},
+	"appliance/sealed":          {deskBase, "appliance/identity"}, // an issuer's word, and files of its own
 	"appliance/registration":    {deskBase},
 	"appliance/tokens":          {deskBase, "appliance/registration", "appliance/identity"},
 	"appliance/places":          {deskBase, "appliance/tokens", "appliance/registration"},
@@ -61,7 +62,7 @@ const (
 
 var groups = map[string][]string{
 	deskBase: {"appliance/staff", "appliance/oplog", "appliance/chunks", "appliance/clock", "appliance/fault"},
-	desks: {"appliance/staff", "appliance/registration", "appliance/places", "appliance/tokens", "appliance/distribution", "appliance/protection",
+	desks: {"appliance/staff", "appliance/registration", "appliance/sealed", "appliance/places", "appliance/tokens", "appliance/distribution", "appliance/protection",
 		"appliance/tracing", "appliance/evacuation", "appliance/bulletin", "appliance/statistics"},
 }
 

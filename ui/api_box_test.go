@@ -25,6 +25,7 @@ import (
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/sealed"
 	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/station"
 	"github.com/waypost/waypost/appliance/tokens"
@@ -70,10 +71,10 @@ func newAPIBox(t *testing.T) *apiBox {
 	must(t, err)
 	var kinds []oplog.Kind
 	var views []*oplog.View
-	for _, k := range [][]oplog.Kind{identity.Kinds(), staff.Kinds(), registration.Kinds(), tokens.Kinds()} {
+	for _, k := range [][]oplog.Kind{identity.Kinds(), staff.Kinds(), registration.Kinds(), tokens.Kinds(), sealed.Kinds()} {
 		kinds = append(kinds, k...)
 	}
-	for _, v := range [][]*oplog.View{identity.Views(), staff.Views(), registration.Views(), tokens.Views()} {
+	for _, v := range [][]*oplog.View{identity.Views(), staff.Views(), registration.Views(), tokens.Views(), sealed.Views()} {
 		views = append(views, v...)
 	}
 	log, err := oplog.Open(context.Background(), oplog.Options{
@@ -103,7 +104,10 @@ func testStation(t *testing.T, dir string, log *oplog.Log, vault *identity.Vault
 	cards := tokens.OpenDesk(log, people, register, c)
 	cards.AskErased(desk.CardErased)
 	register.SetErasing(registration.Erasing{Ask: desk.AskErasure, Cards: cards.Holders})
-	return &station.Station{Staff: desk, Registration: register, Identity: people, Tokens: cards}
+	files := sealed.OpenDesk(log, sealed.Options{
+		Dir: dir, Deployment: vault.Deployment(), Clock: c, Staff: desk, Authors: people.Author, Countersign: vault.Countersign,
+	})
+	return &station.Station{Staff: desk, Registration: register, Identity: people, Tokens: cards, Sealed: files}
 }
 
 func (b *apiBox) set(state string) {

@@ -24,8 +24,8 @@ type helpTopic struct {
 // helpTopics are the topics in the order of somebody's first day.
 func helpTopics() []string {
 	return []string{
-		"first", "register", "aside", "cards", "verify", "posts", "phones", "ladder", "signin", "lock", "night", "papers", "backup", "erase", "looked", "lost",
-		"promises", "trouble",
+		"first", "register", "aside", "cards", "verify", "posts", "phones", "ladder", "signin", "sealed", "lock", "night", "papers", "backup", "erase", "looked",
+		"lost", "promises", "trouble",
 	}
 }
 

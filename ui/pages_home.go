@@ -51,6 +51,13 @@ func (v *visit) home() error {
 		m.Alerts = append(m.Alerts, alerts...)
 	}
 	m.Alerts = append(m.Alerts, v.actAlerts()...)
+	if v.actor.Can(staff.BreakGlass) {
+		alerts, err := v.sealedAlerts()
+		if err != nil {
+			return err
+		}
+		m.Alerts = append(m.Alerts, alerts...)
+	}
 	if v.actor.Can(staff.SeeReads) {
 		alerts, err := v.readAlerts()
 		if err != nil {

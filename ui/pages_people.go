@@ -51,6 +51,7 @@ type personPage struct {
 	Photo                 photoBox
 	MayCorrect, MayIssue  bool
 	MayErase, MaySeeReads bool
+	MayWork               bool     // begin a sealed file
 	Told                  bool     // something was passed on just now
 	TellCodes             []string // nil where nothing can be passed on
 	Seen, Once            string
@@ -297,7 +298,7 @@ func (v *visit) personModel(id oplog.ID) (personPage, error) {
 	m := personPage{
 		ID: id.String(), Path: "/people/" + id.String(), Name: w.name(r.Person), About: w.about(r.Person), Facts: w.facts(r.Person),
 		Conflicts: w.conflicts(r), MayCorrect: v.actor.Can(staff.CorrectPeople), MayIssue: v.actor.Can(staff.IssueTokens), MayErase: v.actor.Can(staff.ErasePeople),
-		MaySeeReads: v.actor.Can(staff.SeeReads), Told: v.told(), TellCodes: v.tellCodes(),
+		MaySeeReads: v.actor.Can(staff.SeeReads), Told: v.told(), TellCodes: v.tellCodes(), MayWork: v.actor.Can(staff.WorkSealed),
 		Seen: r.Version, Once: newOnce(), By: v.whom(r.RegisteredBy), Site: r.Site, At: r.RegisteredAt,
 	}
 	m.Photo = v.photoBox(r, m.MayCorrect)

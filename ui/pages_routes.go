@@ -103,6 +103,7 @@ var places = []struct {
 	{"/people/new", "nav.register", "add", "n", staff.RegisterPeople, true},
 	{"/people", "nav.find", "search", "k", staff.ReadPeople, true},
 	{"/verify", "nav.check", "check", "s", staff.VerifyTokens, true},
+	{"/desk", "nav.desk", "people", "", staff.WorkSealed, true},
 	{"/mesh", "nav.posts", "posts", "", staff.SeeMesh, true},
 	{"/staff", "nav.staff", "staff", "", staff.ManageStaff, false},
 	{"/box", "nav.box", "lock", "", staff.ManageBox, false},
@@ -112,6 +113,7 @@ var places = []struct {
 	{"/approvals", "nav.approvals", "check", "", staff.ErasePeople, false},
 	{"/reads", "nav.reads", "history", "", staff.SeeReads, false},
 	{"/tell", "nav.tell", "edit", "", staff.SealIntake, false},
+	{"/officers", "nav.officers", "lock", "", staff.BreakGlass, false},
 }
 
 // navFor is the bar on top: only what this person may use.

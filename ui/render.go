@@ -53,6 +53,7 @@ func pageNames() []string {
 		"reads/list", "reads/person", "reads/reader",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"lost/ask", "lost/list", "lost/sheet", "lost/held",
+		"sealed/desk", "sealed/new", "sealed/file", "sealed/access", "sealed/begin", "sealed/officers",
 		"help/index", "help/topic",
 	}
 }
@@ -220,6 +221,11 @@ func (v *view) When(t time.Time) string {
 	return t.Local().Format("2006-\u206001-\u206002\u00a015:04") // in one piece: torn at a hyphen it reads backwards in Arabic
 }
 
+// Day is a day, without its hour.
+func (v *view) Day(t time.Time) string {
+	return t.UTC().Format("2006-\u206001-\u206002")
+}
+
 // Stamp is a moment for machines, as the datetime attribute wants it.
 func (v *view) Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
@@ -384,9 +390,6 @@ func (v *visit) idle(page string) int {
 	}
 	return pageIdle
 }
-
-// Day writes a day for people.
-func (v *view) Day(t time.Time) string { return t.UTC().Format("2006-\u206001-\u206002") }
 
 // backTo is the page a form lives on, for the language switch after a post.
 func backTo(p string) string {

@@ -50,7 +50,7 @@ func (b *batch) filled(other *batch, wanted func(ID) bool) *batch {
 
 // withoutPayload is an opened op as it is kept when its payload is not.
 func (s *stored) withoutPayload() *stored {
-	return &stored{ref: s.ref, clock: s.clock, subject: s.subject, supersedes: s.supersedes, bare: true, sealed: s.sealed}
+	return &stored{ref: s.ref, clock: s.clock, subject: s.subject, supersedes: s.supersedes, bare: true, sealed: s.sealed, narrow: s.narrow}
 }
 
 // keepOut takes the payloads out of a batch that arrived, and of its opened ops,

@@ -72,7 +72,7 @@ func (s *stored) append(dst []byte) []byte {
 	b = binary.AppendUvarint(b, s.ref.Seq)
 	b = binary.AppendUvarint(b, s.clock)
 	var flags byte
-	for bit, set := range []bool{s.opaque, s.bare, s.sealed} {
+	for bit, set := range []bool{s.opaque, s.bare, s.sealed, s.narrow} {
 		if set {
 			flags |= 1 << bit
 		}
@@ -99,7 +99,7 @@ func appendStored(ops []*stored, subject ID, raw []byte) ([]*stored, error) {
 		s.ref.Seq = one.uvarint(maxClock)
 		s.clock = one.uvarint(maxClock)
 		flags := one.byte()
-		s.opaque, s.bare, s.sealed = flags&1 != 0, flags&2 != 0, flags&4 != 0
+		s.opaque, s.bare, s.sealed, s.narrow = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0
 		if n := int(one.byte()); n > 0 && n <= len(one.b) {
 			s.supersedes = make([]Ref, n)
 			for i := range s.supersedes {

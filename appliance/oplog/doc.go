@@ -25,10 +25,16 @@
 // segment zstd frame (RFC 8878) with dictionary 1, its magic and dictionary id
 // left out.
 //
-// In every compartment but the deployment one it is sealed with XChaCha20-Poly1305
+// In the register compartment it is sealed with XChaCha20-Poly1305
 // under the key of its area and epoch. The nonce is salt ‖ sequence, the
 // associated data "waypost/payload/1" ‖ deployment ‖ the fields of the op's hash
 // from log to the references.
+//
+// In the narrow compartment (3) a desk has sealed it before it comes here: it is stored as
+// it was given, of 1, 4, 16 or 64 KB. Area and epoch are 0 and it has no references, so that
+// a header says a random subject and nothing else; another op of it is not understood. The
+// views keep it as content of the kind "sealed", version 1, by nobody, at 0, unsure, its
+// body the payload as a byte string; the same in another compartment is not understood.
 //
 // # A batch
 //
@@ -131,6 +137,9 @@
 // only op about the subject that had that name; where both histories had one about the
 // same subject, to none, so that nothing is hidden.
 //
+// An op of the narrow compartment is written again as it is, with a new clock. A node that
+// holds both places has it twice; whoever opens it knows it by its bytes.
+//
 // # Promises
 //
 // Each with the test that holds it, here unless a package is named.
@@ -166,6 +175,8 @@
 //     TestNobodyReadsViewsThatAreBeingFilled, torture TestFullDisk.
 //   - Lists and search know everybody who was answered for, whatever became of the views meanwhile:
 //     TestHooksHearWhatTheViewsGotLater, registration.TestTheIndexOutlivesViewsThatCannotBeRead.
+//   - Sealed ops go through nodes of every kind unchanged, survive damage and partings, and their headers say nothing
+//     but a random subject: TestNarrowOps…, TestGoldenNarrowOp, TestWhatIsNoNarrowOp.
 //   - What is damaged is named, also when it is mended: torture TestRot, identity TestOneDamagedCopyIsMended.
 //   - A damaged view file never ends the process: torture TestRot, badgerstore.TestDamagedStoresAreMadeAnew.
 //
@@ -211,7 +222,7 @@
 //	m                                   state: position in the journal and counters
 //	h ‖ log                             [sequence, hash] that is applied
 //	o ‖ subject ‖ chunk (4)             its ops, opened: uvarint length ‖ log ‖ uvarint sequence ‖ uvarint
-//	                                    clock ‖ flags: 1 not understood, 2 payload gone, 4 sealed ‖
+//	                                    clock ‖ flags: 1 not understood, 2 payload gone, 4 sealed, 8 narrow ‖
 //	                                    count ‖ references ‖ content
 //	x ‖ subject                         [erased, final, payloads kept, payloads gone]
 //	n ‖ idempotency key (16)            [clock, op, subject, hash of the request]

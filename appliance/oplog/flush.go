@@ -19,7 +19,9 @@ func (g *group) sealAll() ([]*batch, error) {
 	tight := len(g.ops) >= tightOps*max(len(g.jobs), 1)
 	for _, d := range g.ops {
 		if d.comp != Deployment {
-			d.area, d.epoch = l.auth.CurrentEpoch(d.comp)
+			if d.comp != Narrow { // which key it takes is inside
+				d.area, d.epoch = l.auth.CurrentEpoch(d.comp)
+			}
 			d.salt = l.salt
 		}
 		if err := sealPayload(l.auth, &d.record, d.plain, tight); err != nil {

@@ -37,6 +37,7 @@ type stored struct {
 	opaque     bool  // unknown kind, or a key this node lacks
 	bare       bool  // its payload is gone
 	sealed     bool  // of another compartment than the open one: an erasure takes it away
+	narrow     bool  // of the Narrow compartment: its body is ciphertext
 	hidden     bool  // its subject was erased when it was applied
 	lacking    *lack // the key it lacks
 }
@@ -171,7 +172,7 @@ func (e *engine) understand(s *stored) (Op, bool) {
 		op.Clock, op.Supersedes, op.Kind, op.Version, raw = in.Clock, in.Supersedes, in.Kind, in.Version, in.Body
 	}
 	k, known := e.kinds[kindID{op.Kind, op.Version}]
-	if !known {
+	if !known || (k.comp == Narrow) != s.narrow { // nobody says in the open that something is sealed
 		return Op{}, false
 	}
 	body, err := k.decode(raw)

@@ -75,6 +75,7 @@ func FuzzStored(f *testing.F) {
 	one := &stored{ref: Ref{Log: LogID{1}, Seq: 9}, clock: 12, supersedes: []Ref{{Log: LogID{2}, Seq: 3}}, plain: []byte("content")}
 	f.Add(one.append(nil))
 	f.Add((&stored{ref: Ref{Seq: 1}, opaque: true}).append(one.append(nil)))
+	f.Add((&stored{ref: Ref{Seq: 1}, sealed: true, narrow: true, plain: []byte("x")}).append(nil))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		ops, err := appendStored(nil, ID{5}, raw)
 		if err != nil {

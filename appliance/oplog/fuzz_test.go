@@ -117,7 +117,7 @@ func FuzzRecords(f *testing.F) {
 
 // FuzzPayload: hostile compressed and CBOR bytes stay bounded and harmless.
 func FuzzPayload(f *testing.F) {
-	seed(f, "packed", "payload")
+	seed(f, "packed", "payload", "narrow")
 	f.Add(append([]byte{formStored}, "\x87\x61k\x01\xf6\x00\xf4\xf6\xa0"...))
 	k := NewKind[samplePerson]("registration.registered", 1, Register)
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -141,5 +141,10 @@ func FuzzPayload(f *testing.F) {
 			}
 		}
 		_, _ = appendStored(nil, ID{}, raw)
+		if payload, ok := ciphertextIn(raw); ok {
+			if back, err := narrowContent(payload); err != nil || !bytes.Equal(back, raw) {
+				t.Fatalf("another sealed payload: %v", err)
+			}
+		}
 	})
 }

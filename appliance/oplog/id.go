@@ -41,6 +41,7 @@ type Compartment uint8
 const (
 	Deployment Compartment = 1 // signed, not sealed: ids and keys only
 	Register   Compartment = 2 // sealed under the register key of an area
+	Narrow     Compartment = 3 // sealed by a desk before it comes here; see AppendSealed
 )
 
 // text is RFC 4648 base32 in lower case without padding: 10 bytes make 16

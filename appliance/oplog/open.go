@@ -340,7 +340,7 @@ func (l *Log) openRecord(r *record) (s *stored, err error) {
 
 // unseal opens an op's payload, if it can, and does not look into it.
 func (l *Log) unseal(r *record) (s *stored, err error) {
-	s = &stored{ref: r.ref, clock: r.clock, subject: r.subject, supersedes: r.supersedes, bare: r.bare, sealed: r.comp != Deployment}
+	s = &stored{ref: r.ref, clock: r.clock, subject: r.subject, supersedes: r.supersedes, bare: r.bare, sealed: r.comp != Deployment, narrow: r.comp == Narrow}
 	if r.bare {
 		return s, nil
 	}

@@ -80,8 +80,15 @@ func (r *record) bound(deployment [16]byte) []byte {
 // sealPayload compresses plain and seals it into r.payload. All header fields
 // but the hashes are set. Deployment payloads stay readable.
 func sealPayload(a Authority, r *record, plain []byte, tight bool) error {
-	if r.comp == Deployment {
+	switch r.comp {
+	case Deployment:
 		r.payload = compress(nil, plain, tight)
+		return nil
+	case Narrow:
+		var ok bool
+		if r.payload, ok = ciphertextIn(plain); !ok {
+			return errPayload
+		}
 		return nil
 	}
 	key, ok := a.CompartmentKey(r.comp, r.area, r.epoch)
@@ -99,8 +106,11 @@ func sealPayload(a Authority, r *record, plain []byte, tight bool) error {
 
 // openPayload is the reverse. It never changes r.payload.
 func openPayload(a Authority, r *record) ([]byte, error) {
-	if r.comp == Deployment {
+	switch r.comp {
+	case Deployment:
 		return expand(r.payload)
+	case Narrow:
+		return openNarrow(r)
 	}
 	key, ok := a.CompartmentKey(r.comp, r.area, r.epoch)
 	if !ok {

@@ -219,9 +219,12 @@ func (l *Log) strandedDiffers(in *incoming) (bool, error) {
 }
 
 // compartmentOf is where a salvaged op belongs: only payloads of two compartments are
-// ever opened by a node.
+// ever opened by a node, and those of the narrow one are kept as they are.
 func compartmentOf(s *stored) Compartment {
-	if s.sealed {
+	switch {
+	case s.narrow:
+		return Narrow
+	case s.sealed:
 		return Register
 	}
 	return Deployment
@@ -406,6 +409,9 @@ func (l *Log) liesElsewhere(s *space, op *stored) (bool, error) {
 	for _, o := range ops {
 		if o.ref.Log == op.ref.Log || !l.Ours(o.ref.Log) {
 			continue
+		}
+		if op.narrow && o.narrow && bytes.Equal(o.plain, op.plain) {
+			return true, nil
 		}
 		// Another history of the log may have had another op there.
 		if m, ok := l.engine.moved(o); ok && known && m.in != nil && m.in.names(op.ref) && m.id() == is.id() {

@@ -46,6 +46,9 @@ func (t *Tx) append(k Kind, subject ID, body any, supersedes []Ref) (Ref, error)
 	if _, known := t.g.l.engine.kinds[k.id()]; !known {
 		return Ref{}, errInternal("kind " + k.name + " was not declared in Options")
 	}
+	if k.comp == Narrow {
+		return Ref{}, errInternal("kind " + k.name + " goes through AppendSealed")
+	}
 	if len(supersedes) > MaxSupersedes {
 		return Ref{}, errTooMany()
 	}
@@ -67,7 +70,7 @@ func (t *Tx) append(k Kind, subject ID, body any, supersedes []Ref) (Ref, error)
 
 // place gives a payload the next place in the own log.
 func (t *Tx) place(comp Compartment, subject ID, plain []byte, supersedes []Ref) (Ref, error) {
-	if len(plain) > MaxPayload {
+	if comp != Narrow && len(plain) > MaxPayload {
 		return Ref{}, errTooLarge(MaxPayload)
 	}
 	if t.ops == MaxBatchOps {
@@ -79,7 +82,7 @@ func (t *Tx) place(comp Compartment, subject ID, plain []byte, supersedes []Ref)
 	}
 	t.ops++
 	d := t.g.stage(subject, comp, plain, supersedes)
-	t.touch(&stored{ref: d.ref, clock: d.clock, subject: subject, supersedes: supersedes, plain: plain, sealed: comp != Deployment})
+	t.touch(&stored{ref: d.ref, clock: d.clock, subject: subject, supersedes: supersedes, plain: plain, sealed: comp != Deployment, narrow: comp == Narrow})
 	return d.ref, nil
 }
 

@@ -144,7 +144,7 @@ func (d *Desk) importBatch(ctx context.Context, actor staff.Actor, rows []Import
 // import is run again whenever it was cut off, and must not tell everything again.
 func (d *Desk) passRows(ctx context.Context, actor staff.Actor, todo []ready) (told []int, err error) {
 	told = make([]int, len(todo))
-	if d.intake == nil || !actor.Can(staff.SealIntake) {
+	if !d.TakesIn() || !actor.Can(staff.SealIntake) {
 		return told, nil
 	}
 	for n := range todo {

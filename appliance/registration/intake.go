@@ -20,6 +20,9 @@ import (
 // Desk.passOn.
 type Intake interface {
 	TakeIn(ctx context.Context, actor staff.Actor, n staff.Narrow, about oplog.ID, codes []string, note string) error
+
+	// Opened reports whether anybody reads what is taken in.
+	Opened() (bool, error)
 }
 
 // SetIntake gives the desk its intake; call it before the desk is used. Without one,
@@ -29,8 +32,15 @@ type Intake interface {
 // of a list are registered without it, and each is named: a bed must not wait for it.
 func (d *Desk) SetIntake(i Intake) { d.intake = i }
 
-// TakesIn tells whether there is an intake, so that a page offers what can be used.
-func (d *Desk) TakesIn() bool { return d.intake != nil }
+// TakesIn tells whether there is an intake and somebody who reads it, so that a page
+// offers what can be used.
+func (d *Desk) TakesIn() bool {
+	if d.intake == nil {
+		return false
+	}
+	open, err := d.intake.Opened()
+	return err == nil && open
+}
 
 // passed remembers, in memory and only while the process runs, what was passed on and
 // which ids were given to people who are not written yet, so that the same form sent
@@ -113,7 +123,7 @@ func (d *Desk) mayPass(c *checker, actor staff.Actor, asides []Aside) error {
 	if err := actor.Must(staff.SealIntake); err != nil {
 		return err
 	}
-	if d.intake == nil {
+	if !d.TakesIn() {
 		for _, a := range asides {
 			if !c.has(a.field()) {
 				c.wrong(a.field(), "no_intake")

@@ -28,6 +28,8 @@ type letterbox struct {
 	fail error
 }
 
+func (l *letterbox) Opened() (bool, error) { return true, nil }
+
 func (l *letterbox) TakeIn(_ context.Context, _ staff.Actor, n staff.Narrow, about oplog.ID, codes []string, note string) error {
 	if l.fail != nil {
 		return l.fail

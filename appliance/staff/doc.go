@@ -157,6 +157,11 @@
 // its role's and what it was given (Actor.Opens); what it can read there is what was sealed
 // to its key. A lead reads none.
 //
+// Directory is who could be sealed to: accounts of this node and of nodes whose words were
+// compared, as long as a log of their own node named them. A session lends its X25519 key
+// (Session.WithSealKey) and keeps it; for what two people do together each of them has an
+// open session (OpenSession).
+//
 // What it never holds: a passphrase, or anything that could be used to guess one
 // at another node.
 package staff

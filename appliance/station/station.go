@@ -15,6 +15,7 @@ import (
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/sealed"
 	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/tokens"
 )
@@ -26,16 +27,17 @@ type Station struct {
 	Registration *registration.Desk
 	Tokens       *tokens.Desk
 	Identity     *identity.Desk
+	Sealed       *sealed.Desk
 }
 
 // Kinds are the facts of all desks.
 func Kinds() []oplog.Kind {
-	return slices.Concat(identity.Kinds(), staff.Kinds(), registration.Kinds(), tokens.Kinds())
+	return slices.Concat(identity.Kinds(), staff.Kinds(), registration.Kinds(), tokens.Kinds(), sealed.Kinds())
 }
 
 // Views are what they add up to.
 func Views() []*oplog.View {
-	return slices.Concat(identity.Views(), staff.Views(), registration.Views(), tokens.Views())
+	return slices.Concat(identity.Views(), staff.Views(), registration.Views(), tokens.Views(), sealed.Views())
 }
 
 // Options are what the desks stand on. The station owns none of it.
@@ -71,6 +73,13 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Sealed = sealed.OpenDesk(o.Log, sealed.Options{
+		Dir: o.Dir, Deployment: o.Vault.Deployment(), Clock: o.Clock, Logger: o.Logger.With("part", "sealed"),
+		Staff: s.Staff, Authors: s.Identity.Author, Countersign: o.Vault.Countersign,
+		// No Standing: what a box said before it was lost still counts, or files would close
+		// with it. What a revoked one says behind its cut is held back by the journal itself.
+	})
+	s.Registration.SetIntake(s.Sealed)
 	s.Tokens = tokens.OpenDesk(o.Log, s.Identity, s.Registration, o.Clock)
 	s.Tokens.ShareLine(line)
 	s.Tokens.AskErased(s.Staff.CardErased)

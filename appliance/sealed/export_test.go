@@ -1,0 +1,239 @@
+package sealed
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/ed25519"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// TextsWithKeyOf opens a file with somebody's key and asks nobody whether they may.
+func (d *Desk) TextsWithKeyOf(t testing.TB, s staff.Session, id oplog.ID) string {
+	t.Helper()
+	var out []string
+	err := d.holding(s, func(mine *ecdh.PrivateKey, h held) error {
+		payloads, err := d.payloads(id)
+		if err != nil {
+			return err
+		}
+		who, err := d.people()
+		if err != nil {
+			return err
+		}
+		if f := d.read(id, payloads, s.Actor, mine, h, nil, who); f != nil {
+			for _, l := range f.public(s.Actor.ID, who).Lines {
+				out = append(out, l.Text)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(out, "|")
+}
+
+// all are the ids of every sealed subject.
+func (d *Desk) all(t testing.TB) (out []oplog.ID) {
+	t.Helper()
+	return d.candidates(glassRequest{})
+}
+
+// TextsOfAll is everything somebody can open, with the rules.
+func (d *Desk) TextsOfAll(t testing.TB, s staff.Session) string {
+	t.Helper()
+	var out []string
+	for _, id := range d.all(t) {
+		f, who, err := d.load(s, id)
+		if err != nil {
+			continue
+		}
+		for _, l := range f.public(s.Actor.ID, who).Lines {
+			if l.Text != "" {
+				out = append(out, l.Text)
+			}
+		}
+	}
+	return strings.Join(out, "|")
+}
+
+// kept are keys that a program of somebody's own kept when they left.
+var kept = map[staff.ID]*ecdh.PrivateKey{}
+
+// KeepKeyOf keeps somebody's key.
+func KeepKeyOf(t testing.TB, s staff.Session) {
+	t.Helper()
+	if err := s.WithSealKey(func(k *ecdh.PrivateKey) error { kept[s.Actor.ID] = k; return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TextsWithEveryKeyOf opens what the keys of an account open that may have ended, every
+// seed it was given included; by is somebody who can still ask.
+func (d *Desk) TextsWithEveryKeyOf(t testing.TB, s, by staff.Session) string {
+	t.Helper()
+	mine := kept[s.Actor.ID]
+	if mine == nil {
+		t.Fatal("that key was not kept")
+	}
+	h, err := d.seeds(s.Actor, mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h) == 0 {
+		t.Fatal("no seed was ever given to them")
+	}
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, id := range d.all(t) {
+		payloads, err := d.payloads(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := d.read(id, payloads, s.Actor, mine, h, nil, who); f != nil {
+			for _, l := range f.public(by.Actor.ID, who).Lines {
+				out = append(out, l.Text)
+			}
+		}
+	}
+	return strings.Join(out, "|")
+}
+
+// CurrentOf names the epoch in use.
+func (d *Desk) CurrentOf(t testing.TB, n staff.Narrow) [32]byte {
+	t.Helper()
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.opened(n, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.current.name
+}
+
+// Epoch is a fact about keys.
+type Epoch = epochBegun
+
+// SeedOf is the seed somebody holds.
+func (d *Desk) SeedOf(t testing.TB, s staff.Session, n staff.Narrow) (seed [32]byte) {
+	t.Helper()
+	if err := d.mine(s, n, func(_ *epoch, k key, _ compartment, _ people) error { seed = k; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return seed
+}
+
+// NextEpoch is signed as it should be by whoever has a seed and somebody's hand.
+func (d *Desk) NextEpoch(t testing.TB, n staff.Narrow, by staff.ID, seed [32]byte, hand func([]byte) []byte) Epoch {
+	t.Helper()
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.opened(n, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.nextOf(c.current, by, seed, hand)
+}
+
+func (d *Desk) nextOf(before *epoch, by staff.ID, seed [32]byte, hand func([]byte) []byte) Epoch {
+	p := pairOf(newKey())
+	e := epochBegun{
+		Narrow: before.Narrow, Epoch: before.Epoch + 1, Seal: p.publicSeal(), Sign: p.publicSign(), Officers: before.Officers, Staff: before.Staff,
+		Before: before.name, By: by,
+	}
+	msg := e.message(d.o.Deployment)
+	e.Word, e.Hand = ed25519.Sign(pairOf(seed).sign, msg), hand(msg)
+	return e
+}
+
+// WriteEpoch writes it down.
+func WriteEpoch(tx *oplog.Tx, n staff.Narrow, e Epoch) error {
+	_, err := tx.Append(epochBegunKind, subjectOf(n), e)
+	return err
+}
+
+// Forgeries writes whatever a node without keys can make up about them: epochs of every
+// sort, seeds, shares and an emergency that nobody agreed to.
+func Forgeries(tx *oplog.Tx, d *Desk, s staff.Session) error {
+	hand := func(msg []byte) []byte { sig, _ := s.Sign(msg); return sig }
+	who, err := d.people()
+	if err != nil {
+		return err
+	}
+	for _, n := range staff.Narrows() {
+		c, err := d.opened(n, who)
+		if err != nil {
+			return err
+		}
+		good := d.nextOf(c.current, s.Actor.ID, newKey(), hand) // signed by a key of its own
+		var all []epochBegun
+		for _, change := range []func(*epochBegun){
+			func(*epochBegun) {},
+			func(e *epochBegun) { e.Epoch = 1; e.Before = [32]byte{} },
+			func(e *epochBegun) { e.Epoch = 9 },
+			func(e *epochBegun) { e.Epoch = 1 << 31 },
+			func(e *epochBegun) { e.Word = nil },
+			func(e *epochBegun) { e.Word = c.current.Word }, // the issuer's, for another one
+			func(e *epochBegun) { e.Before = [32]byte{1} },
+			func(e *epochBegun) { *e = c.current.epochBegun; e.Seal = good.Seal },
+			func(e *epochBegun) { *e = c.current.epochBegun; e.Officers = good.Seal },
+			func(e *epochBegun) { *e = c.current.epochBegun; e.Word = bytes.Clone(e.Word); e.Word[9] ^= 1 },
+			func(e *epochBegun) { e.Officers = good.Seal },
+			func(e *epochBegun) { e.By = c.current.By },
+			func(e *epochBegun) { e.Narrow = "other" },
+			func(e *epochBegun) { e.Staff = []staff.ID{s.Actor.ID} },
+		} {
+			e := good
+			change(&e)
+			if e.Hand != nil {
+				e.Hand = hand(e.message(d.o.Deployment))
+			}
+			all = append(all, e)
+		}
+		if word, ok := d.o.Countersign(good.message(d.o.Deployment)); ok {
+			return errors.New("the rogue is an issuer: " + string(word[:1]))
+		}
+		for _, e := range all {
+			for _, subject := range []oplog.ID{subjectOf(n), oplog.NewID()} {
+				if _, err := tx.Append(epochBegunKind, subject, e); err != nil {
+					return err
+				}
+			}
+		}
+		for _, w := range who { // seeds that are none, for everybody
+			g, err := d.give(c.current.epochBegun, newKey(), w)
+			if err != nil {
+				return err
+			}
+			for _, body := range []seedGiven{g, {Epoch: c.current.name}, {Epoch: good.hash(), Sealed: g.Sealed}, {Epoch: c.current.name, Sealed: make([]byte, 5000)}} {
+				if _, err := tx.Append(seedGivenKind, w.Subject, body); err != nil {
+					return err
+				}
+			}
+			shareOfNothing, err := wrap(w.Seal, d.shareInfo(c.current.Officers, w.Subject), encode(share{Index: 1, Value: make([]byte, 32)}))
+			if err != nil {
+				return err
+			}
+			word := bytes.Repeat([]byte{7}, 200)
+			for _, body := range []shareGiven{{Officers: c.current.Officers, Sealed: shareOfNothing}, {Officers: c.current.Officers, Sealed: shareOfNothing, Word: word}, {Officers: c.current.Officers}, {Officers: c.current.Officers, Sealed: g.Sealed}} {
+				if _, err := tx.Append(shareGivenKind, w.Subject, body); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	_, err = tx.Append(glassBrokenKind, oplog.NewID(), glassBroken{First: []byte{1}, Second: []byte{2}})
+	return err
+}
