@@ -107,6 +107,7 @@ func testStation(t *testing.T, dir string, log *oplog.Log, vault *identity.Vault
 	files := sealed.OpenDesk(log, sealed.Options{
 		Dir: dir, Deployment: vault.Deployment(), Clock: c, Staff: desk, Authors: people.Author, Countersign: vault.Countersign,
 	})
+	register.SetIntake(files)
 	return &station.Station{Staff: desk, Registration: register, Identity: people, Tokens: cards, Sealed: files}
 }
 

@@ -49,8 +49,8 @@ func phonePictures() []picture {
 		}},
 		{name: "phone-here", page: "phone/phone", data: galleryPhone(-1, "")},
 		{name: "offline", page: "phone/offline", frame: onNetwork(rungLine{Now: 1}, stranger)},
-		{name: "unlock-gate", page: "entry/unlock", frame: onNetwork(rungLine{Now: 1}, closed)},
-		{name: "unlock-gate-refused", page: "entry/unlock", frame: onNetwork(rungLine{Now: 1}, closed), form: topOf(rungFault)},
+		{name: "unlock-gate", page: "entry/unlock", frame: onNetwork(rungLine{Now: 1}, closed), data: func(speaker) any { return lockedPage{} }},
+		{name: "unlock-gate-refused", page: "entry/unlock", frame: onNetwork(rungLine{Now: 1}, closed), data: func(speaker) any { return lockedPage{} }, form: topOf(rungFault)},
 		{name: "signin-warned", page: "entry/signin", frame: onNetwork(rungLine{Now: 1}, stranger), data: func(speaker) any { return signInModel{"/"} }},
 		{name: "help-ladder", page: "help/topic", frame: stranger, data: func(s speaker) any {
 			t := topicOf(s.Lang, "ladder")

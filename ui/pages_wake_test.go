@@ -111,7 +111,7 @@ func TestANarrowPageAsksAgain(t *testing.T) {
 		{method: "GET", path: "/plain", policy: signedIn(), handle: func(v *visit) error { return v.c.SendStatus(204) }},
 	})
 	ask := func(path string, headers ...string) answer {
-		return r.send(app, "GET", path, "", append(headers, "Host", "localhost", "Accept", "text/html", "Cookie", "__Host-waypost="+c.Token)...)
+		return r.send(app, "GET", path, "", append(headers, "Host", "localhost", "Accept", "text/html", "Cookie", "__Host-waypost="+c.Token+"; "+trusting(r.s))...)
 	}
 	if a := ask("/sealed"); a.status != 200 || !strings.Contains(string(a.body), `data-idle="60"`) {
 		t.Fatalf("%d %s", a.status, a.body)

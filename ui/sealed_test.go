@@ -100,7 +100,7 @@ func TestSealedFilesOnPages(t *testing.T) {
 		if method == "POST" {
 			body = form.Encode()
 		}
-		return r.ask(Network, method, path, body, "Host", "localhost", "Cookie", "__Host-waypost="+s.Token, "Content-Type", "application/x-www-form-urlencoded")
+		return r.ask(Network, method, path, body, "Host", "localhost", "Cookie", "__Host-waypost="+s.Token+"; "+trusting(r.s), "Content-Type", "application/x-www-form-urlencoded")
 	}
 	pass := "/people/" + added.ID + "/tell"
 	if a := page(reg, "GET", "/people/"+added.ID); strings.Contains(string(a.body), pass) {
@@ -116,7 +116,7 @@ func TestSealedFilesOnPages(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	if a := page(reg, "GET", "/people/"+added.ID); !strings.Contains(string(a.body), pass) {
-		t.Error("no way from the person's page")
+		t.Errorf("no way from the person's page: %d %s", a.status, a.body)
 	}
 	if a := page(reg, "POST", pass, "tell.codes", "trafficking", "tell.note", "Qvzkwaits at the gate"); a.status != 303 || strings.Contains(string(a.body), "Qvzk") {
 		t.Errorf("%d %s", a.status, a.body)

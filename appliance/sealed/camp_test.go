@@ -24,7 +24,7 @@ import (
 var (
 	ctx      = context.Background()
 	operator = staff.Operator()
-	secret   = []byte("five words make it long")
+	secret   = []byte("harbor anchor basket candle eagle")
 )
 
 func must(t testing.TB, err error) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
@@ -37,6 +38,8 @@ type Desk struct {
 	mu      sync.Mutex
 	whole   map[staff.ID]time.Time // when an account's list was last compared with all there is, by the running clock
 	writing map[staff.ID]*sync.Mutex
+
+	begun atomic.Bool // Opened said yes
 }
 
 // OpenDesk puts the desk on a log that was opened with this package's Kinds and Views.

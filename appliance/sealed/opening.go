@@ -17,8 +17,12 @@ type Setup struct {
 	Workers  []staff.ID // who reads what is passed on, each in the compartments of their role
 }
 
-// Opened reports whether every compartment has keys.
+// Opened reports whether every compartment has keys. Once it is so it stays so, and every
+// page with a form asks.
 func (d *Desk) Opened() (bool, error) {
+	if d.begun.Load() {
+		return true, nil
+	}
 	who, err := d.people()
 	if err != nil {
 		return false, err
@@ -32,6 +36,9 @@ func (d *Desk) Opened() (bool, error) {
 		default:
 			return false, err
 		}
+	}
+	if all {
+		d.begun.Store(true)
 	}
 	return all, nil
 }

@@ -22,7 +22,7 @@ import (
 
 var (
 	ctx    = context.Background()
-	secret = []byte("five words make it long")
+	secret = []byte("harbor anchor basket candle eagle")
 )
 
 // place is a desk with everything around it, so that it can be opened again.

@@ -21,7 +21,7 @@ func TestNarrowRolesHaveGeneratedWords(t *testing.T) {
 		words string
 		taken bool
 	}{
-		{Caseworker, string(secret), false}, {Medical, "harbor anchor basket candle", false}, {Tracing, "harbor harbor basket candle eagle", false},
+		{Caseworker, "five words make it long", false}, {Medical, "harbor anchor basket candle", false}, {Tracing, "harbor harbor basket candle eagle", false},
 		{Tracing, "harbor anchor basket candle xyzzy", false}, {Caseworker, "Harbor anchor  basket candle eagle", true}, {Registrar, "eight or more", true},
 	} {
 		_, err := p.Add(ctx, Operator(), NewAccount{User: string(c.role) + c.words[:2] + c.words[len(c.words)-2:], Role: c.role, Passphrase: []byte(c.words)})
