@@ -21,7 +21,11 @@ func (c *Client) Unlock(ctx context.Context, passphrase []byte) error {
 // for a protected address, the number of one, or empty.
 func (c *Client) Invite(ctx context.Context, ttl time.Duration, area string) (Invitation, error) {
 	var i Invitation
-	err := c.Post(ctx, "/operator/invite", map[string]any{"ttl_seconds": int64(ttl / time.Second), "area": area}, &i)
+	ask := map[string]any{"ttl_seconds": int64(ttl / time.Second)}
+	if area != "" { // older nodes know no areas
+		ask["area"] = area
+	}
+	err := c.Post(ctx, "/operator/invite", ask, &i)
 	return i, err
 }
 
