@@ -34,7 +34,8 @@ func acceptsTheWarning(t *testing.T, v visitor) {
 	run(t, ctx, "start a site", press(`a[href^="/start"]`, "#f-site"), write("#f-deployment", "Border relief"), write("#f-site", "North gate"),
 		write("#f-lead", "Amina"), press(`form[action="/start"] button.main`, "ol.words"))
 	shot(t, ctx, "net-words")
-	run(t, ctx, "on to work", press(`form[action="/words"] button.main`, `form[action="/undertaking"]`), promise())
+	run(t, ctx, "on to work", press(`form[action="/words"] button.main`, `[name="way"]`), chromedp.Click(`[name="way"][value="wait"]`, chromedp.ByQuery),
+		press(`form[action="/night/choose"] button.main`, `form[action="/undertaking"]`), promise())
 	run(t, ctx, "a family", see(v.https+"/people/new", `[name="members.0.given_name"]`), write(`[name="members.0.given_name"]`, "Maryam"), write(`[name="family_name"]`, "محمدي"),
 		press(`button[name="more"]`, `[name="members.1.given_name"]`), write(`[name="members.1.given_name"]`, "Yusuf"),
 		press(`button.main[name="save"]`, `form[action$="/cards"] button`))
