@@ -31,7 +31,7 @@ unit:
 
 # The packages where goroutines meet; one at a time, because the mesh keeps real deadlines.
 race: tools
-	CGO_ENABLED=1 $(GO) test -race -short -p 1 -timeout 15m ./appliance/oplog/... ./appliance/identity ./appliance/staff ./appliance/registration ./appliance/chunks ./appliance/tokens ./appliance/control ./mesh ./ui
+	CGO_ENABLED=1 $(GO) test -race -short -p 1 -timeout 15m ./appliance/oplog/... ./appliance/identity ./appliance/staff ./appliance/sealed ./appliance/letterbox ./appliance/registration ./appliance/chunks ./appliance/tokens ./appliance/control ./mesh ./ui
 
 # Days at a camp, told with the real binary on real ports; as root also in network namespaces and on a full disk.
 scripts: tools
