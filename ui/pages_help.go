@@ -21,11 +21,13 @@ type helpTopic struct {
 	Words            wordList // of the box's certificate authority, where it is told of
 }
 
-// helpTopics are the topics in the order of somebody's first day.
+// helpTopics are the topics in the order they are wanted: the first day, the desk, what
+// is urgent, then what somebody reads in daylight.
 func helpTopics() []string {
 	return []string{
-		"first", "register", "aside", "cards", "verify", "posts", "phones", "ladder", "signin", "sealed", "lock", "night", "papers", "backup", "erase", "looked",
-		"lost", "promises", "trouble",
+		"first", "register", "aside", "cards", "verify", "signin", "phones",
+		"trouble", "lock", "night", "lost",
+		"posts", "sealed", "looked", "erase", "backup", "papers", "ladder", "promises",
 	}
 }
 

@@ -106,6 +106,17 @@ var alertLinks = map[string]string{
 	"alert.clock": "/help/trouble", "alert.invitation_refused": "/help/posts",
 }
 
+// doors are the pages that not everybody who sees an alert may open, and what they
+// read instead: nobody is sent to a page that turns them away.
+var doors = map[string]struct {
+	action  staff.Action
+	instead string
+}{
+	"/approvals": {staff.ErasePeople, "/help/erase"}, "/mesh": {staff.SeeMesh, "/help/posts"}, "/ceremony": {staff.HoldCeremony, "/help/papers"}, "/drill": {staff.HoldCeremony, "/help/papers"},
+	"/box": {staff.ManageBox, "/help/lock"}, "/box/webcert": {staff.ManageBox, "/help/ladder"}, "/losses": {staff.ManageBox, "/help/trouble"}, "/backup": {staff.KeepBackups, "/help/backup"},
+	"/restored": {staff.KeepBackups, "/help/backup"}, "/night": {staff.ReadPeople, "/help/night"},
+}
+
 // alertLines says what the box wants a person to see. What only waits for another
 // post stands in the mesh line, so it is not said twice.
 func (v *visit) alertLines(s control.Status) []alertLine {
@@ -124,11 +135,8 @@ func (v *visit) alertLines(s control.Status) []alertLine {
 			args = append(args, k, value)
 		}
 		link := alertLinks[a.Key]
-		switch {
-		case link == "/losses" && !v.actor.Can(staff.ManageBox):
-			link = "/help/trouble"
-		case (link == "/ceremony" || link == "/drill") && !v.actor.Can(staff.HoldCeremony):
-			link = "/help/papers"
+		if d, ok := doors[link]; ok && !v.actor.Can(d.action) {
+			link = d.instead
 		}
 		out = append(out, alertLine{Tone: tone, Text: w.T(a.Key, args...), Link: link})
 	}

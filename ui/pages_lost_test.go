@@ -56,7 +56,7 @@ func TestABoxIsLostOnPages(t *testing.T) {
 	}
 	post(first, "/lost/"+node+"/suspend", nil, 303)
 	sheet := get(first, "/lost/"+node, 200)
-	for _, want := range []string{"suspended", "40", "bea"} {
+	for _, want := range []string{"shut out for now", "40", "bea"} {
 		if !strings.Contains(sheet, want) {
 			t.Errorf("the sheet does not say %q", want)
 		}

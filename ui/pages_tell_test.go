@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -162,8 +163,9 @@ func TestNothingPassedOnIsShownAgain(t *testing.T) {
 		answers.Write(r.call(lead, "GET", path, "").body)
 	}
 	answers.WriteString(r.log.String())
+	said := regexp.MustCompile(`[a-z2-7]{16,}`).ReplaceAllString(strings.ToLower(answers.String()), "") // numbers made by chance hold any three letters
 	for _, word := range []string{"qvzk", "traffick", "TR-PI", "rape", "HIV", "unaccomp", "SV-VA", "gbv", "TRAUMA", "UAM"} {
-		if strings.Contains(strings.ToLower(answers.String()), strings.ToLower(word)) {
+		if strings.Contains(said, strings.ToLower(word)) {
 			t.Errorf("%s is in an answer or the log", word)
 		}
 	}

@@ -34,11 +34,11 @@ func sealedPictures() []picture {
 	}
 	nothing := func(*sealed.Line) {}
 	file := sealed.File{
-		ID: galleryID(33), Narrow: staff.NarrowProtection, About: galleryID(1), Codes: []string{"threatened"}, Began: galleryTime.Add(-50 * time.Hour), Due: galleryTime.Add(24 * time.Hour),
+		ID: galleryID(33), Narrow: staff.NarrowProtection, About: galleryID(1), Codes: []string{"at_risk"}, Began: galleryTime.Add(-50 * time.Hour), Due: galleryTime.Add(24 * time.Hour),
 		Mine: true, Members: []staff.Worker{mina, noor}, Others: []staff.Worker{gone}, Marked: true, Exposed: true, Dropped: 1, Shut: 2,
 		Lines: []sealed.Line{
 			line("taken_in", func(l *sealed.Line) {
-				l.Text, l.Codes, l.Hand, l.Unsure = "Somebody waits for her at the gate.", []string{"threatened"}, false, true
+				l.Text, l.Codes, l.Hand, l.Unsure = "Somebody waits for her at the gate.", []string{"at_risk"}, false, true
 			}),
 			line("opened", nothing), line("noted", func(l *sealed.Line) {
 				l.Text, l.Due = "She sleeps in block 4.\nلا تسأل أمام أحد.", galleryTime
