@@ -570,33 +570,3 @@ func galleryLosses() control.Losses {
 		Accepted: []control.Loss{{Log: "c", From: 9, To: 10, Ops: 2, Site: "North gate", By: "Amina", At: &at}},
 	}
 }
-
-func galleryLost(s speaker) lostPage {
-	return lostPage{Boxes: []lostLine{
-		lostLineOf(s.view, galleryIncident(s, "suspended").Incident.LostBox), lostLineOf(s.view, galleryIncident(s, "revoked").Incident.LostBox),
-	}}
-}
-
-func galleryIncident(s speaker, standing string) incidentPage {
-	i := control.Incident{
-		LostBox: control.LostBox{
-			Node: galleryID(7).String(), Number: 3, Site: "Harbour", Standing: standing, Since: galleryTime.Add(-time.Hour), By: "Amina K.", At: "North gate",
-			Known: []string{"North gate", "Clinic"}, Unheard: []string{"River post", ""}, MayLift: standing == "suspended", Asked: "Bo L.",
-		},
-		Areas: []uint16{0}, People: 4210, Registered: 612, Workers: []string{"Bea", "Omar"}, Contact: galleryTime.Add(-3 * time.Hour), Now: galleryTime, HeldBack: 2,
-	}
-	return incidentPage{
-		Incident: i, lostLine: lostLineOf(s.view, i.LostBox), Shut: standing != "", MayRevoke: standing != "revoked", Agree: standing == "suspended",
-		Waiting: []string{"River post"},
-	}
-}
-
-func galleryHeld(s speaker) heldPage {
-	m := heldPage{Path: "/lost/x", Name: "Harbour", MayRelease: true}
-	at := galleryTime
-	for i, kind := range []string{"registration.registered", "tokens.issued", "staff.enrolled", "identity.node_named", "chunks.kept", ""} {
-		o := control.HeldOp{Log: "0a0b", Seq: uint64(i + 9), Kind: kind, At: &at}
-		m.Ops = append(m.Ops, heldOpLine{o, heldText(s.view, kind)})
-	}
-	return m
-}
