@@ -238,3 +238,35 @@ func TestOfficersWhoCannotMeet(t *testing.T) {
 	err := n.Sealed.Begin(ctx, n.as(t, "amal").Actor, sealed.Setup{Officers: []staff.ID{n.ids["amal"], c.south.ids["bea"]}})
 	refused(t, err, "fault.sealed.officers_apart")
 }
+
+// Nothing is sealed any more to people whose keys lie on a lost box, and what was given to
+// them is not carried over into new keys. Given back, they can be given them again.
+func TestALostBoxGetsNoNewKeys(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n, s := c.north, c.south
+	mina := n.as(t, "mina")
+	id := n.open(t, mina, "shared")
+	must(t, n.Sealed.Assign(ctx, mina, id, s.ids["bilal"]))
+	c.meet(t)
+	bilal := s.as(t, "bilal")
+	if got := s.texts(t, bilal, id); got != "shared" {
+		t.Fatalf("bilal reads %q", got)
+	}
+	must(t, n.Identity.Suspend(ctx, n.ids["amal"], s.vault.NodeID()))
+	refused(t, n.Sealed.Give(ctx, mina, staff.NarrowProtection, s.ids["bilal"]), "fault.sealed.no_worker")
+	other := n.open(t, mina, "another")
+	refused(t, n.Sealed.Assign(ctx, mina, other, s.ids["bilal"]), "fault.sealed.no_worker")
+	must(t, n.Sealed.Rotate(ctx, mina, staff.NarrowProtection, nil))
+	must(t, n.Sealed.Note(ctx, mina, id, "after it was lost", time.Time{}))
+	n.pass(t, "rana", staff.NarrowProtection, "under the new keys")
+	c.meet(t) // whoever has the box carries files to it
+	if got := s.Sealed.TextsOfAll(t, bilal); strings.Contains(got, "after it was lost") || strings.Contains(got, "under the new keys") {
+		t.Errorf("on the lost box: %q", got)
+	}
+	if got := n.texts(t, mina, id); !strings.Contains(got, "shared") {
+		t.Errorf("what was said before is gone: %q", got)
+	}
+	must(t, n.Identity.Lift(ctx, n.ids["amal"], s.vault.NodeID()))
+	must(t, n.Sealed.Give(ctx, mina, staff.NarrowProtection, s.ids["bilal"]))
+}
