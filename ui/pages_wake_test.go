@@ -112,7 +112,7 @@ func TestATypedNoteWaitsForThePIN(t *testing.T) {
 	for _, path := range []string{"/desk/aaaaaaaaaaaaaaaa", "/desk/new?person=aaaaaaaaaaaaaaaa", "/desk/access"} {
 		hold := url.Values{"csrf": {csrf}, "_path": {path}, "_focus": {"note"}, "note": {"what Rosa said"}}
 		b.do("POST", "/wake/hold", "application/x-www-form-urlencoded", []byte(hold.Encode())).wants(204)
-		b.get("/wake/held?path="+url.QueryEscape(path)).lacks("Rosa")
+		b.get("/wake/held?path=" + url.QueryEscape(path)).lacks("Rosa")
 		b.get("/wake?to="+url.QueryEscape(path)).post("/wake", url.Values{"pin": {testPIN}})
 		b.get("/wake/held?path="+url.QueryEscape(path)).wants(200, "what Rosa said")
 	}

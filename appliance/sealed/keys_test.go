@@ -1,6 +1,7 @@
 package sealed_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -197,6 +198,40 @@ func TestTwoOfficersOpenAFileInAnEmergency(t *testing.T) {
 	if got := n.Sealed.TextsOfAll(t, n.as(t, "noor")); !strings.Contains(got, "not hers") {
 		t.Errorf("noor reads %q", got)
 	}
+	// Nobody takes an opening off the list by sending one of the two away.
+	must(t, n.Staff.Disable(ctx, n.as(t, "lena").Actor, "cora"))
+	if o, err := n.Sealed.Officers(n.as(t, "amal")); err != nil || len(o.Broken) != 2 {
+		t.Errorf("%+v %v", o.Broken, err)
+	}
+	if f, err := n.Sealed.Read(ctx, n.as(t, "noor"), id); err != nil || !f.Marked {
+		t.Errorf("not marked any more: %+v %v", f, err)
+	}
+}
+
+// The second officer reads what they agree to: which desk, and that it is all of it. And
+// nobody is let in who went in between.
+func TestASecondOfficerReadsWhatIsOpened(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	amal, cora := n.as(t, "amal"), n.as(t, "cora")
+	ask := sealed.Emergency{What: sealed.GlassAccess, Narrow: staff.NarrowProtection, To: n.ids["noor"], Reason: "nobody is left to read"}
+	act, err := n.Sealed.AskGlass(amal, ask)
+	must(t, err)
+	ask.What, ask.Which = sealed.GlassFile, oplog.NewID()
+	_, err = n.Sealed.AskGlass(amal, ask)
+	must(t, err)
+	for _, w := range n.Staff.Acts(cora.Actor) {
+		want := "sealed.act.glass"
+		if w.ID == act {
+			want = "sealed.act.glass_all"
+		}
+		if w.Act.Key != want || !slices.Contains(w.Act.Args, any(staff.NarrowProtection)) {
+			t.Errorf("cora agrees to %s %v", w.Act.Key, w.Act.Args)
+		}
+	}
+	must(t, n.Staff.Disable(ctx, amal.Actor, "noor"))
+	refused(t, n.Staff.ConfirmAct(ctx, cora, act), "fault.sealed.no_worker")
 }
 
 // With no officers nobody opens anything for anybody.

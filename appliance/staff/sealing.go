@@ -168,7 +168,7 @@ func (d *Desk) OpenSession(id ID) (Session, bool) {
 	defer d.mu.Unlock()
 	d.sweepLocked(d.clock.Now())
 	for _, s := range d.sessions {
-		if s.actor.ID == id {
+		if s.actor.ID == id && !s.rests { // one that rests has no keys
 			return Session{CSRF: s.csrf, Actor: s.actor, keys: s.keys}, true
 		}
 	}
