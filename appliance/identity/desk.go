@@ -317,6 +317,9 @@ func (d *Desk) weighed(n Node) Node {
 	d.mu.Lock()
 	s := d.judged
 	d.mu.Unlock()
+	if s == nil { // nobody has looked since the start: the mesh may be off
+		s, _ = d.judge()
+	}
 	if s == nil || len(s.of) == 0 {
 		return n
 	}

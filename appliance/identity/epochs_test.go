@@ -404,6 +404,12 @@ func TestAStolenIssuerMakesNobodyWhoIsGivenKeys(t *testing.T) {
 	if b.desk.Outcast(c.vault.Cert()) || c.desk.Outcast(b.vault.Cert()) || c.site(t, b) != "Planted" {
 		t.Error("those who were compared before are not among themselves any more")
 	}
+	again := OpenDesk(b.log, b.vault) // started anew, and no mesh runs yet
+	for name, p := range map[string]post{"the rogue": rogue, "the stolen box": a} {
+		if n, _, err := again.node(p.vault.NodeID()); err != nil || n.Confirmed && n.Standing == StandingGood {
+			t.Errorf("after a start %s is believed: %v", name, err)
+		}
+	}
 	// Compared by one of them, it belongs again.
 	must(t, b.desk.Confirm(ctx(), oplog.By{2}, late.vault.NodeID()))
 	settled(t, b, c, late)
