@@ -200,7 +200,7 @@ func (n *node) letterboxKey() (letterbox.Key, error) {
 }
 
 // fileLetters makes facts of what was taken in while the box was locked, in its order. What
-// cannot be read is set aside; what cannot be written now stays for the next time.
+// cannot be read, or told to anybody, is set aside; what cannot be written now stays for the next time.
 func (b *box) fileLetters(ctx context.Context, n *node) {
 	key, err := n.letterboxKey()
 	if err != nil {
@@ -220,7 +220,7 @@ func (b *box) fileLetters(ctx context.Context, n *node) {
 			if class := fault.ClassOf(err); class != fault.Invalid && class != fault.TooLarge {
 				break
 			}
-			b.logger.Error("a letter could not be read and was set aside", "letter", name, "err", err)
+			b.logger.Error("a letter could not be filed whole and was set aside", "letter", name, "err", err)
 			if err = pile.SetAside(name); err != nil {
 				break
 			}
@@ -293,7 +293,7 @@ func firstOf(all []string, n int) []string { return all[:min(n, len(all))] }
 const trustEvery = 20 * time.Second
 
 // keepTrust writes down what cards are checked with when the box is locked, now and as
-// often as the box hears of another node, until the node is closed.
+// often as the box hears of another node, until the node is closed, and then once more.
 func (n *node) keepTrust(ctx context.Context) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -305,16 +305,22 @@ func (n *node) keepTrust(ctx context.Context) {
 	go func() {
 		defer close(done)
 		seen := uint64(0)
-		for {
-			if ops := n.journal.Stats().Ops; ops != seen {
-				if err := n.writeTrust(); err != nil {
-					n.logger.Warn("what cards are checked with on a locked box could not be written", "err", err)
-				} else {
-					seen = ops
-				}
+		write := func() {
+			ops := n.journal.Stats().Ops
+			if ops == seen {
+				return
 			}
+			if err := n.writeTrust(); err != nil {
+				n.logger.Warn("what cards are checked with on a locked box could not be written", "err", err)
+				return
+			}
+			seen = ops
+		}
+		for {
+			write()
 			select {
 			case <-ctx.Done():
+				write() // who was shut out just before it was locked
 				return
 			case <-n.clock.After(trustEvery):
 			}
@@ -323,15 +329,19 @@ func (n *node) keepTrust(ctx context.Context) {
 	n.trusting = func() { cancel(); <-done }
 }
 
-// writeTrust writes the certificates of nodes whose words were compared: ids and keys.
+// writeTrust writes the certificates of nodes whose words were compared and that nobody
+// shut out: ids and keys. Whoever has a lost box can sign any card.
 func (n *node) writeTrust() error {
+	if _, err := n.desks.Identity.ShutOut(); err != nil { // looks anew at who is
+		return err
+	}
 	nodes, err := n.desks.Identity.Nodes()
 	if err != nil {
 		return err
 	}
 	t := letterbox.Trust{Root: [32]byte(n.vault.Root())}
 	for _, node := range nodes {
-		if node.Confirmed {
+		if node.Confirmed && !n.desks.Identity.Shut(node.ID) {
 			t.Certs = append(t.Certs, node.Cert.Marshal())
 		}
 	}

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/files"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/letterbox"
 	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
@@ -215,5 +217,71 @@ func TestALockedBoxKnowsItsCards(t *testing.T) {
 	}
 	if b.Site().Site != "" || added.ID.IsZero() {
 		t.Fatal("a locked box tells whose it is")
+	}
+}
+
+// A box that was lost signs no cards for a locked box either.
+func TestALockedBoxTrustsNoLostBox(t *testing.T) {
+	t.Parallel()
+	b, _ := startedBox(t)
+	ctx, n := t.Context(), b.open()
+	invitation, err := n.vault.Invite(time.Minute, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := identity.ParseInvitation(invitation.Code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	applicant, err := identity.NewApplicant(code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, cert, err := n.vault.Admit(applicant.Request())
+	if err == nil {
+		err = n.desks.Identity.Enrolled(ctx, cert)
+	}
+	if err == nil {
+		err = n.desks.Identity.Confirm(ctx, staff.Operator().ID, cert.ID())
+	}
+	if err == nil {
+		err = n.writeTrust()
+	}
+	if trust, trustErr := b.Trust(); err != nil || trustErr != nil || len(trust.Nodes) != 2 {
+		t.Fatal(trust, err, trustErr)
+	}
+	if err := n.desks.Identity.Suspend(ctx, staff.Operator().ID, cert.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if trust, err := b.Trust(); err != nil || len(trust.Nodes) != 1 || trust.Nodes[0].ID() == cert.ID() {
+		t.Fatalf("%+v %v", trust, err)
+	}
+}
+
+// What somebody says at night that is not for the register keeps nobody out of it: where
+// no desk takes it in the family is registered, and the letter with it is kept, sealed.
+func TestAFamilyIsRegisteredWithoutADeskToTell(t *testing.T) {
+	t.Parallel()
+	b, words := startedBox(t)
+	ctx := t.Context()
+	if err := b.Lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	h := familyOf("Ana", "Ben")
+	h.Members[0].Notes = "came by bus, trafficking, tired"
+	h.Members[0].Needs = []string{"torture", "wheelchair"}
+	if _, err := b.LeaveHousehold(ctx, "x", h, true); err != nil {
+		t.Fatal(err)
+	}
+	b.unlocked(t, words)
+	if n, l := b.peopleNow(t), b.Letters(); n != 2 || len(l.Aside) != 1 || l.Waiting != 0 {
+		t.Fatalf("%d people, %+v", n, l)
+	}
+	list, err := b.Desks().Registration.Arrivals(ctx, staff.Operator(), 9)
+	if err != nil || len(list) != 1 || len(list[0].First.Needs) != 1 || list[0].First.Needs[0] != "wheelchair" {
+		t.Fatalf("%+v %v", list, err)
 	}
 }

@@ -1,12 +1,12 @@
 package ui
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/staff"
 )
@@ -102,6 +102,10 @@ func postConfirm(v *visit) error {
 		return err
 	}
 	if v.isAct(id) {
+		// As on its page: a phone left lying about signs nothing.
+		if _, secret := v.credentials(); len(secret) == 0 {
+			return fault.New(fault.Denied, "fault.staff.own_hand")
+		}
 		if err := v.desks().Staff.ConfirmAct(v.s.ctx, *v.session, id); err != nil {
 			return err
 		}
@@ -192,12 +196,8 @@ func getApprovals(v *visit) error {
 		})
 	}
 	for _, a := range v.desks().Staff.Acts(v.actor) {
-		args := map[string]any{}
-		for i := 0; i+1 < len(a.Act.Args); i += 2 {
-			args[fmt.Sprint(a.Act.Args[i])] = a.Act.Args[i+1]
-		}
 		answer.Items = append(answer.Items, approvalJSON{
-			ID: a.ID, Kind: a.Act.Purpose, Text: say(v.lang, a.Act.Key, args), By: a.ByName, At: when(a.At), Own: a.By == v.actor.ID,
+			ID: a.ID, Kind: a.Act.Purpose, Text: (&view{Lang: v.lang}).actText(a.Act), By: a.ByName, At: when(a.At), Own: a.By == v.actor.ID,
 		})
 	}
 	return v.json(fiber.StatusOK, answer)

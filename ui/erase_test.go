@@ -135,6 +135,9 @@ func (c *contract) acting(key string, first, second staff.Session) {
 	}
 	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", `{}`, 403)
 	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", fmt.Sprintf(`{"user":"eraser","passphrase":%q}`, testPassphrase), 403)
+	if a := c.ask(Network, "POST", v1+"/"+act+"/confirm", "", "Host", "localhost", "Cookie", "__Host-waypost="+second.Token, "X-CSRF-Token", second.CSRF); a.status != 403 || done != 0 {
+		c.t.Errorf("an open page agrees without the passphrase: %d %s", a.status, a.body)
+	}
 	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", by, 200)
 	c.try(key, "POST", v1+"/:id/confirm", v1+"/"+act+"/confirm", by, 404)
 	act = ask("b")

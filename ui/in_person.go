@@ -32,6 +32,9 @@ func (v *visit) inPerson() (done func(), err error) {
 		token := session.Token
 		done = func() { v.desks().Staff.SignOut(token) }
 		v.session, v.actor = &session, session.Actor
+		if !v.mayReadPeople() {
+			return done, fault.New(fault.Denied, "fault.ui.undertaking")
+		}
 	case v.key != "" || v.surface == Control:
 		return done, fault.New(fault.Denied, "fault.staff.own_hand")
 	case v.session == nil:

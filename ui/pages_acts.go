@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -42,7 +43,18 @@ func (v *visit) actLines() (out []actLine) {
 
 func (v *visit) actLine(a staff.Waiting) actLine {
 	w := &view{Lang: v.lang}
-	return actLine{Path: "/acts/" + a.ID.String(), Text: w.T(a.Act.Key, a.Act.Args...), By: a.ByName, At: a.At, Own: a.By == v.actor.ID}
+	return actLine{Path: "/acts/" + a.ID.String(), Text: w.actText(a.Act), By: a.ByName, At: a.At, Own: a.By == v.actor.ID}
+}
+
+// actText is what the second person agrees to. A desk is called as pages call it.
+func (w *view) actText(a staff.Act) string {
+	args := slices.Clone(a.Args)
+	for i, arg := range args {
+		if n, is := arg.(staff.Narrow); is {
+			args[i] = w.Label("sealed.desk", string(n))
+		}
+	}
+	return w.T(a.Key, args...)
 }
 
 func (v *visit) acts() error {

@@ -122,7 +122,7 @@ func (v *visit) officersModel() (m officersPage, err error) {
 			continue
 		}
 		m.Waiting = append(m.Waiting, waitingLine{
-			ID: a.ID.String(), Action: "/officers/" + a.ID.String(), Text: w.T(a.Act.Key, a.Act.Args...), By: a.ByName, At: a.At, Own: a.By == v.actor.ID,
+			ID: a.ID.String(), Action: "/officers/" + a.ID.String(), Text: w.actText(a.Act), By: a.ByName, At: a.At, Own: a.By == v.actor.ID,
 		})
 	}
 	for _, n := range staff.Narrows() {

@@ -201,9 +201,28 @@ func (v *visit) holdTyped() error {
 	return v.c.SendStatus(fiber.StatusNoContent)
 }
 
-// held gives a page back what was typed in it.
+// narrowPath reports whether a path is of a page that shows what is sealed.
+func (v *visit) narrowPath(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	return slices.ContainsFunc(v.s.routes(), func(r route) bool { return r.narrow && fiber.RoutePatternMatch(path, r.path) })
+}
+
+// held gives a page back what was typed in it; of a page that shows what is sealed only
+// once that is open again, or whoever finds the phone would read the note.
 func (v *visit) held() error {
-	h, ok := v.desks().Staff.Unhold(v.session.Token, ownPath(v.query("path")), false)
+	if v.session == nil {
+		return v.notSignedIn()
+	}
+	path := ownPath(v.query("path"))
+	if v.narrowPath(path) {
+		if !v.session.Narrow {
+			return fault.New(fault.Unauthenticated, "fault.ui.narrow_resting")
+		}
+		if !v.onRung() {
+			return fault.New(fault.Denied, rungFault)
+		}
+	}
+	h, ok := v.desks().Staff.Unhold(v.session.Token, path, false)
 	if !ok {
 		return fault.New(fault.NotFound, "fault.ui.no_page")
 	}

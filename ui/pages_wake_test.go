@@ -101,6 +101,23 @@ func TestWhatWasTypedComesBackToItsPage(t *testing.T) {
 	b.do("POST", "/wake/hold", "application/x-www-form-urlencoded", []byte(forged.Encode())).wants(403)
 }
 
+// A note that was being typed in a sealed file when its page closed is given back to
+// nobody before what is sealed is open again: the rest of the session goes on for longer.
+func TestATypedNoteWaitsForThePIN(t *testing.T) {
+	box, s := newPageServer(t)
+	b := signedInAs(t, box, s, "nadia", staff.Caseworker)
+	b.get("/me").post("/me/pin", url.Values{"pin": {testPIN}}).wants(200)
+	csrf := b.get("/me").fields("/me/pin").Get("csrf")
+	box.tokens = b.cookies
+	for _, path := range []string{"/desk/aaaaaaaaaaaaaaaa", "/desk/new?person=aaaaaaaaaaaaaaaa", "/desk/access"} {
+		hold := url.Values{"csrf": {csrf}, "_path": {path}, "_focus": {"note"}, "note": {"what Rosa said"}}
+		b.do("POST", "/wake/hold", "application/x-www-form-urlencoded", []byte(hold.Encode())).wants(204)
+		b.get("/wake/held?path=" + url.QueryEscape(path)).lacks("Rosa")
+		b.get("/wake?to="+url.QueryEscape(path)).post("/wake", url.Values{"pin": {testPIN}})
+		b.get("/wake/held?path="+url.QueryEscape(path)).wants(200, "what Rosa said")
+	}
+}
+
 // A narrow page asks after a minute while ordinary pages go on; a page that looks again by
 // itself keeps nothing sealed open.
 func TestANarrowPageAsksAgain(t *testing.T) {

@@ -75,7 +75,7 @@ func sealedPictures() []picture {
 		{name: "desks-asked", page: "sealed/begin", data: func(speaker) any { return beginPage{Here: true, Open: true, Asked: true} }},
 		{name: "officers", page: "sealed/officers", data: func(s speaker) any {
 			return officersPage{Officers: two, Share: true, Desks: desks, Workers: two, Broken: []brokenLine{{galleryTime, "Amina K.", "Bo L."}},
-				Waiting: []waitingLine{{ID: "x", Action: "/officers/x", Text: s.T("sealed.act.glass", "Name", "نور", "Which", galleryID(33).String(), "Reason", "Mina is in hospital."), By: "Amina K.", At: galleryTime},
+				Waiting: []waitingLine{{ID: "x", Action: "/officers/x", Text: s.T("sealed.act.glass", "Name", "نور", "Desk", s.Label("sealed.desk", "protection"), "Which", galleryID(33).String(), "Reason", "Mina is in hospital."), By: "Amina K.", At: galleryTime},
 					{ID: "y", Action: "/officers/y", Text: s.T("sealed.act.again", "Officers", "Amina K., Bo L.", "Workers", "نور"), By: "Bo L.", At: galleryTime, Own: true}}}
 		}},
 		{name: "officers-none", page: "sealed/officers", data: func(speaker) any { return officersPage{Small: true} }},
@@ -177,7 +177,11 @@ func TestSealedFilesOnPages(t *testing.T) {
 	if a := page(lead, "POST", "/officers/ask", "desk", "protection", "which", strings.TrimPrefix(at, "/desk/"), "to", noor.Actor.ID.String(), "reason", "mina is in hospital", "passphrase", testPassphrase); a.status != 303 {
 		t.Errorf("asked: %d %s", a.status, a.body)
 	}
-	act := between(string(page(cora, "GET", "/officers").body), `action="/officers/`, `/confirm"`)
+	waiting := page(cora, "GET", "/officers")
+	if !strings.Contains(string(waiting.body), "into a sealed file of \u2068Protection\u2069") {
+		t.Errorf("cora is not told which desk: %s", waiting.body)
+	}
+	act := between(string(waiting.body), `action="/officers/`, `/confirm"`)
 	if a := page(lead, "POST", "/officers/"+act+"/confirm", "passphrase", testPassphrase); a.status != 403 {
 		t.Errorf("alone: %d", a.status)
 	}

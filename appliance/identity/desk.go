@@ -305,9 +305,32 @@ func (d *Desk) Nodes() ([]Node, error) {
 	})
 	trusted(nodes, f.vouched)
 	for i := range nodes {
-		nodes[i].Standing = d.StandingOf(nodes[i].ID)
+		nodes[i] = d.weighed(nodes[i])
 	}
 	return nodes, nil
+}
+
+// weighed is a node with how it stands. What a box says after it was shut out compares
+// nobody, and neither did an issuer's box that was lost make one that was compared: its
+// thief makes as many nodes as they like. While nobody is shut out it costs nothing.
+func (d *Desk) weighed(n Node) Node {
+	d.mu.Lock()
+	s := d.judged
+	d.mu.Unlock()
+	if s == nil { // nobody has looked since the start: the mesh may be off
+		s, _ = d.judge()
+	}
+	if s == nil || len(s.of) == 0 {
+		return n
+	}
+	if n.Confirmed && !s.sound[n.ID] { // it may have been compared since
+		if now, err := d.judge(); err == nil {
+			s = now
+		}
+	}
+	n.Standing = s.of[n.ID]
+	n.Confirmed = n.Confirmed && s.sound[n.ID]
+	return n
 }
 
 // ByNumber is the node with that number, its certificate checked against the
@@ -315,13 +338,13 @@ func (d *Desk) Nodes() ([]Node, error) {
 // be called inside a command of the log, as Author may.
 func (d *Desk) ByNumber(number uint16) (Node, bool) {
 	n, ok := find(d, func() (Node, bool) { n, ok := d.byNumber[number]; return n, ok })
-	n.Standing = d.StandingOf(n.ID)
-	return n, ok
+	return d.weighed(n), ok
 }
 
 // Author is the node that writes a log; false when none is known here.
 func (d *Desk) Author(log oplog.LogID) (Node, bool) {
-	return find(d, func() (Node, bool) { n, ok := d.byLog[log]; return n, ok })
+	n, ok := find(d, func() (Node, bool) { n, ok := d.byLog[log]; return n, ok })
+	return d.weighed(n), ok
 }
 
 // find looks among what was found before, and in the view for what is not there

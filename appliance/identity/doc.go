@@ -218,6 +218,11 @@
 // keys to nodes that lack them. Of an area apart (areas.go) only compared nodes are given
 // any, and its first key is made by the joining node.
 //
+// Whom a box compared after it was shut out, or a lost issuer's box let in without anybody
+// else comparing it, is compared for nobody (Desk.Nodes, Author, ByNumber): cards, second
+// people, keepers and accounts of such nodes do not count
+// (TestAStolenIssuerMakesNobodyWhoIsGivenKeys).
+//
 // Promised, and by which test: who is shut out does not depend on order
 // (TestWhoIsShutOut, TestSuspensionsDoNotDependOnOrder); a box that was shut out reads
 // nothing written since, with everything its folder holds (TestAStolenBoxReadsNothingNew,

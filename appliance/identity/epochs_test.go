@@ -383,13 +383,37 @@ func TestAStolenIssuerMakesNobodyWhoIsGivenKeys(t *testing.T) {
 			t.Errorf("%s is let in", name)
 		}
 	}
+	// Nor is it believed in anything else: cards, second people, keepers, names.
+	for name, p := range map[string]post{"the rogue": rogue, "the stolen box": a} {
+		id := p.vault.NodeID()
+		n, known, err := b.desk.node(id)
+		must(t, err)
+		byNumber, _ := b.desk.ByNumber(p.vault.Cert().Number)
+		author, _ := b.desk.Author(p.log.Own())
+		for where, n := range map[string]Node{"the list": n, "its number": byNumber, "its log": author} {
+			if n.ID != id || n.Confirmed && name == "the rogue" || n.Standing == StandingGood && name == "the stolen box" {
+				t.Errorf("%s by %s: known %v, compared %v, %v", name, where, known, n.Confirmed, n.Standing)
+			}
+		}
+		keepers, err := b.desk.Keepers()
+		must(t, err)
+		if slices.ContainsFunc(keepers, func(n Node) bool { return n.ID == id }) {
+			t.Errorf("%s could open others at night", name)
+		}
+	}
 	if b.desk.Outcast(c.vault.Cert()) || c.desk.Outcast(b.vault.Cert()) || c.site(t, b) != "Planted" {
 		t.Error("those who were compared before are not among themselves any more")
+	}
+	again := OpenDesk(b.log, b.vault) // started anew, and no mesh runs yet
+	for name, p := range map[string]post{"the rogue": rogue, "the stolen box": a} {
+		if n, _, err := again.node(p.vault.NodeID()); err != nil || n.Confirmed && n.Standing == StandingGood {
+			t.Errorf("after a start %s is believed: %v", name, err)
+		}
 	}
 	// Compared by one of them, it belongs again.
 	must(t, b.desk.Confirm(ctx(), oplog.By{2}, late.vault.NodeID()))
 	settled(t, b, c, late)
-	if b.desk.Outcast(late.vault.Cert()) || late.site(t, b) != "Planted" {
+	if n, _, err := b.desk.node(late.vault.NodeID()); err != nil || !n.Confirmed || b.desk.Outcast(late.vault.Cert()) || late.site(t, b) != "Planted" {
 		t.Error("the one that was compared now is not let in")
 	}
 }

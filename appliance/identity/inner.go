@@ -11,7 +11,7 @@ import (
 
 // The inner part is what the recovery kit must never give: the root's seed, the issuer's,
 // and the ceremony under way. It lies in secrets, sealed once more under the inner key,
-// which every way to open the box carries but the kit.
+// which every way to open the box carries but the kit and other boxes.
 
 // innerPart is its content, deterministic CBOR.
 type innerPart struct {
@@ -97,7 +97,7 @@ func (s *secrets) innerBound() []byte {
 // or by a way that does not carry its key. The caller holds mu.
 func (v *Vault) shut() bool {
 	if v.s.Version == secretsUndivided {
-		return v.way == SlotRecovery // the seeds lie open to it still; they are not used
+		return outerOnly(v.way) // the seeds lie open to it still; they are not used
 	}
 	return v.inner == nil
 }
@@ -120,13 +120,13 @@ func (v *Vault) Shut() (kit, root, issuer bool) {
 }
 
 // divide sets root and issuer of an older folder apart, once, when it is opened with the
-// lead's words, or with anything but the kit where there are none. The other ways then
+// lead's words, or with anything but the kit or another box where there are none. The other ways then
 // open the records alone until they are made anew: nobody can write a key for words that
 // nobody has typed.
 func (v *Vault) divide() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.s.Version != secretsUndivided || v.way == SlotRecovery {
+	if v.s.Version != secretsUndivided || outerOnly(v.way) {
 		return nil
 	}
 	slots, err := readSlots(v.dir)
@@ -144,7 +144,7 @@ func (v *Vault) divide() error {
 // without one. The caller holds mu.
 func (v *Vault) renewInner(slots []slot) error {
 	i := slices.IndexFunc(slots, func(s slot) bool { return s.Kind == v.way })
-	if v.way == SlotRecovery || i < 0 {
+	if outerOnly(v.way) || i < 0 {
 		return errShut()
 	}
 	o, ok := slots[i].unwrap(*v.wrapped)
@@ -174,8 +174,8 @@ func (v *Vault) renewInner(slots []slot) error {
 
 // reach makes sure that something can be put into the inner part. Where the way the box was
 // opened does not open it, and no other way does, it is begun anew, which loses what was
-// in it. The caller holds mu. Fault: Denied "fault.identity.shut" when it was the kit, or
-// when another way opens it.
+// in it. The caller holds mu. Fault: Denied "fault.identity.shut" when it was the kit or
+// another box, or when another way opens it.
 func (v *Vault) reach() error {
 	switch {
 	case v.ended:
@@ -193,4 +193,21 @@ func (v *Vault) reach() error {
 		return errShut()
 	}
 	return v.renewInner(slots)
+}
+
+// keepsInner refuses a change of the slots after which nothing opens the inner part any
+// more while something is in it: no page would have said that the issuer went with the
+// way that was taken away. The caller holds mu. Fault: Conflict "fault.identity.last_inner".
+func (v *Vault) keepsInner(before, after []slot) error {
+	if !slices.ContainsFunc(before, slot.inside) || slices.ContainsFunc(after, slot.inside) {
+		return nil
+	}
+	holds := v.s.Holds != 0
+	if !v.shut() {
+		holds = len(v.s.RootSeed) > 0 || len(v.s.IssuerSeed) > 0 || v.s.rite != nil
+	}
+	if holds {
+		return fault.New(fault.Conflict, "fault.identity.last_inner")
+	}
+	return nil
 }

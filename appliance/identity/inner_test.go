@@ -192,3 +192,77 @@ func TestANewIssuerAfterTheWordsWereLost(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A way that does not reach the issuer never takes the place of the last one that does.
+func TestTheIssuerIsNotLostWithAWay(t *testing.T) {
+	c := clock.NewFake(noon())
+	v, dir := founder(t, c)
+	kit, err := v.Recovery()
+	must(t, err)
+	wantFault(t, v.RemoveSlot(SlotLead), fault.Conflict, "fault.identity.last_inner")
+	v.Close()
+	k, err := Unlock(dir, c, words(kit))
+	must(t, err)
+	wantFault(t, k.AddSlot(SlotLead, words("another five words altogether")), fault.Conflict, "fault.identity.last_inner")
+	k.Close()
+	v, err = Unlock(dir, c, words(open5))
+	must(t, err)
+	stick, err := v.KeyStick()
+	must(t, err)
+	must(t, v.RemoveSlot(SlotLead))
+	v.Close()
+	v, err = Unlock(dir, c, stick.Text())
+	must(t, err)
+	if !v.CanEnrol() || !v.RootOnBox() {
+		t.Fatal("the stick does not reach the issuer")
+	}
+	wantFault(t, v.RemoveSlot(SlotStick), fault.Conflict, "fault.identity.last_inner")
+}
+
+// What another box handed over never opens the inner part, nor begins one that nothing
+// would open afterwards.
+func TestPeersNeverReachTheInnerPart(t *testing.T) {
+	c := clock.NewFake(noon())
+	v, dir := founder(t, c)
+	key := [32]byte{7}
+	storage, inner := v.keysCopy()
+	made, err := newPeers(key, &storage)
+	must(t, err)
+	must(t, v.setSlot(made))
+	v.Close()
+	p, err := Unlock(dir, c, peersSecret(key))
+	must(t, err)
+	if _, _, issuer := p.Shut(); !issuer || p.CanEnrol() || p.RootOnBox() {
+		t.Fatal("another box reaches the issuer")
+	}
+	// The lead's words are gone: nobody can write a key for words that nobody has typed.
+	must(t, writeTwice(dir, unlockName, encodeSlots([]slot{made})))
+	p.mu.Lock()
+	err = p.reach()
+	p.mu.Unlock()
+	wantFault(t, err, fault.Denied, "fault.identity.shut")
+	p.Close()
+	fat := made
+	fat.Wrapped = append(bytes.Clone(made.Wrapped), inner...)
+	if _, err := parseSlots(encodeSlots([]slot{fat})); err == nil {
+		t.Fatal("a slot of other boxes with an inner key is taken")
+	}
+}
+
+// A folder of before the inner part gives its seeds to nobody who came through another box.
+func TestPeersDoNotOpenAnOlderFolder(t *testing.T) {
+	c := clock.NewFake(noon())
+	v, dir := founder(t, c)
+	storage, _ := v.keysCopy()
+	undivided(t, v, map[string]string{SlotRecovery: "ten words of a kit that lie in a drawer here"})
+	key := [32]byte{7}
+	made, err := newPeers(key, &storage)
+	must(t, err)
+	must(t, writeTwice(dir, unlockName, encodeSlots([]slot{made})))
+	v.Close()
+	p, err := Unlock(dir, c, peersSecret(key))
+	must(t, err)
+	if p.CanEnrol() || p.RootOnBox() {
+		t.Fatal("another box reaches the issuer")
+	}
+}

@@ -49,6 +49,9 @@ const (
 	innerWrapped = 64 + chacha20poly1305.Overhead
 )
 
+// outerOnly reports whether a kind of slot never carries the inner key.
+func outerOnly(kind string) bool { return kind == SlotRecovery || kind == SlotPeers }
+
 // inside reports whether the slot carries an inner key.
 func (s slot) inside() bool { return len(s.Wrapped) == innerWrapped }
 
@@ -80,7 +83,7 @@ func parseSlots(b []byte) ([]slot, error) {
 		return nil, errUnlockFile
 	}
 	for _, s := range f.Slots {
-		long := len(s.Wrapped) == outerWrapped || s.inside() && s.Kind != SlotRecovery
+		long := len(s.Wrapped) == outerWrapped || s.inside() && !outerOnly(s.Kind)
 		if s.Kind == "" || len(s.Kind) > maxSlotKind || !s.stretchedRight() || !long {
 			return nil, errUnlockFile
 		}
@@ -121,7 +124,7 @@ func newStick(key [32]byte, storage *[32]byte, inner []byte) (slot, error) {
 // wrap seals the keys and overwrites wrapping.
 func (s *slot) wrap(wrapping, storage *[32]byte, inner []byte) error {
 	defer clear(wrapping[:])
-	if s.Kind == SlotRecovery || s.Kind == SlotPeers {
+	if outerOnly(s.Kind) {
 		// Whatever the caller had: the kit opens the records and nothing else, and so does a
 		// neighbour, which may be the one that was taken while it was open.
 		inner = nil

@@ -71,16 +71,21 @@ func (v *Vault) setSlot(added slot) error {
 	if err != nil {
 		return err
 	}
-	slots = slices.DeleteFunc(slots, func(s slot) bool { return s.Kind == added.Kind })
-	if len(slots) >= maxSlots {
+	next := append(slices.DeleteFunc(slices.Clone(slots), func(s slot) bool { return s.Kind == added.Kind }), added)
+	if len(next) > maxSlots {
 		return fault.New(fault.Conflict, "fault.identity.slots_full")
 	}
-	return writeTwice(v.dir, unlockName, encodeSlots(append(slots, added)))
+	if err := v.keepsInner(slots, next); err != nil {
+		return err
+	}
+	return writeTwice(v.dir, unlockName, encodeSlots(next))
 }
 
 // RemoveSlot takes one way to open the box away, never the last. Flash memory may keep
 // old cells: whoever lost words or a stick should also make new ones. Faults: NotFound
-// "fault.identity.no_such_slot", Conflict "fault.identity.last_slot", Unavailable
+// "fault.identity.no_such_slot", Conflict "fault.identity.last_slot" and, for the last
+// one that reaches the issuer or the root, "fault.identity.last_inner" where that can still
+// be given to another; Unavailable
 // "fault.identity.cannot_write".
 func (v *Vault) RemoveSlot(kind string) error {
 	v.mu.Lock()
@@ -98,6 +103,11 @@ func (v *Vault) RemoveSlot(kind string) error {
 		return fault.New(fault.NotFound, "fault.identity.no_such_slot")
 	case 0:
 		return fault.New(fault.Conflict, "fault.identity.last_slot")
+	}
+	if !v.shut() { // whoever has only the kit left begins anew by taking the lost words away
+		if err := v.keepsInner(slots, left); err != nil {
+			return err
+		}
 	}
 	return writeTwice(v.dir, unlockName, encodeSlots(left))
 }

@@ -2,11 +2,13 @@ package registration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
 
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/staff"
 )
@@ -170,19 +172,30 @@ func CheckLeft(h NewHousehold, at time.Time, sure bool) error {
 }
 
 // TakeIn registers a household that was written down while the box was locked, once for
-// each letter; one person alone is registered without a household. Faults as Add.
+// each letter; one person alone is registered without a household. Where nobody takes in
+// what is not for the register they are registered without it, as the rows of a list are: a
+// bed must not wait for it. Then the fault is Invalid "fault.registration.no_intake", and
+// the letter has to be kept. Other faults as Add.
 func (d *Desk) TakeIn(ctx context.Context, actor staff.Actor, l Left, h NewHousehold) error {
 	if err := actor.Must(staff.RegisterPeople); err != nil {
 		return err
 	}
 	h, _ = h.divert()
+	untold := error(nil)
+	if !d.TakesIn() {
+		for i := range h.Members {
+			if len(h.Members[i].Aside) > 0 {
+				h.Members[i].Aside, untold = nil, fault.New(fault.Invalid, "fault.registration.no_intake")
+			}
+		}
+	}
 	facts, asides, err := d.checkHousehold(h, actor, l.moment())
 	if err != nil {
 		return err
 	}
 	key := l.once()
 	if done, err := d.written(key); err != nil || done {
-		return err
+		return cmp.Or(err, untold)
 	}
 	ids, _, err := d.passAll(ctx, actor, once{}, asides)
 	if err != nil {
@@ -196,7 +209,7 @@ func (d *Desk) TakeIn(ctx context.Context, actor staff.Actor, l Left, h NewHouse
 		}
 	}
 	fact := TakenIn{Number: l.Number, At: l.At.Unix(), Unsure: l.Unsure}
-	return d.write(ctx, actor, func(tx *oplog.Tx) error {
+	err = d.write(ctx, actor, func(tx *oplog.Tx) error {
 		if _, done, err := tx.Once(key); err != nil || done {
 			return err
 		}
@@ -217,6 +230,7 @@ func (d *Desk) TakeIn(ctx context.Context, actor staff.Actor, l Left, h NewHouse
 		_, err := tx.Append(takenInKind(), subject, &fact)
 		return err
 	})
+	return cmp.Or(err, untold)
 }
 
 // written tells whether the journal has what an idempotency key stands for.

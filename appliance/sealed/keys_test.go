@@ -1,6 +1,7 @@
 package sealed_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -197,6 +198,40 @@ func TestTwoOfficersOpenAFileInAnEmergency(t *testing.T) {
 	if got := n.Sealed.TextsOfAll(t, n.as(t, "noor")); !strings.Contains(got, "not hers") {
 		t.Errorf("noor reads %q", got)
 	}
+	// Nobody takes an opening off the list by sending one of the two away.
+	must(t, n.Staff.Disable(ctx, n.as(t, "lena").Actor, "cora"))
+	if o, err := n.Sealed.Officers(n.as(t, "amal")); err != nil || len(o.Broken) != 2 {
+		t.Errorf("%+v %v", o.Broken, err)
+	}
+	if f, err := n.Sealed.Read(ctx, n.as(t, "noor"), id); err != nil || !f.Marked {
+		t.Errorf("not marked any more: %+v %v", f, err)
+	}
+}
+
+// The second officer reads what they agree to: which desk, and that it is all of it. And
+// nobody is let in who went in between.
+func TestASecondOfficerReadsWhatIsOpened(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	amal, cora := n.as(t, "amal"), n.as(t, "cora")
+	ask := sealed.Emergency{What: sealed.GlassAccess, Narrow: staff.NarrowProtection, To: n.ids["noor"], Reason: "nobody is left to read"}
+	act, err := n.Sealed.AskGlass(amal, ask)
+	must(t, err)
+	ask.What, ask.Which = sealed.GlassFile, oplog.NewID()
+	_, err = n.Sealed.AskGlass(amal, ask)
+	must(t, err)
+	for _, w := range n.Staff.Acts(cora.Actor) {
+		want := "sealed.act.glass"
+		if w.ID == act {
+			want = "sealed.act.glass_all"
+		}
+		if w.Act.Key != want || !slices.Contains(w.Act.Args, any(staff.NarrowProtection)) {
+			t.Errorf("cora agrees to %s %v", w.Act.Key, w.Act.Args)
+		}
+	}
+	must(t, n.Staff.Disable(ctx, amal.Actor, "noor"))
+	refused(t, n.Staff.ConfirmAct(ctx, cora, act), "fault.sealed.no_worker")
 }
 
 // With no officers nobody opens anything for anybody.
@@ -237,4 +272,36 @@ func TestOfficersWhoCannotMeet(t *testing.T) {
 	n := c.north
 	err := n.Sealed.Begin(ctx, n.as(t, "amal").Actor, sealed.Setup{Officers: []staff.ID{n.ids["amal"], c.south.ids["bea"]}})
 	refused(t, err, "fault.sealed.officers_apart")
+}
+
+// Nothing is sealed any more to people whose keys lie on a lost box, and what was given to
+// them is not carried over into new keys. Given back, they can be given them again.
+func TestALostBoxGetsNoNewKeys(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n, s := c.north, c.south
+	mina := n.as(t, "mina")
+	id := n.open(t, mina, "shared")
+	must(t, n.Sealed.Assign(ctx, mina, id, s.ids["bilal"]))
+	c.meet(t)
+	bilal := s.as(t, "bilal")
+	if got := s.texts(t, bilal, id); got != "shared" {
+		t.Fatalf("bilal reads %q", got)
+	}
+	must(t, n.Identity.Suspend(ctx, n.ids["amal"], s.vault.NodeID()))
+	refused(t, n.Sealed.Give(ctx, mina, staff.NarrowProtection, s.ids["bilal"]), "fault.sealed.no_worker")
+	other := n.open(t, mina, "another")
+	refused(t, n.Sealed.Assign(ctx, mina, other, s.ids["bilal"]), "fault.sealed.no_worker")
+	must(t, n.Sealed.Rotate(ctx, mina, staff.NarrowProtection, nil))
+	must(t, n.Sealed.Note(ctx, mina, id, "after it was lost", time.Time{}))
+	n.pass(t, "rana", staff.NarrowProtection, "under the new keys")
+	c.meet(t) // whoever has the box carries files to it
+	if got := s.Sealed.TextsOfAll(t, bilal); strings.Contains(got, "after it was lost") || strings.Contains(got, "under the new keys") {
+		t.Errorf("on the lost box: %q", got)
+	}
+	if got := n.texts(t, mina, id); !strings.Contains(got, "shared") {
+		t.Errorf("what was said before is gone: %q", got)
+	}
+	must(t, n.Identity.Lift(ctx, n.ids["amal"], s.vault.NodeID()))
+	must(t, n.Sealed.Give(ctx, mina, staff.NarrowProtection, s.ids["bilal"]))
 }

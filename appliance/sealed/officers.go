@@ -91,11 +91,12 @@ func (d *Desk) AskGlass(s staff.Session, e Emergency) (oplog.ID, error) {
 		g.What = GlassFile
 	}
 	act := g.act()
-	which := "–"
+	// The second officer agrees to what stands there: which desk, and whether it is one file
+	// or all that was ever passed on.
+	act.Key, act.Args = "sealed.act.glass_all", []any{"Name", to.User, "Desk", g.Narrow, "Reason", e.Reason}
 	if g.What == GlassFile {
-		which = g.Which.String()
+		act.Key, act.Args = "sealed.act.glass", append(act.Args, "Which", g.Which.String())
 	}
-	act.Key, act.Args = "sealed.act.glass", []any{"Name", to.User, "Which", which, "Reason", e.Reason}
 	return d.o.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
 		return d.breakGlass(ctx, g, by, first, second)
 	})
@@ -142,6 +143,10 @@ func (d *Desk) breakGlass(ctx context.Context, g glassRequest, by staff.ID, firs
 	who, err := d.people()
 	if err != nil {
 		return err
+	}
+	// Whoever is to read may have gone, or their box been lost, since it was asked.
+	if to, known := who[g.To]; !known || to.Off || !to.Opens(g.Narrow) {
+		return fault.New(fault.NotFound, "fault.sealed.no_worker")
 	}
 	c, err := d.opened(g.Narrow, who)
 	if err != nil {

@@ -51,7 +51,8 @@ func (h Hand) Signer() ID {
 
 // CheckHands tells whether two people agreed to an act: both signatures are right, they
 // are two different people who may, neither made the other's account, and their nodes
-// are this one or one whose words were compared. Faults: Denied "fault.staff.act_hands",
+// are this one or one whose words were compared. It is for what was agreed to: an account
+// that ended since, or a node that was shut out, does not undo it. Faults: Denied "fault.staff.act_hands",
 // "fault.staff.act_same", "fault.staff.act_made", "fault.staff.act_stranger".
 func (d *Desk) CheckHands(a Act, first, second Hand) error {
 	one, ok := parseHand(first)
@@ -60,7 +61,7 @@ func (d *Desk) CheckHands(a Act, first, second Hand) error {
 	if !ok || !also || !one.valid(msg) || !two.valid(msg) {
 		return fault.New(fault.Denied, "fault.staff.act_hands")
 	}
-	if !d.trustsSigner(one.Who, a.Action) || !d.trustsSigner(two.Who, a.Action) {
+	if !d.trustedSigner(one.Who, a.Action) || !d.trustedSigner(two.Who, a.Action) {
 		return fault.New(fault.Denied, "fault.staff.act_stranger")
 	}
 	return d.twoPeople(one, two, "act")
@@ -210,6 +211,10 @@ func (d *Desk) agree(ctx context.Context, s Session, p *pending) error {
 	hand := Hand(encode(second))
 	if err := d.CheckHands(p.Act, p.hand, hand); err != nil {
 		return err
+	}
+	// Whoever asked may have been sent away, or given other keys, since.
+	if first, ok := parseHand(p.hand); !ok || !d.trustsSigner(first.Who, p.Act.Action) {
+		return fault.New(fault.Denied, "fault.staff.act_stranger")
 	}
 	return p.run(ctx, s.Actor.ID, p.hand, hand)
 }

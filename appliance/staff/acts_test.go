@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -113,6 +114,39 @@ func TestAnActThatFailsWaitsOnAndEndsWithItsTime(t *testing.T) {
 	if err := p.DeclineAct(second.Actor, id); fault.ClassOf(err) != fault.NotFound {
 		t.Fatal(err)
 	}
+}
+
+// A node that was shut out, or an account that ended, is nobody's second person from then
+// on; what they agreed to before stays agreed to.
+func TestASecondPersonOfALostNode(t *testing.T) {
+	c := newCamp(t, 2)
+	p, q := c.nodes[0], c.nodes[1]
+	lead, second := worker(t, p, "amina", Lead), worker(t, p, "sami", Lead)
+	a := Act{Purpose: "break-glass", Action: BreakGlass, Body: []byte("file 7")}
+	id, told := askAndTell(t, p, lead, a)
+	must(t, p.ConfirmAct(ctx, second, id))
+	c.exchange()
+
+	person := q.person(t, "Amina")
+	approval := p.ask(t, lead, person)
+	c.exchange()
+	there := worker(t, q, "noor", Lead)
+	for _, s := range []identity.Standing{identity.StandingSuspended, identity.StandingRevoked} {
+		c.known[0].Standing = s
+		if _, err := q.ConfirmErasure(ctx, there, approval); !errors.Is(err, fault.New(fault.Denied, "fault.staff.erase_stranger")) {
+			t.Fatalf("%v: a lead of a lost node is a second person: %v", s, err)
+		}
+		must(t, q.CheckHands(a, told[0], told[1]))
+	}
+	c.known[0].Standing = identity.StandingGood
+
+	// Whoever asked was sent away before the other agreed.
+	id, told2 := askAndTell(t, p, lead, Act{Purpose: "revoke-node", Action: RevokeNodes, Body: []byte("node 7")})
+	must(t, p.Disable(ctx, second.Actor, "amina"))
+	if err := p.ConfirmAct(ctx, second, id); !errors.Is(err, fault.New(fault.Denied, "fault.staff.act_stranger")) || told2[0] != nil {
+		t.Fatalf("somebody who was sent away is one of the two: %v", err)
+	}
+	must(t, p.CheckHands(a, told[0], told[1])) // and what they opened stays on the list
 }
 
 func FuzzHand(f *testing.F) {

@@ -126,7 +126,9 @@
 // CBOR [purpose, body]. Both signatures (Hand) travel in the fact that says it was done, so
 // that every node can judge them (CheckHands). Neither of the two may have made or reset the
 // other's account, under any account of theirs, and they must be two persons
-// (TestOnePersonAtTwoPosts). What waits is kept in memory only. Not held off: a lead who
+// (TestOnePersonAtTwoPosts). Nobody of a node that was shut out, and nobody whose account
+// ended, is one of the two from then on; what two agreed to before stays agreed to
+// (TestASecondPersonOfALostNode). What waits is kept in memory only. Not held off: a lead who
 // makes two accounts for one accomplice.
 //
 // # Who looked

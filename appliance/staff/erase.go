@@ -260,14 +260,20 @@ func (d *Desk) made(account, by enrolled) (bool, error) {
 	return false, err
 }
 
-// trustsSigner reports whether somebody's half counts at this node: their role may,
-// and their node is this one or somebody compared its words.
-func (d *Desk) trustsSigner(e enrolled, x Action) bool {
+// trustsSigner reports whether somebody's half counts at this node from now on: as
+// trustedSigner, and their account did not end and nobody shut their node out.
+func (d *Desk) trustsSigner(e enrolled, x Action) bool { return d.signer(e, x, true) }
+
+// trustedSigner reports whether somebody's half counted at this node when they gave it:
+// their role may, and their node is this one or somebody compared its words.
+func (d *Desk) trustedSigner(e enrolled, x Action) bool { return d.signer(e, x, false) }
+
+func (d *Desk) signer(e enrolled, x Action, still bool) bool {
 	if !(Actor{ID: idOf(e.subject()), Role: e.Role}).Can(x) {
 		return false
 	}
 	if e.Node == d.node {
-		return d.isOurs(e)
+		return d.isOurs(e, still)
 	}
 	if d.issuer.Nodes == nil {
 		return false
@@ -276,16 +282,18 @@ func (d *Desk) trustsSigner(e enrolled, x Action) bool {
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(nodes, func(n identity.Node) bool { return n.ID == e.Node && n.Confirmed })
+	return slices.ContainsFunc(nodes, func(n identity.Node) bool {
+		return n.ID == e.Node && n.Confirmed && (!still || n.Standing == identity.StandingGood)
+	})
 }
 
-// isOurs reports whether this node made the account and it is not disabled: a fact
-// of another node may say that it is of this one.
-func (d *Desk) isOurs(e enrolled) bool {
+// isOurs reports whether this node made the account, and with still that it did not end: a
+// fact of another node may say that it is of this one.
+func (d *Desk) isOurs(e enrolled, still bool) bool {
 	for _, a := range d.snapshot() {
 		if a.Subject == e.subject() {
 			s, err := d.state(a)
-			return err == nil && s.known && !s.off
+			return err == nil && s.known && (!still || !s.off)
 		}
 	}
 	return false

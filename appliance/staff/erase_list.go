@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -159,7 +160,8 @@ func (d *Desk) erasure(person oplog.ID) (e Erasure, err error) {
 }
 
 // trustsErasure reports whether an erasure may destroy anything here without an
-// issuer: both people count at this node, and so does the node that wrote it.
+// issuer: both people count at this node still, and so does the node that wrote it. What
+// people of a node that was shut out agreed to hides whom it hides, and waits for the issuer.
 func (d *Desk) trustsErasure(row erasedRow) bool {
 	if !d.trustsSigner(row.Fact.By[0].Who, ErasePeople) || !d.trustsSigner(row.Fact.By[1].Who, ErasePeople) {
 		return false
@@ -171,7 +173,7 @@ func (d *Desk) trustsErasure(row erasedRow) bool {
 		return false
 	}
 	n, ok := d.authors(row.Log)
-	return ok && (n.Confirmed || n.ID == d.node)
+	return ok && (n.Confirmed && n.Standing == identity.StandingGood || n.ID == d.node)
 }
 
 // Erasures lists who was erased, the last one first. A household that went with its

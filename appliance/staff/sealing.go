@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -23,7 +24,7 @@ type Worker struct {
 	Node    oplog.ID // where they sign in
 	Sign    [32]byte // Ed25519
 	Seal    [32]byte // X25519
-	Off     bool     // nobody signs in under it any more, as its own node says
+	Off     bool     // nobody signs in under it any more, as its own node says; or that node was shut out
 	OffAt   uint64   // … and the logical clock it said so at; the largest number while that is not written
 }
 
@@ -43,6 +44,7 @@ func (d *Desk) Directory() ([]Worker, error) {
 	for _, a := range d.snapshot() {
 		own[a.Subject] = a
 	}
+	shut := d.shutOut()
 	err := d.log.View(func(r oplog.Reader) error {
 		var subjects []oplog.ID
 		err := r.Rows(staffView, []byte{'a'}, nil, func(_ []byte, subject oplog.ID, _ []byte) error {
@@ -57,7 +59,7 @@ func (d *Desk) Directory() ([]Worker, error) {
 			if err != nil {
 				return err
 			}
-			if w, ok := d.worker(subject, ops, own); ok {
+			if w, ok := d.worker(subject, ops, own, shut); ok {
 				out = append(out, w)
 			}
 		}
@@ -70,7 +72,7 @@ func (d *Desk) Directory() ([]Worker, error) {
 }
 
 // worker is what the facts about an account add up to, in the eyes of this node.
-func (d *Desk) worker(subject oplog.ID, ops []oplog.Op, own map[oplog.ID]account) (w Worker, ok bool) {
+func (d *Desk) worker(subject oplog.ID, ops []oplog.Op, own map[oplog.ID]account, shut map[oplog.ID]bool) (w Worker, ok bool) {
 	for _, op := range ops {
 		if b := oplog.Body[enrolled](op); b != nil && b.subject() == subject {
 			w = Worker{ID: idOf(subject), Subject: subject, Role: b.Role, Node: b.Node, Sign: b.Sign, Seal: b.Seal}
@@ -108,7 +110,26 @@ func (d *Desk) worker(subject oplog.ID, ops []oplog.Op, own map[oplog.ID]account
 			w.off(op.Clock)
 		}
 	}
+	if shut[w.Node] {
+		w.off(math.MaxUint64) // nothing is sealed to keys on a box that somebody has
+	}
 	return w, ok
+}
+
+// shutOut are the nodes that are suspended or revoked.
+func (d *Desk) shutOut() map[oplog.ID]bool {
+	out := map[oplog.ID]bool{}
+	if d.issuer.Nodes == nil {
+		return out
+	}
+	nodes, err := d.issuer.Nodes()
+	if err != nil {
+		return out
+	}
+	for _, n := range nodes {
+		out[n.ID] = n.Standing != identity.StandingGood
+	}
+	return out
 }
 
 // off notes the first word that the account ended.
@@ -147,7 +168,7 @@ func (d *Desk) OpenSession(id ID) (Session, bool) {
 	defer d.mu.Unlock()
 	d.sweepLocked(d.clock.Now())
 	for _, s := range d.sessions {
-		if s.actor.ID == id {
+		if s.actor.ID == id && !s.rests { // one that rests has no keys
 			return Session{CSRF: s.csrf, Actor: s.actor, keys: s.keys}, true
 		}
 	}
