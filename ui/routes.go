@@ -73,6 +73,7 @@ type route struct {
 	guess  func(*guessing) tries // what a wrong secret is paid from; nil where none is asked for
 	stream bool                  // answers as long as the client listens
 	narrow bool                  // shows or takes what is sealed: nothing may be left lying open on the way to it
+	trusts bool                  // only from a browser that trusts the box: keys of the operation cross the wire
 	handle func(*visit) error
 }
 

@@ -103,10 +103,10 @@ func (v *visit) onRung() bool {
 }
 
 // rungFits refuses what may only be done from a browser that trusts the box: sending words
-// that open it, and everything of the narrow desks. A program with a key is no browser; the
+// that open it, the papers of the ceremony, and everything of the narrow desks. A program with a key is no browser; the
 // first run is before anybody could have installed anything.
 func (v *visit) rungFits() error {
-	needed := v.route.narrow || v.route.policy.who == opener && v.route.unsafe()
+	needed := v.route.narrow || v.route.trusts || v.route.policy.who == opener && v.route.unsafe()
 	if !needed || v.key != "" || v.onRung() {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +152,9 @@ func dump(t testing.TB, d *Desk, log *oplog.Log, ids ...oplog.ID) string {
 	return strings.ToLower(b.String())
 }
 
+// anID is an id as JSON has it.
+var anID = regexp.MustCompile(`\b[a-z2-7]{16}\b`)
+
 // Fifty canaries through every command: none is in a fact, a row, an answer or a file of
 // rejected rows, and all of them are with the intake.
 func TestNothingSensitiveStaysInTheRegister(t *testing.T) {
@@ -231,6 +235,7 @@ func TestNothingSensitiveStaysInTheRegister(t *testing.T) {
 			t.Errorf("canary %d is in the open register", i)
 		}
 	}
+	open = anID.ReplaceAllString(open, "") // sixteen random letters hold a word of three now and then
 	for _, w := range []string{"traffick", "tortur", "sv-va", "tr-p", "tr-h", "hiv", "uam", "transg", "unaccompanied", "mental", "intake", "raped"} {
 		if strings.Contains(open, w) {
 			t.Errorf("%q is in the open register", w)
