@@ -13,6 +13,15 @@ import (
 // The matrix of routes_test.go has every route, role, state and surface. The tests here
 // add what a route must not answer at all: other methods, and people of another site.
 
+// onceOver leaves a test out where the race detector looks on: it asks thousands of cells one
+// after the other, and the other run asks them all.
+func onceOver(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("asked in the run without -short")
+	}
+}
+
 // stubbed is the server's table with handlers that only say that somebody got through.
 func stubbed(r *rig) ([]route, map[Surface]*fiber.App) {
 	routes := r.s.routes()
@@ -29,6 +38,7 @@ func stubbed(r *rig) ([]route, map[Surface]*fiber.App) {
 // TestOnlyTheDeclaredMethods asks for every path by every method there is, as the lead,
 // with a key, as the operator and as nobody.
 func TestOnlyTheDeclaredMethods(t *testing.T) {
+	onceOver(t)
 	r := newRig(t)
 	routes, apps := stubbed(r)
 	r.box.set(stateOpen)
@@ -62,6 +72,7 @@ func TestOnlyTheDeclaredMethods(t *testing.T) {
 // TestAnotherSiteIsNobody: an account, a session and a key of one site are nothing at
 // another, on no route, whatever the role there.
 func TestAnotherSiteIsNobody(t *testing.T) {
+	onceOver(t)
 	here, there := newRig(t), newRig(t)
 	routes, apps := stubbed(here)
 	here.box.set(stateOpen)

@@ -108,6 +108,7 @@ func (f *foreign) able(rt route) staff.Session {
 // TestSomebodyElsesID gives every route with an id all the ids it has no business with: of
 // another kind, of nobody, of a sealed file, and what is no id at all.
 func TestSomebodyElsesID(t *testing.T) {
+	onceOver(t)
 	f := newForeign(t)
 	ids := map[string]string{
 		"a person": f.person, "a household": f.household, "a sealed file": f.file, "an account": f.mina.Actor.ID.String(),

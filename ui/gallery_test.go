@@ -514,6 +514,7 @@ func gallery(t *testing.T) (*pages, *locale.Catalog) {
 var assetHash = regexp.MustCompile(`/static/[0-9a-f]{12}/`)
 
 func TestGallery(t *testing.T) {
+	onceOver(t)
 	p, c := gallery(t)
 	for _, lang := range c.All() {
 		for _, pic := range pictures() {

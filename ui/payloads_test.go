@@ -168,6 +168,7 @@ func registers(t *testing.T, r *rig, key, text string) (id string, taken bool) {
 // is as somebody who may see it, and compares what each is built of with the page of a
 // person with plain names: a payload that became an element or an attribute shows.
 func TestNothingTypedEverRuns(t *testing.T) {
+	onceOver(t)
 	all := payloads()
 	if len(all) < 200 {
 		t.Fatalf("only %d payloads", len(all))
@@ -224,6 +225,7 @@ func TestNothingTypedEverRuns(t *testing.T) {
 // TestNothingSentBackEverRuns sends every form of every page with payloads in all fields
 // and looks at the answer, which mostly is the form again with what was typed.
 func TestNothingSentBackEverRuns(t *testing.T) {
+	onceOver(t)
 	r := newRig(t)
 	person, _ := registers(t, r, r.key(staff.Lead), "Wpx")
 	lead := r.session("lead", staff.Lead)
