@@ -18,8 +18,8 @@ func byPerson(a staff.Action) policy { return policy{who: person, action: a} }
 
 // inPerson finds the person and opens their session for this call. done closes it.
 // The undertaking is not asked for: signing shows nobody. Faults: Unauthenticated without
-// anything, Denied "fault.staff.own_hand" for a key
-// alone, those of staff.Desk.SignIn and Actor.Must.
+// anything, Denied "fault.staff.own_hand" for a key alone, those of staff.Desk.SignIn and
+// Actor.Must.
 func (v *visit) inPerson() (done func(), err error) {
 	done = func() {}
 	user, secret := v.credentials()

@@ -15,6 +15,26 @@ import (
 	"github.com/waypost/waypost/appliance/tokens"
 )
 
+// ceremonyPages are the pages on which it is decided who may let boxes in. All but the
+// first carry keys of the operation, so they are for browsers that trust the box.
+func (s *Server) ceremonyPages() []route {
+	return []route{
+		{method: "GET", path: "/ceremony", policy: need(staff.HoldCeremony), handle: (*visit).ceremonyPage},
+		{method: "POST", path: "/ceremony/begin", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).ceremonyBegin},
+		{method: "POST", path: "/ceremony/issuer", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).ceremonyIssuer},
+		{method: "GET", path: "/ceremony/issuer-file", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).ceremonyIssuerFile},
+		{method: "POST", path: "/ceremony/words", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).ceremonyWords},
+		{method: "GET", path: "/ceremony/shares", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).ceremonyShares},
+		{method: "POST", path: "/ceremony/read", policy: need(staff.HoldCeremony), trusts: true, limit: photoLimit, handle: (*visit).ceremonyReadBack},
+		{method: "GET", path: "/ceremony/sheet", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).ceremonySheet},
+		{method: "POST", path: "/ceremony/sheet-words", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).ceremonySheetWords},
+		{method: "POST", path: "/ceremony/finish", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).ceremonyFinish},
+		{method: "POST", path: "/ceremony/root", policy: need(staff.HoldCeremony), trusts: true, limit: photoLimit, handle: (*visit).ceremonyRoot},
+		{method: "GET", path: "/ceremony/install", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).installPage},
+		{method: "POST", path: "/ceremony/install", policy: need(staff.HoldCeremony), trusts: true, handle: (*visit).install},
+	}
+}
+
 // ceremonyPage is where the ceremony is, and what can be done now.
 type ceremonyPage struct {
 	Step, Variant string
