@@ -25,7 +25,6 @@ type Options struct {
 	Staff       *staff.Desk
 	Authors     staff.Authors                   // which node writes a log
 	Countersign func(msg []byte) ([]byte, bool) // the issuer's word; false where no issuer lives
-	Standing    func(oplog.LogID) bool          // whether a log's word counts now (not suspended, not cut off); nil: always
 }
 
 // Desk works in sealed files. It keeps nothing of them: every question opens what it needs
@@ -50,11 +49,10 @@ func OpenDesk(log *oplog.Log, o Options) *Desk {
 	return &Desk{log: log, o: o, dir: filepath.Join(o.Dir, "sealed"), whole: map[staff.ID]time.Time{}, writing: map[staff.ID]*sync.Mutex{}}
 }
 
-// counts reports whether a log is the word of a node that was compared and is not shut out.
+// counts reports whether a log is the word of a node that was compared. What a box said
+// before it was lost still counts, or files would close with it; what a revoked one says
+// behind its cut is held back by the journal, and nothing is sealed to people of a lost one.
 func (d *Desk) counts(log oplog.LogID) bool {
-	if d.o.Standing != nil && !d.o.Standing(log) {
-		return false
-	}
 	n, ok := d.o.Authors(log)
 	return ok && n.Confirmed
 }

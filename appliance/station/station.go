@@ -76,8 +76,6 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	s.Sealed = sealed.OpenDesk(o.Log, sealed.Options{
 		Dir: o.Dir, Deployment: o.Vault.Deployment(), Clock: o.Clock, Logger: o.Logger.With("part", "sealed"),
 		Staff: s.Staff, Authors: s.Identity.Author, Countersign: o.Vault.Countersign,
-		// No Standing: what a box said before it was lost still counts, or files would close
-		// with it. What a revoked one says behind its cut is held back by the journal itself.
 	})
 	s.Registration.SetIntake(s.Sealed)
 	s.Tokens = tokens.OpenDesk(o.Log, s.Identity, s.Registration, o.Clock)
