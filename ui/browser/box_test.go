@@ -57,6 +57,7 @@ var onLoopback = []string{"--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--
 type box struct {
 	http  string // its address on this machine, without a slash at the end
 	https string // likewise
+	mesh  string // where other boxes find it
 	dir   string // the folder it was started in; its data lie in d
 	stop  func() // ends it, before the test does
 	claim string // empty when the box was started before
@@ -151,11 +152,11 @@ func serve(t *testing.T, dir string, flags ...string) box {
 		}
 	})
 	t.Cleanup(stop)
-	m := regexp.MustCompile(`^ready http=(\S+) https=(\S+) `).FindStringSubmatch(line)
+	m := regexp.MustCompile(`^ready http=(\S+) https=(\S+) mesh=(\S+)`).FindStringSubmatch(line)
 	if err != nil || m == nil {
 		t.Fatalf("no ready line: %q %v\n%s", line, err, said())
 	}
-	b := box{http: m[1], https: m[2], dir: dir, stop: stop, said: said()}
+	b := box{http: m[1], https: m[2], mesh: m[3], dir: dir, stop: stop, said: said()}
 	if c := regexp.MustCompile(`\?claim=(\S+)`).FindStringSubmatch(b.said); c != nil {
 		if b.claim, err = url.QueryUnescape(c[1]); err != nil {
 			t.Fatal(err)

@@ -82,9 +82,9 @@ func ended(t *testing.T, cmd *exec.Cmd) {
 }
 
 // tab opens a page in a browser that runs, or starts one.
-func tab(t *testing.T, in context.Context, seen *traffic) context.Context {
+func tab(t *testing.T, in context.Context, seen *traffic, more ...chromedp.ContextOption) context.Context {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(in)
+	ctx, cancel := chromedp.NewContext(in, more...)
 	t.Cleanup(cancel)
 	chromedp.ListenTarget(ctx, seen.note)
 	if err := chromedp.Run(ctx, network.Enable(), runtime.Enable(), cdplog.Enable(), emulation.SetDeviceMetricsOverride(phoneWidth, phoneHeight, 2, true)); err != nil {
@@ -133,6 +133,13 @@ func (s *traffic) note(ev any) {
 			s.complaints = append(s.complaints, fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL))
 		}
 	}
+}
+
+// know adds boxes that were started later.
+func (s *traffic) know(bases ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bases = append(s.bases, bases...)
 }
 
 func (s *traffic) ours(u string) bool {
@@ -200,8 +207,11 @@ func see(address, sel string) chromedp.Action {
 
 // press clicks and waits for what comes of it.
 func press(sel, then string) chromedp.Action {
-	return chromedp.Tasks{chromedp.WaitVisible(sel, chromedp.ByQuery), absent(then), chromedp.Click(sel, chromedp.ByQuery), chromedp.WaitVisible(then, chromedp.ByQuery)}
+	return chromedp.Tasks{chromedp.WaitVisible(sel, chromedp.ByQuery), whole, absent(then), chromedp.Click(sel, chromedp.ByQuery), chromedp.WaitVisible(then, chromedp.ByQuery)}
 }
+
+// whole waits until the page is there to its end: Chromium counts its parts anew then.
+var whole = chromedp.Evaluate(`new Promise((done) => { document.readyState === 'complete' ? done(true) : addEventListener('load', () => done(true)); })`, nil, awaited)
 
 // absent fails when something stands there already: to wait for it would be no wait,
 // and what is read next may be the page before.

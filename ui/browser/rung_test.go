@@ -28,9 +28,9 @@ func lockedBox(t *testing.T) box {
 	return serve(t, dir)
 }
 
-// trustingHome is a home folder in which Chromium trusts a certificate, as somebody
-// installs it who carried it on a stick.
-func trustingHome(t *testing.T, ca string) string {
+// trustingHome is a home folder in which Chromium trusts the certificates of boxes, as
+// somebody installs them who carried them on a stick.
+func trustingHome(t *testing.T, cas ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("certutil"); err != nil {
 		t.Skip("a phone that trusts the box needs the program certutil (Debian: libnss3-tools)")
@@ -40,7 +40,11 @@ func trustingHome(t *testing.T, ca string) string {
 	if err := os.MkdirAll(store, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"-N", "--empty-password"}, {"-A", "-t", "C,,", "-n", "the box", "-i", ca}} {
+	steps := [][]string{{"-N", "--empty-password"}}
+	for _, ca := range cas {
+		steps = append(steps, []string{"-A", "-t", "C,,", "-n", ca, "-i", ca})
+	}
+	for _, args := range steps {
 		if out, err := exec.Command("certutil", append([]string{"-d", "sql:" + store}, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("certutil %v: %v: %s", args, err, out)
 		}
