@@ -238,7 +238,8 @@ func staffOf(s speaker, added string) staffPage {
 
 func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine) homePage {
 	line := meshLineOf(s.view, st)
-	return homePage{People: st.People, Households: st.Households, Today: st.Today, Mesh: &line, Tiles: tilesFor(staff.Operator()), ShowLast: true, Last: last, Alerts: alerts}
+	work, runs := tilesFor(staff.Operator())
+	return homePage{People: st.People, Households: st.Households, Today: st.Today, Mesh: &line, Tiles: work, Runs: runs, ShowLast: true, Last: last, Alerts: alerts}
 }
 
 func pictures() []picture {

@@ -10,8 +10,8 @@ type homePage struct {
 	People, Households, Today uint64
 	Alerts                    []alertLine
 	Mesh                      *meshLine // nil in practice, and for those who may not see other posts
-	Tiles                     []tile
-	Counting                  bool // the box has just started: there are more people than these
+	Tiles, Runs               []tile    // the work; and what whoever runs the site does
+	Counting                  bool      // the box has just started: there are more people than these
 	ShowLast                  bool
 	Last                      []personLine
 }
@@ -22,8 +22,8 @@ type alertLine struct {
 }
 
 type tile struct {
-	Path, Key, Why, Icon string
-	First                bool // the most used one
+	Path, Key, Why, Icon string // Why: a sentence below it; only for the work
+	First                bool   // the most used one
 }
 
 // lastShown is how many of the last registered people the home page lists.
@@ -36,7 +36,7 @@ func (v *visit) home() error {
 	}
 	m := homePage{People: status.People, Households: status.Households, Today: status.Today, Counting: status.Counting}
 	m.ShowLast = v.actor.Can(staff.ReadPeople) && !status.Counting // a page to register from is worth more than the latest names
-	m.Tiles = tilesFor(v.actor)
+	m.Tiles, m.Runs = tilesFor(v.actor)
 	if v.actor.Can(staff.SeeStatus) {
 		m.Alerts = v.alertLines(status)
 	}
@@ -85,14 +85,18 @@ func (v *visit) home() error {
 	return v.render("home/home", m)
 }
 
-func tilesFor(a staff.Actor) []tile {
-	var out []tile
+func tilesFor(a staff.Actor) (work, runs []tile) {
 	for _, p := range places {
-		if a.Can(p.action) {
-			out = append(out, tile{Path: p.path, Key: p.key, Why: p.key + ".why", Icon: p.icon, First: len(out) == 0})
+		if !a.Can(p.action) {
+			continue
 		}
+		if p.runs {
+			runs = append(runs, tile{Path: p.path, Key: p.key, Icon: p.icon})
+			continue
+		}
+		work = append(work, tile{Path: p.path, Key: p.key, Why: p.key + ".why", Icon: p.icon, First: len(work) == 0})
 	}
-	return append(out, tile{Path: "/help", Key: "nav.help", Why: "nav.help.why", Icon: "help"})
+	return append(work, tile{Path: "/help", Key: "nav.help", Why: "nav.help.why", Icon: "help"}), runs
 }
 
 // alertLinks say where a page can help with an alert of the box.

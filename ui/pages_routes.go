@@ -81,26 +81,28 @@ func (s *Server) pageRoutes() []route {
 }
 
 // places are the main places, in the order of a working day. Tiles of the home
-// page are made from the same list.
+// page are made from the same list: those of everybody's work first, large, then those of
+// whoever runs the site, because a lead has fourteen and registers people too.
 var places = []struct {
 	path, key, icon, alt string
 	action               staff.Action
 	nav                  bool // also in the bar on top
+	runs                 bool // of whoever runs the site
 }{
-	{"/people/new", "nav.register", "add", "n", staff.RegisterPeople, true},
-	{"/people", "nav.find", "search", "k", staff.ReadPeople, true},
-	{"/verify", "nav.check", "check", "s", staff.VerifyTokens, true},
-	{"/tell", "nav.tell", "edit", "", staff.SealIntake, false},
-	{"/desk", "nav.desk", "people", "", staff.WorkSealed, true},
-	{"/mesh", "nav.posts", "posts", "", staff.SeeMesh, true},
-	{"/staff", "nav.staff", "staff", "", staff.ManageStaff, false},
-	{"/box", "nav.box", "lock", "", staff.ManageBox, false},
-	{"/backup", "nav.backup", "backup", "", staff.KeepBackups, false},
-	{"/approvals", "nav.approvals", "check", "", staff.ErasePeople, false},
-	{"/reads", "nav.reads", "history", "", staff.SeeReads, false},
-	{"/ceremony", "nav.ceremony", "check", "", staff.HoldCeremony, false},
-	{"/drill", "nav.drill", "check", "", staff.HoldCeremony, false},
-	{"/officers", "nav.officers", "lock", "", staff.BreakGlass, false},
+	{"/people/new", "nav.register", "add", "n", staff.RegisterPeople, true, false},
+	{"/people", "nav.find", "search", "k", staff.ReadPeople, true, false},
+	{"/verify", "nav.check", "check", "s", staff.VerifyTokens, true, false},
+	{"/tell", "nav.tell", "edit", "", staff.SealIntake, false, false},
+	{"/desk", "nav.desk", "people", "", staff.WorkSealed, true, false},
+	{"/mesh", "nav.posts", "posts", "", staff.SeeMesh, true, false},
+	{"/staff", "nav.staff", "staff", "", staff.ManageStaff, false, true},
+	{"/box", "nav.box", "lock", "", staff.ManageBox, false, true},
+	{"/backup", "nav.backup", "backup", "", staff.KeepBackups, false, true},
+	{"/approvals", "nav.approvals", "check", "", staff.ErasePeople, false, true},
+	{"/reads", "nav.reads", "history", "", staff.SeeReads, false, true},
+	{"/ceremony", "nav.ceremony", "check", "", staff.HoldCeremony, false, true},
+	{"/drill", "nav.drill", "check", "", staff.HoldCeremony, false, true},
+	{"/officers", "nav.officers", "lock", "", staff.BreakGlass, false, true},
 }
 
 // navFor is the bar on top: only what this person may use.

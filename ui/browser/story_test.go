@@ -13,6 +13,7 @@ func TestBrowserStory(t *testing.T) {
 	needsChromium(t)
 	s := newTale(t)
 	amina := s.comes(lead, secret, &s.shelter)
+	shot(t, amina.phone, "story-home")
 	s.ceremony(amina)
 	s.compares(amina)
 	gul, hadi, dina := amina.hires("gul", "coordinator"), amina.hires("hadi", "coordinator"), amina.hires("dina", "registrar")
