@@ -140,7 +140,8 @@ func (v *visit) identify() error {
 		if !v.signedIn() {
 			return v.notSignedIn()
 		}
-		if v.route.narrow && (v.session == nil || !v.session.Narrow) {
+		// Whoever may not go there at all is told so, and not asked for their words first.
+		if v.route.narrow && v.actor.Can(action) && (v.session == nil || !v.session.Narrow) {
 			return fault.New(fault.Unauthenticated, "fault.ui.narrow_resting")
 		}
 		if slices.Contains(aboutPeople, action) && !v.mayReadPeople() && v.actor.Can(action) {

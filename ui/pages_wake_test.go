@@ -145,6 +145,12 @@ func TestANarrowPageAsksAgain(t *testing.T) {
 	if a := r.send(app, "GET", "/sealed", "", "Accept", "application/json", "Host", "localhost", "Cookie", "__Host-waypost="+c.Token); a.problem(t).Key != "fault.ui.narrow_resting" {
 		t.Fatalf("%s", a.body)
 	}
+	// Whoever may not go there is not asked for words that would not help.
+	o := r.session("omar", staff.Registrar)
+	r.box.desks.Staff.Rest(o.Token, false)
+	if a := r.send(app, "GET", "/sealed", "", "Accept", "application/json", "Host", "localhost", "Cookie", "__Host-waypost="+o.Token); a.status != 403 || a.problem(t).Key != "fault.staff.not_allowed" {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
 }
 
 // Until somebody has signed the undertaking no page and no call shows them people.
