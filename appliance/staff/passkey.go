@@ -40,7 +40,7 @@ type asked struct {
 // page hands to the browser, as JSON, for AddPasskey within two minutes. origin is of the
 // page, as "https://waypost.internal:8443". The passphrase is asked for as for a PIN. Faults:
 // Conflict "fault.staff.passkey_elsewhere" and "fault.staff.passkey_device", Unauthenticated
-// "fault.staff.sign_in", Full "fault.staff.passkey_many", those of SignIn.
+// "fault.staff.sign_in", Conflict "fault.staff.passkey_many", those of SignIn.
 func (d *Desk) AskPasskey(ctx context.Context, token, origin string, passphrase []byte) ([]byte, error) {
 	party, err := newParty(origin)
 	if err != nil {
@@ -52,7 +52,7 @@ func (d *Desk) AskPasskey(ctx context.Context, token, origin string, passphrase 
 	}
 	all := d.passkeys.of(actor.ID)
 	if len(all) >= passkeysEach {
-		return nil, fault.New(fault.Full, "fault.staff.passkey_many", "Count", passkeysEach)
+		return nil, fault.New(fault.Conflict, "fault.staff.passkey_many", "Count", passkeysEach)
 	}
 	if d.NeedsPassphrase(token) {
 		_, private, err := d.prove(ctx, actor.Name, passphrase)
@@ -111,7 +111,7 @@ func (d *Desk) onItsDevice(ctx context.Context, token string) (Actor, [32]byte, 
 // AddPasskey takes the answer to AskPasskey, in the JSON form of Web Authentication
 // (RegistrationResponseJSON), and keeps the passkey for this device. Faults: Invalid
 // "fault.staff.passkey_failed" for whatever does not answer it, Unauthenticated
-// "fault.staff.sign_in", Conflict "fault.staff.passkey_device", Full
+// "fault.staff.sign_in", Conflict "fault.staff.passkey_device" and
 // "fault.staff.passkey_many", those of writing.
 func (d *Desk) AddPasskey(ctx context.Context, token string, answer []byte) error {
 	actor, device, err := d.onItsDevice(ctx, token)

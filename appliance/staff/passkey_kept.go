@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io/fs"
-	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -67,13 +65,9 @@ func (k keptPasskey) sound() bool {
 
 func openPasskeys(file *identity.SealedFile) *passkeys {
 	p := &passkeys{file: file}
-	raw, err := file.Read()
-	if err == nil {
-		p.all, err = parsePasskeys(raw)
-	}
 	// A file that cannot be read is as good as none: passphrase and PIN open what a passkey does.
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		slog.Warn("passkeys cannot be read and have to be set up anew")
+	if raw, err := file.Read(); err == nil {
+		p.all, _ = parsePasskeys(raw)
 	}
 	return p
 }
@@ -92,7 +86,7 @@ func parsePasskeys(raw []byte) ([]keptPasskey, error) {
 func (p *passkeys) saveLocked(all []keptPasskey) error {
 	raw := encode(keptPasskeys{Version: 1, All: all})
 	if len(raw) > passkeysBytes {
-		return fault.New(fault.Full, "fault.staff.passkey_many", "Count", passkeysEach)
+		return fault.New(fault.Conflict, "fault.staff.passkey_many", "Count", passkeysEach)
 	}
 	if err := p.file.Write(raw); err != nil {
 		return err
@@ -101,7 +95,7 @@ func (p *passkeys) saveLocked(all []keptPasskey) error {
 	return nil
 }
 
-// add keeps a new one. Faults: Full "fault.staff.passkey_many", Invalid
+// add keeps a new one. Faults: Conflict "fault.staff.passkey_many", Invalid
 // "fault.staff.passkey_failed" for one that is there already, those of writing.
 func (p *passkeys) add(k keptPasskey) error {
 	p.mu.Lock()
@@ -116,7 +110,7 @@ func (p *passkeys) add(k keptPasskey) error {
 		}
 	}
 	if own >= passkeysEach {
-		return fault.New(fault.Full, "fault.staff.passkey_many", "Count", passkeysEach)
+		return fault.New(fault.Conflict, "fault.staff.passkey_many", "Count", passkeysEach)
 	}
 	if !k.sound() {
 		return fault.New(fault.Invalid, "fault.staff.passkey_failed")

@@ -348,7 +348,8 @@ func TestAPasskeyAfterARestart(t *testing.T) {
 	p.Rest(again.Token, true)
 	_, err = p.wakes(on, again, phone)
 	must(t, err)
-	p.reopen(t) // the count was written
+	p.Close() // the count is written
+	p.reopen(t)
 	again, err = p.SignIn(on, "mina", secret)
 	must(t, err)
 	p.Rest(again.Token, true)
@@ -435,7 +436,7 @@ func TestPasskeysAreFewAndPublic(t *testing.T) {
 	for range passkeysEach - 1 {
 		must(t, p.makes(on, s, stafftest.New()))
 	}
-	wantFault(t, p.makes(on, s, stafftest.New()), fault.Full, "fault.staff.passkey_many")
+	wantFault(t, p.makes(on, s, stafftest.New()), fault.Conflict, "fault.staff.passkey_many")
 	// Sealed at rest, and nothing of a passkey is in a fact.
 	found := 0
 	must(t, filepath.WalkDir(p.dir, func(path string, e os.DirEntry, err error) error {
