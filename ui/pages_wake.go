@@ -156,6 +156,9 @@ func (v *visit) wakeBy(way func(token string) (staff.Session, error)) error {
 		v.dropCookie(v.sessionCookie())
 		return v.reshow("entry/signin", signInModel{to}, newForm(), err, nil)
 	default:
+		if now, ok := desks.Staff.Resting(token); ok { // a passkey may have been refused for good
+			v.resting = &now
+		}
 		return v.reshow("entry/wake", v.wakeModel(to, held), newForm(), err, nil)
 	}
 	v.session, v.actor = &session, session.Actor
