@@ -34,7 +34,7 @@ var plan = map[string][]string{
 	"appliance/chunks":          {"appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/identity":        {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/staff":           {"appliance/identity", "appliance/oplog", "appliance/clock", "appliance/fault"},
-	"appliance/staff/stafftest": {}, // a phone for the tests of passkeys
+	"appliance/staff/stafftest": {},                               // a phone for the tests of passkeys
 	"appliance/sealed":          {deskBase, "appliance/identity"}, // an issuer's word, and files of its own
 	"appliance/registration":    {deskBase},
 	"appliance/tokens":          {deskBase, "appliance/registration", "appliance/identity"},

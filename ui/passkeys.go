@@ -52,14 +52,21 @@ func (v *visit) passkeyOrigin() (string, error) {
 	return "https://" + net.JoinHostPort(name, port), nil
 }
 
-// passkeyAddress is where this box is asked under the name: its encrypted port may be any.
+// passkeyAddress is where this box is asked under the name: at the port of this page where
+// that is encrypted, otherwise at the one it tells people.
 func (v *visit) passkeyAddress() string {
-	for _, address := range v.addresses() {
-		if u, err := url.Parse(address); err == nil && u.Scheme == "https" && u.Port() != "" && u.Port() != "443" {
-			return "https://" + staff.PasskeyDomain + ":" + u.Port() + "/"
+	port := ""
+	if v.secure() {
+		_, port, _ = net.SplitHostPort(strings.Clone(string(v.c.Request().Host())))
+	} else if addresses := v.addresses(); len(addresses) > 0 {
+		if u, err := url.Parse(addresses[0]); err == nil {
+			port = u.Port()
 		}
 	}
-	return "https://" + staff.PasskeyDomain + "/"
+	if port == "" || port == "443" {
+		return "https://" + staff.PasskeyDomain + "/"
+	}
+	return "https://" + net.JoinHostPort(staff.PasskeyDomain, port) + "/"
 }
 
 // passkeysOn is the part of one's own account.
