@@ -34,6 +34,7 @@ var plan = map[string][]string{
 	"appliance/chunks":          {"appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/identity":        {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/staff":           {"appliance/identity", "appliance/oplog", "appliance/clock", "appliance/fault"},
+	"appliance/staff/stafftest": {},                               // a phone for the tests of passkeys
 	"appliance/sealed":          {deskBase, "appliance/identity"}, // an issuer's word, and files of its own
 	"appliance/registration":    {deskBase},
 	"appliance/tokens":          {deskBase, "appliance/registration", "appliance/identity"},
@@ -75,6 +76,7 @@ var technology = map[string]string{
 	"github.com/charmbracelet/bubbletea": "tui",
 	"github.com/charmbracelet/lipgloss":  "tui",
 	"github.com/charmbracelet/bubbles":   "tui",
+	"github.com/go-webauthn":             "appliance/staff",
 }
 
 // source is one parsed Go file of the project.

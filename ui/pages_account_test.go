@@ -33,11 +33,17 @@ func accountPictures() []picture {
 			return wakeModel{To: "/people", User: "Amina K.", PIN: pin, CSRF: "form-key", Held: held}
 		}
 	}
+	keys := passkeysOn{Can: true, All: []passkeyLine{
+		{ID: "a", Label: "Android · Chrome", Made: galleryTime, Here: true}, {ID: "b", Label: "Windows · Edge", Made: galleryTime, Copied: true},
+	}}
 	colleague := colleagueLine{Person: "x", User: "Bo L.", Role: "Registrar", Code: "registrar", Site: "الميناء", Path: "/staff?person=x"}
 	return []picture{
 		{name: "wake-pin", page: "entry/wake", frame: stranger, data: wake(true, true)},
 		{name: "wake-wrong", page: "entry/wake", frame: stranger, data: wake(true, false), form: topOf("fault.staff.pin_easy")},
 		{name: "wake-passphrase", page: "entry/wake", frame: stranger, data: wake(false, false)},
+		{name: "wake-passkey", page: "entry/wake", frame: stranger, data: func(speaker) any {
+			return wakeModel{To: "/people", User: "Amina K.", PIN: true, Passkey: true, CSRF: "form-key"}
+		}, form: topOf("fault.staff.passkey_copied")},
 		{name: "staff-colleague", page: "staff/staff", data: func(s speaker) any {
 			m := staffOf(s, "")
 			m.Colleague = colleague
@@ -50,6 +56,8 @@ func accountPictures() []picture {
 		{name: "sessions", page: "staff/sessions", data: func(speaker) any { return sessionsPage{lines} }},
 		{name: "me", page: "staff/me", frame: func(v *view) { v.Idle = pageIdle }, data: me(func(m *mePage) { m.HasPIN, m.Asks = true, true })},
 		{name: "me-words", page: "staff/me", data: me(func(m *mePage) { m.Words, m.Narrow = true, []string{"Child files"} })},
+		{name: "me-passkeys", page: "staff/me", data: me(func(m *mePage) { m.HasPIN, m.Asks, m.Passkeys = true, true, keys })},
+		{name: "me-passkey-elsewhere", page: "staff/me", data: me(func(m *mePage) { m.Passkeys.Elsewhere = "https://waypost.internal:8443/" })},
 		{name: "undertaking", page: "staff/undertaking", data: promise(false)},
 		{name: "undertaking-given", page: "staff/undertaking", data: promise(true)},
 		{name: "badge", page: "staff/badge", data: func(s speaker) any {

@@ -42,6 +42,7 @@ type mePage struct {
 	Narrow   []string
 	Words    bool // a new passphrase is drawn by the box
 	Done     string
+	Passkeys passkeysOn
 }
 
 func (v *visit) sessionLines(all bool) ([]sessionLine, error) {
@@ -76,6 +77,7 @@ func (v *visit) meModel() (mePage, error) {
 	m := mePage{
 		Role: w.Label("staff.role", string(v.actor.Role)), Sessions: lines, HasPIN: v.desks().Staff.HasPIN(v.session.Token),
 		Asks: v.desks().Staff.NeedsPassphrase(v.session.Token), Words: len(v.actor.Role.Narrows()) > 0,
+		Passkeys: v.passkeysModel(),
 	}
 	for _, n := range v.actor.Opened() {
 		m.Narrow = append(m.Narrow, w.Label("staff.narrow", string(n)))

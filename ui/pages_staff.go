@@ -11,7 +11,7 @@ import (
 
 // staffPages are everything about the people who work here and how they sign in.
 func (s *Server) staffPages() []route {
-	return slices.Concat(s.staffRoutes(), s.wakeRoutes(), s.sessionRoutes(), s.undertakingRoutes(), s.actRoutes())
+	return slices.Concat(s.staffRoutes(), s.wakeRoutes(), s.sessionRoutes(), s.passkeyRoutes(), s.undertakingRoutes(), s.actRoutes())
 }
 
 // staffRoutes are who works here.

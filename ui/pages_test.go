@@ -2,6 +2,7 @@ package ui
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"image/png"
 	"io"
@@ -82,6 +83,7 @@ type browser struct {
 	surface Surface
 	cookies map[string]string
 	accept  string
+	host    string // empty: localhost:8080
 
 	path   string
 	status int
@@ -107,7 +109,7 @@ func (b *browser) do(method, path, contentType string, body []byte) *browser {
 	b.t.Helper()
 	for range 5 {
 		req := httptest.NewRequest(method, path, bytes.NewReader(body))
-		req.Host = "localhost:8080"
+		req.Host = cmp.Or(b.host, "localhost:8080")
 		req.Header.Set("Accept", "text/html")
 		req.Header.Set("Accept-Language", b.accept)
 		if contentType != "" {

@@ -35,11 +35,12 @@ const (
 
 // wakeModel is the page that wakes a session.
 type wakeModel struct {
-	To   string // where to go on
-	User string
-	PIN  bool   // asked for; otherwise the passphrase
-	CSRF string // of the session that rests: it is nobody's page session
-	Held bool   // something was sent or typed, and is kept
+	To      string // where to go on
+	User    string
+	PIN     bool   // asked for; otherwise the passphrase
+	CSRF    string // of the session that rests: it is nobody's page session
+	Held    bool   // something was sent or typed, and is kept
+	Passkey bool   // offered too
 }
 
 // mayHold tells whether a form came for a session that only has to be woken.
@@ -85,7 +86,7 @@ func (v *visit) pageOf(path string) string {
 }
 
 // secretFields are never held: whoever types a secret is asked for it again.
-var secretFields = []string{"passphrase", "words", "pin", "new"}
+var secretFields = []string{"passphrase", "words", "pin", "new", "credential"}
 
 // unhold puts a form that was held in the place of the one that woke the session.
 func (v *visit) unhold() {
@@ -98,7 +99,7 @@ func (v *visit) unhold() {
 }
 
 func (v *visit) wakeModel(to string, held bool) wakeModel {
-	return wakeModel{To: to, User: v.resting.Actor.Name, PIN: v.resting.PIN, CSRF: v.resting.CSRF, Held: held}
+	return wakeModel{To: to, User: v.resting.Actor.Name, PIN: v.resting.PIN, CSRF: v.resting.CSRF, Held: held, Passkey: v.offersPasskey()}
 }
 
 func (v *visit) wakePage() error {
@@ -113,10 +114,28 @@ func (v *visit) wakePage() error {
 	return v.render("entry/wake", v.wakeModel(to, held))
 }
 
-// wake compares the PIN, or the passphrase where there is none, and goes on where
-// somebody was. What they had sent is sent on: 307 makes the browser repeat the form to
-// its own address, where it is found again.
+// wake compares the PIN, or the passphrase where there is none.
 func (v *visit) wake() error {
+	return v.wakeBy(func(token string) (staff.Session, error) {
+		secret := v.secret("pin")
+		defer clear(secret)
+		session, err := v.desks().Staff.Wake(v.asking(), token, secret)
+		if err != nil && !v.resting.PIN && fault.ClassOf(err) != fault.Busy {
+			if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {
+				return v.desks().Staff.Wake(v.asking(), token, []byte(plain))
+			}
+		}
+		return session, err
+	})
+}
+
+// overKeys are faults that say that the session is over.
+var overKeys = []string{"fault.staff.pin_over", "fault.staff.passkey_over"}
+
+// wakeBy wakes a session that rests in some way, and goes on where somebody was. What they
+// had sent is sent on: 307 makes the browser repeat the form to its own address, where it is
+// found again.
+func (v *visit) wakeBy(way func(token string) (staff.Session, error)) error {
 	desks, to := v.desks(), ownPath(v.form("to"))
 	if desks == nil {
 		return v.redirect("/")
@@ -127,23 +146,19 @@ func (v *visit) wake() error {
 	if err := v.sentCSRF(v.resting.CSRF); err != nil {
 		return err
 	}
-	secret := v.secret("pin")
-	defer clear(secret)
 	token := v.cookie(v.sessionCookie())
 	path, sent, held := desks.Staff.HeldFor(token)
-	session, err := desks.Staff.Wake(v.asking(), token, secret)
-	if err != nil && !v.resting.PIN && fault.ClassOf(err) != fault.Busy {
-		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {
-			session, err = desks.Staff.Wake(v.asking(), token, []byte(plain))
-		}
-	}
+	session, err := way(token)
 	switch f := fault.Of(err); {
 	case err == nil:
-	case f.Key == "fault.staff.pin_over" || f.Class == fault.Unauthenticated:
+	case slices.Contains(overKeys, f.Key) || f.Class == fault.Unauthenticated:
 		v.resting = nil
 		v.dropCookie(v.sessionCookie())
 		return v.reshow("entry/signin", signInModel{to}, newForm(), err, nil)
 	default:
+		if now, ok := desks.Staff.Resting(token); ok { // a passkey may have been refused for good
+			v.resting = &now
+		}
 		return v.reshow("entry/wake", v.wakeModel(to, held), newForm(), err, nil)
 	}
 	v.session, v.actor = &session, session.Actor

@@ -36,7 +36,7 @@ var left = []string{
 // kept are the names a backup is known to take. Others are taken too: a file that
 // nobody thought of here may be a record.
 var kept = []string{
-	"secrets", "secrets.2", "unlock", "unlock.2", "accounts", "accounts.2",
+	"secrets", "secrets.2", "unlock", "unlock.2", "accounts", "accounts.2", "passkeys", "passkeys.2",
 	"web/", "ports.json", "peers.json", "journal/", "chunks/", "letterbox/", "drafts/",
 }
 

@@ -121,7 +121,7 @@ func wrongWith(path string, err error) string {
 // InspectCopies says what can be seen of the folder's sealed files without a key: which
 // copies are missing, or not alike. It changes nothing.
 func InspectCopies(dir string) (notes []string) {
-	for _, name := range []string{unlockName, secretsName, "accounts", "erasures"} {
+	for _, name := range []string{unlockName, secretsName, "accounts", "erasures", "passkeys"} {
 		if !anyCopy(dir, name) {
 			continue
 		}

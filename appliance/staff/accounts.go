@@ -429,6 +429,7 @@ func (d *Desk) target(accounts []account, user string) (target, leads int, err e
 func (d *Desk) out(a account) {
 	d.endSessionsOf(idOf(a.Subject), "")
 	d.forgetPINsOf(idOf(a.Subject))
+	d.forgetPasskeys(idOf(a.Subject), nil)
 }
 
 func (d *Desk) tellDisabled(ctx context.Context, actor Actor, a account) error {

@@ -30,6 +30,7 @@ type Desk struct {
 	authors  Authors
 	issuer   Issuer
 	keeper   *keeper
+	passkeys *passkeys
 	pace     *pace
 	acts     acts
 
@@ -62,9 +63,11 @@ func WithCost(c identity.Cost) Option { return func(d *Desk) { d.cost = c } }
 // nothing that other nodes say about their people is believed.
 func WithAuthors(a Authors) Option { return func(d *Desk) { d.authors = a } }
 
-// Mended names what was wrong with a copy of the accounts or the list of erasures when
-// they were opened, which the other copy made good.
-func (d *Desk) Mended() []string { return slices.Concat(d.file.Mended(), d.keeper.file.Mended()) }
+// Mended names what was wrong with a copy of the accounts, the list of erasures or the
+// passkeys when they were opened, which the other copy made good.
+func (d *Desk) Mended() []string {
+	return slices.Concat(d.file.Mended(), d.keeper.file.Mended(), d.passkeys.file.Mended())
+}
 
 // Open opens the accounts of the node in dir. accountsKey is the vault's subkey
 // for them; log was opened with this package's Views. The desk owns neither.
@@ -79,6 +82,7 @@ func Open(log *oplog.Log, dir string, accountsKey [32]byte, c clock.Clock, site 
 	}
 	_, _ = rand.Read(d.processKey[:]) // never fails: crypto/rand ends the process instead
 	d.keeper = newKeeper(identity.NewSealedFile(dir, "erasures", derived(accountsKey, "erasures")))
+	d.passkeys = openPasskeys(identity.NewSealedFile(dir, "passkeys", derived(accountsKey, "passkeys")))
 	for _, o := range options {
 		o(d)
 	}
@@ -117,6 +121,7 @@ func (d *Desk) Close() {
 	d.changing.Lock() // before mu, as everywhere
 	defer d.changing.Unlock()
 	d.file.Forget()
+	d.passkeys.close()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true

@@ -32,6 +32,33 @@
 // disk, in no fact (TestAPINLeavesNothingOnDisk). Five wrong ones end the session. A form
 // that comes meanwhile is held and given back (Held).
 //
+// # Passkeys
+//
+// A passkey (W3C Web Authentication, level 3) does what a PIN does, on the device it was made
+// on: it wakes a session that the passphrase began there since the box started
+// (TestAPasskeyWakesASession, TestAPasskeyWorksOnItsDeviceOnly). It signs nobody in, is no
+// hand in an Act, and no key is wrapped with it: the session's keys come from the same copy as
+// after a PIN. The relying party is the parent name waypost.internal, so that one name serves
+// all boxes; accounts belong to one node, so what is kept of a passkey stays there: no fact is
+// written, and no other node can give somebody a passkey.
+//
+// The sealed file "passkeys" (and "passkeys.2") is CBOR {1: version 1, 2: [passkey]}, where a
+// passkey is {1: account (8), 2: hash of the device (32), 3: credential id (at most 1,023), 4:
+// COSE_Key (at most 1,024), 5: signature counter, 6: its maker may copy it, 7: made at, in Unix
+// seconds, 8: kind of device, 9: refused}, at most 256 KB in all and eight of an account
+// (TestThePasskeysFile, TestPasskeysAreFewAndPublic). All of it is public, and nothing can be
+// guessed at by it. A passkey so outlives a restart, and opens nothing after it before the
+// passphrase was typed on that device (TestAPasskeyAfterARestart).
+//
+// A question counts for one session, two minutes and one answer (TestAnAnswerIsTakenOnce).
+// The user must be verified, the origin is the page's own, attestation is "none", and an answer
+// of more than 16 KB is not read. Every wrong answer gets the same one and is one of the five
+// wrong tries that PINs have too (TestWrongAnswersWakeNothing, TestTriesAreCountedTogether). A
+// counter that goes back refuses the passkey for ever and says so (TestACounterThatWentBack).
+// It ends with its person's word, with the session that a lead ends on that device, with a new
+// passphrase, and with the account (TestWhatEndsAPasskey). The phone is told the account's
+// random id and no name (TestWhatAPhoneIsAsked).
+//
 // # Guessing
 //
 // A name is guessed at ten times an hour, from however many addresses; a device on which

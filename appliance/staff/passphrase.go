@@ -81,6 +81,7 @@ func (d *Desk) ChangePassphrase(ctx context.Context, s Session, old, passphrase 
 	}
 	d.endSessionsOf(s.Actor.ID, s.Token)
 	d.forgetPINsOf(s.Actor.ID)
+	d.forgetPasskeys(s.Actor.ID, nil)
 	return nil
 }
 

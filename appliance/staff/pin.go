@@ -155,23 +155,32 @@ func (d *Desk) hasPINLocked(s *session) bool {
 // Resting is a session that has to be woken, or where what is sealed has to be opened
 // again.
 type Resting struct {
-	CSRF  string
-	Actor Actor
-	PIN   bool // a PIN wakes it; otherwise the passphrase does
-	Rests bool // all of it; otherwise only what is sealed is closed
-	Left  int  // wrong tries left
+	CSRF    string
+	Actor   Actor
+	PIN     bool // a PIN wakes it; otherwise the passphrase does
+	Passkey bool // a passkey of this device does too
+	Rests   bool // all of it; otherwise only what is sealed is closed
+	Left    int  // wrong tries left
 }
 
 // Resting finds a session that is not over, whether it rests or not.
 func (d *Desk) Resting(token string) (Resting, bool) {
+	r, device, ok := d.resting(token)
+	if ok {
+		r.Passkey = len(d.passkeys.on(r.Actor.ID, device)) > 0
+	}
+	return r, ok
+}
+
+func (d *Desk) resting(token string) (Resting, [32]byte, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.clock.Now()
 	s := d.sessionLocked(token, now)
 	if s == nil || !s.rests && s.narrow(now) {
-		return Resting{}, false
+		return Resting{}, [32]byte{}, false
 	}
-	return Resting{CSRF: s.csrf, Actor: s.actor, PIN: d.hasPINLocked(s), Rests: s.rests, Left: maxWrong - s.wrong}, true
+	return Resting{CSRF: s.csrf, Actor: s.actor, PIN: d.hasPINLocked(s), Rests: s.rests, Left: maxWrong - s.wrong}, s.device, true
 }
 
 // Rest closes what is sealed at once, and with all the whole session: somebody looked

@@ -90,6 +90,7 @@ type session struct {
 	rests      bool
 	wrong      int // wrong tries to wake it
 	held       *Held
+	asked      *asked // of a passkey; nil when nothing is
 }
 
 func (s *session) over(now time.Time) bool { return now.Sub(s.started) > sessionLife }

@@ -53,22 +53,36 @@ func (d *Desk) Sessions(actor Actor, token string, all bool) ([]SignedIn, error)
 }
 
 // EndSession ends one session by its id in the list: one's own, or with ManageStaff
-// anybody's at this node. The PIN on that device goes with it. Fault: NotFound
+// anybody's at this node. The PIN and the passkeys on that device go with it. Fault: NotFound
 // "fault.staff.no_session".
 func (d *Desk) EndSession(actor Actor, id ID) error {
+	ended := d.endOne(actor, id)
+	if ended == nil {
+		return fault.New(fault.NotFound, "fault.staff.no_session")
+	}
+	d.forgetPasskeys(ended.actor.ID, func(device [32]byte) bool { return device == ended.device })
+	return nil
+}
+
+func (d *Desk) endOne(actor Actor, id ID) *session {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for h, s := range d.sessions {
 		if s.id == id && (s.actor.ID == actor.ID || actor.Can(ManageStaff)) {
 			d.forgetPINLocked(s)
 			d.endLocked(h)
-			return nil
+			return s
 		}
 	}
-	return fault.New(fault.NotFound, "fault.staff.no_session")
+	return nil
 }
 
-// EndOthers ends every session of the actor but the one of token.
+// EndOthers ends every session of the actor but the one of token, and takes away the
+// passkeys of other devices.
 func (d *Desk) EndOthers(actor Actor, token string) {
 	d.endSessionsOf(actor.ID, token)
+	d.mu.Lock()
+	s := d.sessionLocked(token, d.clock.Now())
+	d.mu.Unlock()
+	d.forgetPasskeys(actor.ID, func(device [32]byte) bool { return s == nil || device != s.device })
 }
