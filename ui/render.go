@@ -48,7 +48,7 @@ func pageNames() []string {
 		"mesh/mesh", "mesh/invite",
 		"staff/staff", "staff/words", "staff/colleagues", "staff/sessions", "staff/me", "staff/undertaking", "staff/badge", "staff/acts", "staff/act",
 		"phone/phone", "phone/offline",
-		"box/lock", "box/box", "box/webcert", "box/made", "box/wipe", "box/wiped", "box/losses",
+		"box/lock", "box/box", "box/webcert", "box/made", "box/wipe", "box/wiped", "box/emergency", "box/losses",
 		"ceremony/ceremony", "ceremony/issuer", "ceremony/shares", "ceremony/sheet", "ceremony/install", "drill/drill",
 		"reads/list", "reads/person", "reads/reader",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",

@@ -17,6 +17,9 @@
 //	secrets  secrets.2   everything secret, sealed under the storage key; root and
 //	                     issuer in an inner part, sealed under the inner key as well
 //	web/                 the certificates of the pages; see below
+//	emergency emergency.2  what this box may do to its own keys, sealed under the
+//	                     storage key and always as long; bytes in emergency.go. Every
+//	                     opening writes it anew, and no backup has it
 //	wiped                only when the keys were destroyed: says so
 //
 // Both of a pair hold the same bytes. They are replaced one after the other,
