@@ -153,7 +153,7 @@ func galleryLists(v *view) lists {
 }
 
 func familyOf(s speaker, rows int) familyModel {
-	m := familyModel{Once: "once", lists: galleryLists(s.view), Shared: s.Form != nil && s.Form.Value("nationality") != ""}
+	m := familyModel{Once: "once", Action: "/people", lists: galleryLists(s.view), Shared: s.Form != nil && s.Form.Value("nationality") != ""}
 	for n := range rows {
 		row := memberRowOf(n)
 		if s.Form == nil {

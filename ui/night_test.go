@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,52 @@ type nightBox struct {
 	counts   []registration.Gate
 	refuse   error
 	trust    tokens.Trust
+
+	aside  []AsideLetter
+	inside registration.NewHousehold // of all of them
+	why    error
+}
+
+func (b *nightBox) AsideLetters(context.Context, staff.Actor) ([]AsideLetter, error) { return b.aside, nil }
+
+func (b *nightBox) lies(name string) (int, error) {
+	i := slices.IndexFunc(b.aside, func(l AsideLetter) bool { return l.Name == name })
+	if i < 0 {
+		return i, fault.New(fault.NotFound, "fault.node.no_letter")
+	}
+	return i, nil
+}
+
+func (b *nightBox) RetryAside(_ context.Context, _ staff.Actor, name string) error {
+	i, err := b.lies(name)
+	if err != nil {
+		return err
+	}
+	if r := b.aside[i].Reason; r != nil {
+		return r
+	}
+	b.aside = slices.Delete(b.aside, i, i+1)
+	return nil
+}
+
+func (b *nightBox) AsideForm(_ context.Context, _ staff.Actor, name string) (registration.NewHousehold, error, error) {
+	i, err := b.lies(name)
+	if err == nil && b.aside[i].Narrow {
+		err = fault.New(fault.Denied, "fault.node.letter_narrow")
+	}
+	return b.inside, b.why, err
+}
+
+func (b *nightBox) CompleteAside(_ context.Context, _ staff.Actor, name string, save func() error) error {
+	i, err := b.lies(name)
+	if err != nil {
+		return err
+	}
+	if err := save(); err != nil {
+		return err
+	}
+	b.aside = slices.Delete(b.aside, i, i+1)
+	return nil
 }
 
 func (b *nightBox) Letters() Letters { return b.letters }
@@ -114,6 +161,20 @@ func nightPictures() []picture {
 			return askOpenOf(OpenAsk{Text: request.Text(), Words: request.Words()})
 		}},
 		{name: "night", page: "night/list", data: func(s speaker) any { return galleryNight(s) }},
+		{name: "night-aside", page: "night/aside", data: func(s speaker) any {
+			at := galleryTime
+			var m asidePage
+			for i, l := range []AsideLetter{
+				{Number: 7, Kind: "household", At: at, Reason: fault.New(fault.Invalid, "fault.registration.no_intake"), Narrow: true},
+				{Number: 9, Kind: "household", At: at, Unsure: true, Reason: fault.New(fault.Invalid, "fault.registration.invalid"), Form: true},
+				{Number: 12, Kind: "count", At: at}, {Number: 15, At: at, Reason: fault.New(fault.Invalid, "fault.letterbox.broken")},
+			} {
+				l.Name = fmt.Sprintf("%010d-aa", i)
+				m.Letters = append(m.Letters, asideLineOf(s.view, l))
+			}
+			return m
+		}},
+		{name: "night-aside-none", page: "night/aside", data: func(speaker) any { return asidePage{Done: true} }},
 		{name: "night-empty", page: "night/list", data: func(speaker) any { return nightPage{} }},
 		{name: "night-choose", page: "night/choose", data: func(speaker) any { return choosePage{Ways: identity.NightWays()} }},
 		{name: "night-chosen", page: "night/choose", data: func(speaker) any { return choosePage{Ways: identity.NightWays(), Way: "stick", Keepers: 2} }},
@@ -259,4 +320,48 @@ func TestOpeningsThatCannotBe(t *testing.T) {
 	if acts := box.desks.Staff.Acts(staff.Operator()); len(acts) != 0 {
 		t.Errorf("%+v", acts)
 	}
+}
+
+// What could not be filed is listed without what is in it, tried again, and completed as a
+// form; a letter with something narrow in it is shown to nobody.
+func TestWhatLiesAsideIsSeenTo(t *testing.T) {
+	box, s := newPageServer(t)
+	const name, narrow = "0000000007-0123456789abcdef0123456789abcdef", "0000000009-0123456789abcdef0123456789abcdef"
+	bad := fault.New(fault.Invalid, "fault.registration.invalid").With("members.0.age", "registration.problem.age")
+	reset := func() {
+		box.aside = []AsideLetter{
+			{Name: name, Number: 7, Kind: "household", Reason: bad, Form: true},
+			{Name: narrow, Number: 9, Kind: "household", Reason: fault.New(fault.Invalid, "fault.registration.no_intake"), Narrow: true},
+		}
+	}
+	reset()
+	age := 30
+	box.inside = registration.NewHousehold{Members: []registration.Person{
+		{GivenName: "Planted", FamilyName: "Rosa", Sex: "female", Age: &age, Needs: []string{"wheelchair"}, Languages: []string{"ar", "en"}, Origin: "Homs",
+			Documents: []registration.Document{{Type: "passport", Number: "N1"}}, Consent: []registration.Consent{{Purpose: "registration", Given: true}}}, {GivenName: "Omar"},
+	}, Relations: []string{"head", "spouse"}}
+	box.why = bad
+	reg, b := signedInAs(t, box, s, "Bo", staff.Registrar), signedInAs(t, box, s, "Amina", staff.Lead)
+	reg.get("/night/aside").wants(403)
+	b.get("/night/aside").wants(200, "Number 7", "protection team alone", name+"/form").lacks("Planted", narrow+"/form")
+	b.get("/night/aside").post("/night/aside/"+narrow+"/again", nil).wants(400, "no protection desk").lacks("Planted")
+	b.get("/night/aside/"+narrow+"/form").wants(403, "shown to nobody here").lacks("Planted")
+	b.get("/night/aside/0000000001-00/form").wants(404)
+	b.get("/night/aside/"+name+"/form").wants(200, `value="Planted"`, `value="Omar"`, `value="Homs"`, "/night/aside/"+name+"/form")
+	form := b.fields("/night/aside/" + name + "/form")
+	form.Set("members.0.age", "200")
+	form.Set("save", "1")
+	b.post("/night/aside/"+name+"/form", form).wants(400, `value="Planted"`)
+	if len(box.aside) != 2 {
+		t.Fatal("a letter is gone though nothing was saved")
+	}
+	form = b.get("/night/aside/" + name + "/form").fields("/night/aside/" + name + "/form")
+	form.Set("members.0.age", "31")
+	form.Set("save", "1")
+	b.post("/night/aside/"+name+"/form", form).wants(200, "Planted", "Omar")
+	if len(box.aside) != 1 || box.aside[0].Name != narrow {
+		t.Fatalf("%+v", box.aside)
+	}
+	box.aside[0].Reason = nil
+	b.get("/night/aside").wants(200, "Nothing speaks against").post("/night/aside/"+narrow+"/again", nil).wants(200, "It is filed", "Nothing is kept aside")
 }

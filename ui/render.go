@@ -39,7 +39,7 @@ func pageNames() []string {
 	return []string{
 		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words", "first/restore", "first/restoring", "backup/backup", "backup/restored",
 		"locked/gate", "locked/family", "locked/check", "locked/open",
-		"night/list", "night/choose", "night/boxes", "night/openings", "night/opening",
+		"night/list", "night/aside", "night/choose", "night/boxes", "night/openings", "night/opening",
 		"entry/unlock", "entry/opening", "entry/signin", "entry/wake", "entry/welcome",
 		"home/home", "home/error",
 		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member", "people/tell",
