@@ -241,6 +241,13 @@ func TestTheGateOfALockedBox(t *testing.T) {
 	if a := gatePost(r, Network, "/gate/family", url.Values{"members.0.given_name": {"Rosa"}, "members.0.age": {"200"}}); a.status != 400 || !strings.Contains(string(a.body), `value="Rosa"`) {
 		t.Errorf("a wrong age: %d", a.status)
 	}
+	for _, field := range []string{"members.0.tell.codes", "members.0.tell.note"} {
+		before := len(r.box.families)
+		a := gatePost(r, Network, "/gate/family", url.Values{"members.0.given_name": {"Rosa"}, field: {"torture"}})
+		if a.status != 400 || !strings.Contains(string(a.body), "Nothing was taken in") || !strings.Contains(string(a.body), `value="Rosa"`) || len(r.box.families) != before {
+			t.Errorf("%s: %d", field, a.status)
+		}
+	}
 	r.box.refuse = fault.New(fault.Full, "fault.letterbox.full")
 	if a := gatePost(r, Network, "/gate/family", url.Values{"members.0.given_name": {"Rosa"}}); a.status != 507 || !strings.Contains(string(a.body), `value="Rosa"`) {
 		t.Errorf("full: %d", a.status)

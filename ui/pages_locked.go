@@ -174,7 +174,10 @@ func (v *visit) takeInFamily() error {
 		v.c.Status(fault.Invalid.Status())
 		return v.renderForm("locked/family", v.gateFamilyModel(f, rows), f)
 	}
-	err := v.leaving()
+	err := untold(h)
+	if err == nil {
+		err = v.leaving()
+	}
 	var number uint64
 	if err == nil {
 		number, err = v.s.config.Box.LeaveHousehold(v.s.ctx, onceKey(f.Value("once")), h, v.here())
@@ -183,6 +186,17 @@ func (v *visit) takeInFamily() error {
 		return v.reshow("locked/family", v.gateFamilyModel(f, rows), f, err, func(name string) string { return formName(name, used) })
 	}
 	return v.redirect("/gate/family?n=" + fmt.Sprint(number))
+}
+
+// untold refuses what somebody tells the protection team in the form of a locked box, which
+// has no such fields: a letter has no place for it, and nothing is left out without a word.
+func untold(h registration.NewHousehold) error {
+	for _, p := range h.Members {
+		if len(p.Aside) > 0 {
+			return fault.New(fault.Invalid, "fault.ui.gate_tell")
+		}
+	}
+	return nil
 }
 
 // gateResult is a verdict of a locked box.
