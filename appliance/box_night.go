@@ -179,7 +179,7 @@ func (b *box) readyForNight(n *node) {
 	}
 	b.night.mu.Lock()
 	b.night.letters, b.night.asking = nil, nil
-	b.night.tally = ui.Letters{Foreign: foreign}
+	b.night.tally = ui.Letters{Foreign: foreign, Shift: b.night.tally.Shift + 1}
 	b.night.mu.Unlock()
 	n.keepTrust(b.ctx)
 }

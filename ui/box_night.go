@@ -50,9 +50,10 @@ type Night interface {
 }
 
 // Letters is what the letterbox holds, and what passed the gate since this start. While
-// locked nobody can count again: the tally is kept in memory only. Any phone on the network
-// can see it, so it does not say who was alone or ill.
+// locked nobody can count again: the tally is kept in memory only. Whoever stands at the box
+// sees it, so it does not say who was alone or ill.
 type Letters struct {
+	Shift                     uint64   // another one after every opening: what was counted before is filed
 	Waiting                   int      // letters nobody has read yet
 	Aside                     []string // of those that did not open
 	Foreign                   bool     // somebody had put another key in the place of the box's own

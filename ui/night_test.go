@@ -29,7 +29,9 @@ type nightBox struct {
 	why    error
 }
 
-func (b *nightBox) AsideLetters(context.Context, staff.Actor) ([]AsideLetter, error) { return b.aside, nil }
+func (b *nightBox) AsideLetters(context.Context, staff.Actor) ([]AsideLetter, error) {
+	return b.aside, nil
+}
 
 func (b *nightBox) lies(name string) (int, error) {
 	i := slices.IndexFunc(b.aside, func(l AsideLetter) bool { return l.Name == name })
@@ -123,7 +125,7 @@ func lockedOf(s speaker) any {
 func nightPictures() []picture {
 	gate := func(number uint64) func(speaker) any {
 		return func(speaker) any {
-			return gateModel{Once: "once", Number: number, Letters: Letters{Waiting: 12, Families: 9, Adults: 15, Children: 11, Infants: 3}}
+			return gateModel{Once: "once", Number: number, Own: number > 0, Tally: &Letters{Waiting: 12, Families: 9, Adults: 15, Children: 11, Infants: 3}}
 		}
 	}
 	request := identity.OpenRequest{Node: galleryID(22), Nonce: [16]byte{1}}
@@ -139,6 +141,7 @@ func nightPictures() []picture {
 	return []picture{
 		{name: "gate", page: "locked/gate", frame: closed, data: gate(0)},
 		{name: "gate-counted", page: "locked/gate", frame: closed, data: gate(12)},
+		{name: "gate-stranger", page: "locked/gate", frame: closed, data: func(speaker) any { return gateModel{Once: "once"} }},
 		{name: "gate-wrong", page: "locked/gate", frame: closed, data: gate(0), form: func(v *view) *form {
 			f := newForm()
 			f.set("urgent", "yes")
@@ -258,6 +261,90 @@ func TestTheGateOfALockedBox(t *testing.T) {
 	r.box.set(stateOpen)
 	if a := gatePost(r, Network, "/gate", url.Values{"adults": {"1"}}); a.status != 409 {
 		t.Errorf("an open box: %d", a.status)
+	}
+}
+
+// What was counted at night is shown on the box's own screen, and to a phone what that phone
+// counted; whoever else stands in the network sees nothing of it.
+func TestStrangersDoNotSeeWhatWasCounted(t *testing.T) {
+	r := newRig(t)
+	r.box.set(stateLocked)
+	r.box.letters = Letters{Waiting: 5, Families: 4123, Adults: 7121, Children: 3457, Infants: 2239}
+	see := func(surface Surface, cookie string) string {
+		t.Helper()
+		headers := []string{"Host", "10.42.0.1:8443"}
+		if cookie != "" {
+			headers = append(headers, "Cookie", cookie)
+		}
+		a := r.from("10.42.0.77:4000", surface, "GET", "/gate", headers...)
+		if surface == Loopback {
+			a = r.ask(surface, "GET", "/gate", "", "Host", "localhost")
+		}
+		if a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		return string(a.body)
+	}
+	count := func(cookie, once string) (set string) {
+		t.Helper()
+		form := url.Values{"adults": {"31"}, "children": {"57"}, "once": {once}}
+		headers := []string{"Host", "10.42.0.1:8443", "Content-Type", "application/x-www-form-urlencoded"}
+		if cookie != "" {
+			headers = append(headers, "Cookie", cookie)
+		}
+		a := r.sendFrom("10.42.0.77:4000", Network, "POST", "/gate", form.Encode(), headers...)
+		if a.status != 303 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		set, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+		return set
+	}
+	all := []string{"4123", "7121", "3457", "2239"}
+	seen := func(page string, figures ...string) bool {
+		return slices.ContainsFunc(figures, func(f string) bool { return strings.Contains(page, ">"+f+"<") })
+	}
+	if !seen(see(Loopback, ""), all...) {
+		t.Error("the box's own screen does not show it")
+	}
+	if page := see(Network, ""); seen(page, all...) || strings.Contains(page, "figures") {
+		t.Error("a stranger sees what was counted")
+	}
+	mine := count("", "a")
+	if !strings.HasPrefix(mine, "__Host-waypost-gate-8443=") {
+		t.Fatalf("cookie %q", mine)
+	}
+	if again := count(mine, "b"); again != "" {
+		t.Errorf("one phone is two: %q", again)
+	}
+	if page := see(Network, mine); !seen(page, "62") || !seen(page, "114") || seen(page, all...) {
+		t.Error("a phone does not see what it counted, or sees more")
+	}
+	for _, cookie := range []string{"", "__Host-waypost-gate-8443=", "__Host-waypost-gate-8443=" + strings.Repeat("0", 32)} {
+		if page := see(Network, cookie); seen(page, append(all, "62")...) {
+			t.Errorf("with the cookie %q a stranger sees it", cookie)
+		}
+	}
+	r.box.letters.Shift++
+	if page := see(Network, mine); seen(page, "62") {
+		t.Error("what was filed meanwhile is shown on")
+	}
+}
+
+// A form sent twice is counted once, and no number of phones takes memory without end.
+func TestTalliesOfPhones(t *testing.T) {
+	var g gates
+	now := time.Unix(1e9, 0)
+	first := g.counted("", 1, 7, registration.Gate{Adults: 2}, now)
+	g.counted(first, 1, 7, registration.Gate{Adults: 2}, now)
+	g.counted(first, 1, 8, registration.Gate{Infants: 1}, now.Add(time.Hour))
+	if sum := g.of(first, 1); sum == nil || sum.Families != 2 || sum.Adults != 2 || sum.Infants != 1 {
+		t.Fatalf("%+v", sum)
+	}
+	for i := range 3 * maxGates {
+		g.counted("", 1, uint64(i), registration.Gate{Adults: 1}, now)
+	}
+	if len(g.all) != maxGates || g.of(first, 1) == nil {
+		t.Fatalf("%d phones, or the one at work was forgotten", len(g.all))
 	}
 }
 

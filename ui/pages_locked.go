@@ -83,13 +83,18 @@ func (v *visit) here() bool { return v.client() == "" }
 
 // gateModel is the page that counts.
 type gateModel struct {
-	Once    string
-	Letters Letters
-	Number  uint64 // under which the last one waits; 0 when none was left just now
+	Once   string
+	Tally  *Letters // what whoever looks may see of what was counted; nil: nothing
+	Own    bool     // it is what this phone counted, not all
+	Number uint64   // under which the last one waits; 0 when none was left just now
 }
 
 func (v *visit) gateModel() gateModel {
-	return gateModel{Once: newOnce(), Letters: v.s.config.Box.Letters(), Number: v.left()}
+	m, all := gateModel{Once: newOnce(), Number: v.left()}, v.s.config.Box.Letters()
+	if m.Tally = &all; !v.here() {
+		m.Tally, m.Own = v.s.gates.of(v.cookie(v.cookieName(gateCookie)), all.Shift), true
+	}
+	return m
 }
 
 // left is the number that the page before told.
@@ -126,6 +131,12 @@ func (v *visit) countGate() error {
 	if err != nil {
 		m.Once = first(f.Value("once"), m.Once)
 		return v.reshow("locked/gate", m, f, err, nil)
+	}
+	if !v.here() {
+		cookie := v.s.gates.counted(v.cookie(v.cookieName(gateCookie)), v.s.config.Box.Letters().Shift, number, g, v.s.config.Clock.Now())
+		if cookie != "" {
+			v.setCookie(v.cookieName(gateCookie), cookie, 0)
+		}
 	}
 	return v.redirect("/gate?n=" + fmt.Sprint(number))
 }

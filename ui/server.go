@@ -76,6 +76,7 @@ type Server struct {
 	mu   sync.Mutex
 	apps map[Surface]*fiber.App
 
+	gates    gates           // what phones counted at the gate of a locked box
 	letters  letters         // who fills the letterbox of a locked box
 	scanner  *tokens.Scanner // for photos while no desk is open
 	openings openings        // of other boxes, by two people at this one
