@@ -67,7 +67,10 @@ func (b *box) AskEmergency(_ context.Context, s staff.Session, mode string) (act
 	}
 	before := n.emergency.Get()
 	set := identity.EmergencySet{Mode: want, Serial: before.Serial + 1, By: s.Actor.ID, At: b.clock.Now().UTC()}
-	enough := want <= before.Mode
+	if want == before.Mode {
+		return act, nil // and who decided it stays written
+	}
+	enough := want < before.Mode
 	if !enough {
 		if enough, err = n.desks.Staff.Alone(s.Actor, staff.RevokeNodes); err != nil {
 			return act, err

@@ -118,6 +118,9 @@ func TestDestroyingIsDecidedBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	mode("destroy")
+	if act, err := b.AskEmergency(ctx, lead, "destroy"); err != nil || !act.IsZero() {
+		t.Fatal(act, err)
+	}
 	if e, _ := b.Emergency(ctx, lead.Actor); e.By != "amina" || e.Second != "sami" || e.At == nil {
 		t.Fatalf("%+v", e)
 	}

@@ -44,7 +44,10 @@ type lockedPage struct {
 }
 
 func (v *visit) lockedModel() lockedPage {
-	m := lockedPage{Waiting: v.s.config.Box.Letters().Waiting}
+	m := lockedPage{}
+	if v.here() { // how many came by night is nobody's who merely stands in the network
+		m.Waiting = v.s.config.Box.Letters().Waiting
+	}
 	for _, kind := range v.s.config.Box.WaysToOpen() {
 		if key := "locked.way." + kind; v.lang.Has(key) {
 			m.Ways = append(m.Ways, v.lang.Text(key, nil))

@@ -47,6 +47,10 @@
 // and the first four bytes, in hexadecimal, of SHA-256("waypost/key-stick/1" ‖ node id ‖
 // those bytes). Other lines count for nothing.
 //
+// Who may have the keys destroyed is the setting in emergency (emergency.go); it is not
+// asked here. A card alone neither shows nor sets it
+// (TestTheEmergencySettingIsNotReadOffACard).
+//
 // DestroyKeys overwrites and removes unlock and unlock.2 first, and then everything else
 // that holds a key. Without the slots nothing opens the storage key, and without that
 // nothing opens anything. A card may keep old cells of what is overwritten; somebody who
