@@ -33,6 +33,9 @@ func getIncident(v *visit) error { return v.incident(v.param("node")) }
 
 // getHeld lists what a revoked box wrote that does not count; as much as its page shows.
 func getHeld(v *visit) error {
+	if _, err := v.s.config.Box.Incident(v.s.ctx, v.actor, v.param("node")); err != nil { // of no such node nothing is held
+		return err
+	}
 	held, err := v.s.config.Box.Held(v.s.ctx, v.actor, v.param("node"))
 	if err != nil {
 		return err
