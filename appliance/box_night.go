@@ -28,6 +28,7 @@ type night struct {
 	letters *letterbox.Box // nil until it is asked for, and while the box is open
 	tally   ui.Letters     // what passed since this start, what is waiting and what was wrong
 	asking  *identity.Opening
+	aside   sync.Mutex // one at a time takes a letter from aside
 }
 
 // Letters is what the letterbox holds.
@@ -178,7 +179,7 @@ func (b *box) readyForNight(n *node) {
 	}
 	b.night.mu.Lock()
 	b.night.letters, b.night.asking = nil, nil
-	b.night.tally = ui.Letters{Foreign: foreign}
+	b.night.tally = ui.Letters{Foreign: foreign, Shift: b.night.tally.Shift + 1}
 	b.night.mu.Unlock()
 	n.keepTrust(b.ctx)
 }
@@ -216,7 +217,7 @@ func (b *box) fileLetters(ctx context.Context, n *node) {
 		if err = ctx.Err(); err != nil {
 			break
 		}
-		if err = n.file(ctx, pile, name); err != nil {
+		if err = n.file(ctx, pile, name, n.desks.Registration.TakeIn); err != nil {
 			if class := fault.ClassOf(err); class != fault.Invalid && class != fault.TooLarge {
 				break
 			}
@@ -236,21 +237,24 @@ func (b *box) fileLetters(ctx context.Context, n *node) {
 	}
 }
 
+// takesIn is how the people of a letter are registered.
+type takesIn func(context.Context, staff.Actor, registration.Left, registration.NewHousehold) error
+
 // waiting notes how many letters are left. The caller holds night.mu.
 func (b *box) waiting(n int) { b.night.tally.Waiting = n }
 
-// file makes facts of one letter and destroys it.
-func (n *node) file(ctx context.Context, pile *letterbox.Pile, name string) error {
+// file makes facts of one letter, a household by takeIn, and destroys it.
+func (n *node) file(ctx context.Context, pile *letterbox.Pile, name string, takeIn takesIn) error {
 	l, err := pile.Read(name)
 	if err != nil {
 		return err
 	}
-	left := registration.Left{ID: l.ID, Number: l.Number, At: l.At, Unsure: l.Unsure}
+	left := leftOf(l)
 	switch l.Kind {
 	case letterbox.Household:
 		h, err := registration.DecodeHousehold(bytes.NewReader(l.Body))
 		if err == nil {
-			err = n.desks.Registration.TakeIn(ctx, staff.Letterbox(), left, h)
+			err = takeIn(ctx, staff.Letterbox(), left, h)
 		}
 		if err != nil {
 			return err
@@ -263,8 +267,8 @@ func (n *node) file(ctx context.Context, pile *letterbox.Pile, name string) erro
 		if err != nil {
 			return err
 		}
-	default: // of a later version
-		return fault.New(fault.Invalid, "fault.letterbox.broken")
+	default:
+		return fault.New(fault.Invalid, "fault.node.letter_later")
 	}
 	return pile.Done(name)
 }

@@ -14,8 +14,10 @@ import (
 	"github.com/waypost/waypost/appliance/files"
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/letterbox"
+	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/ui"
 )
 
 func familyOf(names ...string) (h registration.NewHousehold) {
@@ -283,5 +285,145 @@ func TestAFamilyIsRegisteredWithoutADeskToTell(t *testing.T) {
 	list, err := b.Desks().Registration.Arrivals(ctx, staff.Operator(), 9)
 	if err != nil || len(list) != 1 || len(list[0].First.Needs) != 1 || list[0].First.Needs[0] != "wheelchair" {
 		t.Fatalf("%+v %v", list, err)
+	}
+}
+
+// A letter that was set aside because nobody takes in what is not for the register is passed
+// on when somebody does, about the people who were registered meanwhile, and only then it is
+// gone; until then nobody is shown it.
+func TestALetterSetAsideIsPassedOnLater(t *testing.T) {
+	t.Parallel()
+	b, words := startedBox(t)
+	ctx := t.Context()
+	if err := b.Lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	h := familyOf("Ana", "Ben")
+	h.Members[1].Needs = []string{"torture", "wheelchair"}
+	if _, err := b.LeaveHousehold(ctx, "x", h, true); err != nil {
+		t.Fatal(err)
+	}
+	b.unlocked(t, words)
+	lead, err := b.Desks().Staff.SignIn(ctx, "amina", words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func() ui.AsideLetter {
+		t.Helper()
+		all, err := b.AsideLetters(ctx, lead.Actor)
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%+v %v", all, err)
+		}
+		return all[0]
+	}
+	l := list()
+	if l.Number != 1 || l.Kind != "household" || !l.Narrow || l.Form || l.Reason == nil || l.Reason.Key != "fault.registration.no_intake" {
+		t.Fatalf("%+v", l)
+	}
+	if _, err := b.AsideLetters(ctx, staff.Actor{ID: staff.ID{1}, Role: staff.Registrar}); fault.ClassOf(err) != fault.Denied {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "../key", "key", "0000000002-" + strings.Repeat("0", 32)} {
+		if err := b.RetryAside(ctx, lead.Actor, name); fault.Of(err).Key != "fault.node.no_letter" {
+			t.Fatalf("%q: %v", name, err)
+		}
+	}
+	if _, _, err := b.AsideForm(ctx, lead.Actor, l.Name); fault.Of(err).Key != "fault.node.letter_narrow" {
+		t.Fatal(err)
+	}
+	if err := b.RetryAside(ctx, lead.Actor, l.Name); fault.Of(err).Key != "fault.registration.no_intake" {
+		t.Fatal(err)
+	}
+	list()
+
+	told := &toldIntake{}
+	b.Desks().Registration.SetIntake(told)
+	if l := list(); l.Reason != nil || !l.Narrow {
+		t.Fatalf("%+v", l)
+	}
+	told.fail = fault.New(fault.Unavailable, "fault.registration.no_intake")
+	if err := b.RetryAside(ctx, lead.Actor, l.Name); err == nil {
+		t.Fatal("filed though nobody was told")
+	}
+	list()
+	told.fail = nil
+	if err := b.RetryAside(ctx, lead.Actor, l.Name); err != nil {
+		t.Fatal(err)
+	}
+	if left := b.Letters().Aside; len(left) != 0 || b.peopleNow(t) != 2 {
+		t.Fatalf("%v, %d people", left, b.peopleNow(t))
+	}
+	if len(told.about) != 1 || told.codes[0] != "torture" {
+		t.Fatalf("%+v", told)
+	}
+	r, err := b.Desks().Registration.Get(ctx, staff.Operator(), told.about[0])
+	if err != nil || r.Person.GivenName != "Ben" {
+		t.Fatalf("it was told about %+v, %v", r, err)
+	}
+}
+
+// toldIntake is somebody who takes in what is not for the register.
+type toldIntake struct {
+	about []oplog.ID
+	codes []string
+	fail  error
+}
+
+func (*toldIntake) Opened() (bool, error) { return true, nil }
+
+func (i *toldIntake) TakeIn(_ context.Context, _ staff.Actor, _ staff.Narrow, about oplog.ID, codes []string, _ string) error {
+	if i.fail != nil {
+		return i.fail
+	}
+	i.about, i.codes = append(i.about, about), append(i.codes, codes...)
+	return nil
+}
+
+// A letter that could not be filed for what is in it is completed as a form: it goes when its
+// people were registered, and stays when they were not.
+func TestALetterSetAsideIsCompleted(t *testing.T) {
+	t.Parallel()
+	b, words := startedBox(t)
+	ctx := t.Context()
+	if err := b.Lock(ctx); err != nil {
+		t.Fatal(err)
+	}
+	box, err := letterbox.Open(files.OS(), b.dir, b.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, body := range map[letterbox.Kind]string{9: "later", letterbox.Household: `{"members":[{"given_name":"x","sex":"?"}],"head":0}`} {
+		if _, _, err := box.Put(kind, "x", []byte(body), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.unlocked(t, words)
+	all, err := b.AsideLetters(ctx, staff.Operator())
+	if err != nil || len(all) != 2 {
+		t.Fatalf("%+v %v", all, err)
+	}
+	for _, l := range all {
+		h, reason, err := b.AsideForm(ctx, staff.Operator(), l.Name)
+		if l.Kind == "" {
+			if l.Reason == nil || l.Reason.Key != "fault.node.letter_later" || err == nil {
+				t.Errorf("%+v %v", l, err)
+			}
+			continue
+		}
+		if err != nil || reason == nil || len(h.Members) != 1 || !l.Form {
+			t.Fatalf("%+v %v %v", h, reason, err)
+		}
+		refused := fault.New(fault.Full, "fault.oplog.disk_full")
+		if err := b.CompleteAside(ctx, staff.Operator(), l.Name, func() error { return refused }); fault.Of(err).Key != refused.Key || len(b.Letters().Aside) != 2 {
+			t.Fatalf("a letter is gone though nothing was saved: %v", err)
+		}
+		saved := 0
+		save := func() error { saved++; return nil }
+		if err := b.CompleteAside(ctx, staff.Operator(), l.Name, save); err != nil || saved != 1 || len(b.Letters().Aside) != 1 {
+			t.Fatal(err)
+		}
+		if err := b.CompleteAside(ctx, staff.Operator(), l.Name, save); fault.Of(err).Key != "fault.node.no_letter" || saved != 1 {
+			t.Fatalf("completed twice: %v", err)
+		}
 	}
 }

@@ -62,7 +62,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	}
 	s.Erasures = control.Erased(erased)
 	s.Backup, s.Restored = n.lastBackup(s.Ops), n.restored()
-	s.Alerts = slices.Concat(b.alerts(s, n, site), b.nightAlerts(n), b.backupAlerts(s, n, site), b.webAlerts(s))
+	s.Alerts = slices.Concat(b.alerts(s, n, site), b.nightAlerts(n), b.backupAlerts(s, n, site), b.webAlerts(s), b.emergencyAlerts(n))
 	return s, nil
 }
 

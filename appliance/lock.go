@@ -10,9 +10,14 @@ import (
 	"github.com/waypost/waypost/appliance/identity"
 )
 
-// lockVerb locks a running node at once.
+// lockVerb locks a running node at once; with --destroy it destroys its keys, too, where
+// that was decided before.
 func (a *app) lockVerb() *cobra.Command {
+	var destroy bool
 	v := a.verb("lock", "lock", func(ctx context.Context, _ []string) error {
+		if destroy {
+			return a.lockAndDestroy(ctx)
+		}
 		if err := a.node().Lock(ctx); err != nil && fault.ClassOf(err) != fault.Locked { // it is locked already
 			return err
 		}
@@ -22,8 +27,20 @@ func (a *app) lockVerb() *cobra.Command {
 		a.println(a.say("cli.lock.done"))
 		return nil
 	})
+	v.bool(&destroy, "destroy")
 	v.printsData()
 	return v.Command
+}
+
+func (a *app) lockAndDestroy(ctx context.Context) error {
+	if err := a.node().Destroy(ctx); err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(map[string]any{"state": "new", "wiped": true})
+	}
+	a.println(a.say("cli.wipe.done", "Folder", a.data))
+	return nil
 }
 
 // Lock closes the open node: from the first moment nobody finds it any more, then the

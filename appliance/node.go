@@ -35,6 +35,9 @@ type node struct {
 	desks   *station.Station
 	tidy    func() // ends the upkeep of chunks and waits for it
 
+	emergency     *identity.EmergencyFile // what may destroy its keys
+	emergencyLost bool                    // what was decided about that could not be read
+
 	copied bool // the folder was copied or moved since it was last open
 
 	mu       sync.Mutex // guards the rest
@@ -83,6 +86,7 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 	if n.store, err = badgerstore.Open(filepath.Join(dir, "views"), vault.Subkey("views"), logger.With("part", "views")); err != nil {
 		return n, err
 	}
+	n.readEmergency()
 	sizes := badgerstore.SizesFor(dir)
 	var settle func() error
 	n.copied, settle = moved(dir)
@@ -104,6 +108,16 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 		n.tidy = keepChunks(n.chunks)
 	}
 	return n, err
+}
+
+// readEmergency finds out what may destroy the keys of this folder. Where that cannot be
+// read, nothing may; the box works on.
+func (n *node) readEmergency() {
+	var err error
+	if n.emergency, err = identity.OpenEmergency(n.dir, n.vault.Subkey); err != nil {
+		n.logger.Error("the setting for an emergency", "err", err)
+		n.emergencyLost = fault.ClassOf(err) == fault.Internal
+	}
 }
 
 // arrived notes that the journal has its new log, where it needed one. A disk that takes
@@ -202,6 +216,9 @@ func (n *node) Close() error {
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
+	}
+	if n.emergency != nil {
+		n.emergency.Forget()
 	}
 	n.vault.Close()
 	return errors.Join(errs...)

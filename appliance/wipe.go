@@ -86,13 +86,19 @@ func (a *app) wipe(ctx context.Context) error {
 }
 
 // Wipe destroys the keys of the folder, closes the node, and removes what is left of the
-// records. Faults: Denied for all but the lead, NotFound when nothing was started here,
+// records. It is the verb's, which asks nobody: whoever is at this machine can overwrite the
+// folder anyhow. Pages, calls and sticks go through Destroy. Faults: Denied for all but the lead, NotFound when nothing was started here,
 // Conflict "fault.node.practice_lock".
 func (b *box) Wipe(_ context.Context, actor staff.Actor) error {
 	if err := actor.Must(staff.ManageBox); err != nil {
 		return err
 	}
 	b.logger.Warn("the keys of this folder are being destroyed", "by", actor.ID)
+	return b.destroy()
+}
+
+// destroy is what Wipe, Destroy and a pulled stick come to.
+func (b *box) destroy() error {
 	return b.ended(func() error {
 		err := removeRecords(b.dir)
 		claim, claimErr := newClaim(b.clock)
@@ -106,7 +112,7 @@ func (b *box) Wipe(_ context.Context, actor staff.Actor) error {
 // records are what a data folder holds besides keys, by name: a folder somebody chose
 // may hold other things too, and those are not ours to remove. What is not in this list
 // stays, unreadable.
-var records = []string{"journal", "views", "chunks", "letterbox", "drafts", "restoring", "restored", "place", "backup.json", "peers.json", "peers.json.bad"}
+var records = []string{"journal", "views", "chunks", "letterbox", "drafts", "restoring", "restored", "place", "backup.json", "peers.json", "peers.json.bad", "emergency", "emergency.2"}
 
 // removeRecords removes what was encrypted under keys that are gone. It may take a while
 // and nothing depends on it.

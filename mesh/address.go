@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"bytes"
 	"net"
 	"slices"
 	"strconv"
@@ -41,13 +42,13 @@ func advertised(advertise string, listen *net.TCPAddr) []string {
 	return out[:min(len(out), maxAddresses)]
 }
 
-// readvertise makes a new card when this machine's addresses changed, and hands
-// it to everybody connected.
+// readvertise makes a new card when this machine's addresses changed, or the node has
+// another certificate, and hands it to everybody connected.
 func (m *Mesh) readvertise() error {
 	addrs := advertised(m.advertise, m.tcp.Addr().(*net.TCPAddr))
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.card.raw != nil && slices.Equal(addrs, m.card.addrs) {
+	if m.card.raw != nil && slices.Equal(addrs, m.card.addrs) && bytes.Equal(m.card.cert.Marshal(), m.keys.Cert().Marshal()) {
 		return nil
 	}
 	return m.newCard(addrs)

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"math/big"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/waypost/waypost/appliance/identity"
@@ -94,20 +96,23 @@ func peerCert(cs tls.ConnectionState, root ed25519.PublicKey) (identity.NodeCert
 	return cert, nil
 }
 
-// credentials are this node's TLS sides.
+// credentials are this node's TLS sides. Safe for concurrent use.
 type credentials struct {
 	server *tls.Config // dispatches by ALPN
 	root   ed25519.PublicKey
-	own    tls.Certificate
+	keys   Keys
 	shut   func(identity.NodeCert) bool
+
+	mu   sync.Mutex
+	made []byte           // the node certificate that own carries
+	own  *tls.Certificate // never changed once made: connections hold it
 }
 
 func newCredentials(k Keys, shut func(identity.NodeCert) bool) (*credentials, error) {
-	own, err := tlsCertificate(k)
-	if err != nil {
+	c := &credentials{root: k.Root(), keys: k, shut: shut}
+	if _, err := c.certificate(); err != nil {
 		return nil, err
 	}
-	c := &credentials{root: k.Root(), own: own, shut: shut}
 	mutual := c.base(protoGossip, protoExchange)
 	mutual.ClientAuth = tls.RequireAnyClientCert
 	mutual.VerifyConnection = c.verify
@@ -132,12 +137,31 @@ func newCredentials(k Keys, shut func(identity.NodeCert) bool) (*credentials, er
 	return c, nil
 }
 
+// certificate is what the next connection shows: made anew when the node certificate is
+// another one, as when an issuer was installed here. Connections that are open go on.
+func (c *credentials) certificate() (*tls.Certificate, error) {
+	now := c.keys.Cert().Marshal()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.own != nil && bytes.Equal(now, c.made) {
+		return c.own, nil
+	}
+	own, err := tlsCertificate(c.keys)
+	if err != nil {
+		return nil, err
+	}
+	c.own, c.made = &own, now
+	return c.own, nil
+}
+
 // base is TLS 1.3 with our certificate. Tickets are off: every connection proves
 // its key anew.
 func (c *credentials) base(protos ...string) *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{c.own},
-		NextProtos: protos, SessionTicketsDisabled: true,
+		MinVersion:           tls.VersionTLS13,
+		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.certificate() },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.certificate() },
+		NextProtos:           protos, SessionTicketsDisabled: true,
 	}
 }
 

@@ -59,7 +59,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	thief := foreign.keys()
 	thief.cert = stolen.cert
 	noCert := as(t, w.keys(), protoExchange)
-	noCert.Certificates = nil
+	noCert.GetClientCertificate = nil
 	two := as(t, w.keys(), protoExchange)
 	two.NextProtos = []string{protoJoin, protoExchange}
 	old := as(t, w.keys(), protoExchange)

@@ -44,6 +44,8 @@ type apiBox struct {
 	dir   string
 	stick [32]byte // opens it too, once there is one
 
+	emergency identity.EmergencySet
+
 	transfer  control.Backup
 	failed    error
 	losses    control.Losses

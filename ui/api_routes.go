@@ -3,6 +3,7 @@ package ui
 import (
 	_ "embed"
 	"encoding/pem"
+	"slices"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -43,7 +44,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "POST", path: v1 + "/lock", policy: signedIn(), where: onAPI, handle: postLock},
 		{method: "GET", path: v1 + "/mesh", policy: need(staff.SeeMesh), where: onAPI, handle: getMesh},
 		{method: "GET", path: v1 + "/events", policy: signedIn(), where: onAPI, stream: true, handle: getEvents},
-	}, s.eraseRoutes()...)
+	}, slices.Concat(s.eraseRoutes(), s.emergencyCalls(), s.lostAPI())...)
 }
 
 // getHealth says the state of the box, to anybody and in every state.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/staff"
 )
 
@@ -19,8 +20,21 @@ type Keeper interface {
 	AddSlot(ctx context.Context, a staff.Actor, kind string) (control.Slot, error)
 	// RemoveSlot takes one away. Faults: as AddSlot, Conflict for the last one.
 	RemoveSlot(ctx context.Context, a staff.Actor, kind string) error
-	// Wipe destroys the keys of the folder in every state; the box is new after it.
-	// Faults: Denied for all but the lead, Unavailable when something could not be
+	// Wipe destroys the keys of the folder in every state; the box is new after it. It is
+	// the verb's. Faults: Denied for all but the lead, Unavailable when something could not be
 	// removed.
 	Wipe(ctx context.Context, a staff.Actor) error
+	// Destroy does the same on an open box where that was decided before. Faults: those of
+	// Wipe, Conflict "fault.node.emergency_off", Locked "fault.node.emergency_locked".
+	Destroy(ctx context.Context, a staff.Actor) error
+	// Emergency says what was decided. Faults: Denied for all but the lead, Locked, Conflict
+	// in practice.
+	Emergency(ctx context.Context, a staff.Actor) (control.Emergency, error)
+	// AskEmergency decides it: act is what waits for a second person, zero when it is done.
+	// Faults: those of Emergency, Invalid "fault.identity.emergency_mode", Conflict
+	// "fault.node.emergency_stick", those of staff.Desk.AskAct.
+	AskEmergency(ctx context.Context, s staff.Session, mode string) (act oplog.ID, err error)
+	// EmergencyBoth is the same where people show their passphrases to the operator; users[1]
+	// may be empty. waits tells that a second person has to agree.
+	EmergencyBoth(ctx context.Context, mode string, users [2]string, passphrases [2][]byte) (waits bool, err error)
 }

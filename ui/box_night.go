@@ -2,8 +2,11 @@ package ui
 
 import (
 	"context"
+	"time"
 
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/registration"
+	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/tokens"
 )
 
@@ -19,6 +22,18 @@ type Night interface {
 	LeaveHousehold(ctx context.Context, once string, h registration.NewHousehold, here bool) (number uint64, err error)
 	// LeaveCount does the same with a head count.
 	LeaveCount(ctx context.Context, once string, g registration.Gate, here bool) (number uint64, err error)
+	// AsideLetters lists what could not be filed when the box was opened. Faults: Denied for
+	// all but the lead, Locked, Conflict in practice.
+	AsideLetters(ctx context.Context, a staff.Actor) ([]AsideLetter, error)
+	// RetryAside files one of them after all. Faults: those of AsideLetters, NotFound
+	// "fault.node.no_letter", and why it cannot be filed; then it stays.
+	RetryAside(ctx context.Context, a staff.Actor, name string) error
+	// AsideForm is what a family wrote, to be completed, and what is wrong with it. Faults: those of RetryAside, Denied
+	// "fault.node.letter_narrow".
+	AsideForm(ctx context.Context, a staff.Actor, name string) (h registration.NewHousehold, reason, err error)
+	// CompleteAside runs save, which registers the people of the form, and then destroys the
+	// letter. Faults: those of AsideForm, and of save; then it stays.
+	CompleteAside(ctx context.Context, a staff.Actor, name string, save func() error) error
 	// Trust is what cards are checked with while no desk is open. Fault: NotFound
 	// "fault.node.no_trust".
 	Trust() (tokens.Trust, error)
@@ -35,14 +50,27 @@ type Night interface {
 }
 
 // Letters is what the letterbox holds, and what passed the gate since this start. While
-// locked nobody can count again: the tally is kept in memory only. Any phone on the network
-// can see it, so it does not say who was alone or ill.
+// locked nobody can count again: the tally is kept in memory only. Whoever stands at the box
+// sees it, so it does not say who was alone or ill.
 type Letters struct {
+	Shift                     uint64   // another one after every opening: what was counted before is filed
 	Waiting                   int      // letters nobody has read yet
 	Aside                     []string // of those that did not open
 	Foreign                   bool     // somebody had put another key in the place of the box's own
 	Families                  int
 	Adults, Children, Infants int
+}
+
+// AsideLetter is a letter that could not be filed. It says nothing of what is in it.
+type AsideLetter struct {
+	Name   string // of its file
+	Number uint64 // what the person at the gate was told
+	Kind   string // household or count; empty when it cannot be told
+	At     time.Time
+	Unsure bool         // nobody had set the clock
+	Reason *fault.Error // nil: nothing speaks against filing it now
+	Narrow bool         // something in it is not for the register: nobody is shown it
+	Form   bool         // it can be completed as a form
 }
 
 // OpenAsk is a locked box's request.

@@ -23,6 +23,7 @@ import (
 //	assigned  a sealed file: those who work in it, and for all others it does not exist
 //	second    what somebody asked for: whoever may, and never the one who asked
 //	box       a node of the deployment
+//	letter    what lies aside of what this box took in while it was locked
 //	account   an account or key of this site
 //	looked    whoever was looked at: looks outlive an erasure, so there may be nobody any more
 var whose = map[string]string{
@@ -45,6 +46,9 @@ var whose = map[string]string{
 	"/officers/:id/confirm": "second", "/officers/:id/decline": "second", "/openings/:id": "second", "/openings/:id/confirm": "second", "/openings/:id/decline": "second",
 
 	"/mesh/:node/confirm": "box", "/lost/:node": "box", "/lost/:node/suspend": "box", "/lost/:node/lift": "box", "/lost/:node/revoke": "box", "/lost/:node/held": "box",
+	"/api/v1/lost/:node": "box", "/api/v1/lost/:node/held": "box", "/api/v1/lost/:node/suspend": "box", "/api/v1/lost/:node/lift": "box", "/api/v1/lost/:node/revoke": "box",
+
+	"/night/aside/:name/again": "letter", "/night/aside/:name/form": "letter",
 
 	"/staff/badge/:id": "account", "/reads/:who": "account", "/reads/:who/goon": "account", "/reads/:who/seen": "account",
 }

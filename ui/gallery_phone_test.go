@@ -17,7 +17,7 @@ func galleryPhone(now int, agent string) func(s speaker) any {
 		fingerprint := strings.TrimSuffix(strings.Repeat("3F:9A:C1:07:", 8), ":")
 		return phonePage{
 			Rungs: rungsOf(s.Lang, now), Here: now < 0, Plain: now == 0, To: "/", Words: wordList{galleryWords, true},
-			Fingerprint: grouped(fingerprint), Ends: endsOf(fingerprint), Guides: guidesFor(s.Lang, agent),
+			Fingerprint: grouped(fingerprint), Ends: endsOf(fingerprint), Guides: guidesFor(s.Lang, agent), Apple: deviceOf(agent) == "iphone",
 		}
 	}
 }

@@ -153,7 +153,7 @@ func galleryLists(v *view) lists {
 }
 
 func familyOf(s speaker, rows int) familyModel {
-	m := familyModel{Once: "once", lists: galleryLists(s.view), Shared: s.Form != nil && s.Form.Value("nationality") != ""}
+	m := familyModel{Once: "once", Action: "/people", lists: galleryLists(s.view), Shared: s.Form != nil && s.Form.Value("nationality") != ""}
 	for n := range rows {
 		row := memberRowOf(n)
 		if s.Form == nil {
@@ -444,7 +444,9 @@ func placePictures() []picture {
 		{name: "lock", page: "box/lock"},
 		{name: "lock-words-waiting", page: "box/lock", form: topOf("fault.ui.words_waiting")},
 		{name: "box", page: "box/box", data: func(s speaker) any {
-			return boxPageOf(s.view, []string{"passphrase", "recovery", "stick", "deputy"})
+			m := boxPageOf(s.view, []string{"passphrase", "recovery", "stick", "deputy"})
+			m.Mode = s.T("emergency.mode.lock")
+			return m
 		}},
 		{name: "box-last", page: "box/box", data: func(s speaker) any { return boxPageOf(s.view, []string{"passphrase"}) }, form: topOf("fault.identity.last_slot")},
 		{name: "box-made", page: "box/made", data: func(speaker) any {
@@ -466,8 +468,11 @@ func placePictures() []picture {
 		{name: "lost-held-none", page: "lost/held", data: func(speaker) any { return heldPage{Path: "/lost/x", Name: "Harbour"} }},
 		{name: "losses", page: "box/losses", data: func(speaker) any { return galleryLosses() }},
 		{name: "losses-none", page: "box/losses", data: func(speaker) any { return control.Losses{} }},
-		{name: "wipe", page: "box/wipe"},
-		{name: "wipe-wrong-word", page: "box/wipe", form: func(v *view) *form {
+		{name: "emergency", page: "box/emergency", data: func(s speaker) any { return galleryEmergency(s, "lock") }},
+		{name: "emergency-set", page: "box/emergency", data: func(s speaker) any { return galleryEmergency(s, "pulled") }},
+		{name: "wipe", page: "box/wipe", data: func(speaker) any { return wipeModel{true} }},
+		{name: "wipe-unset", page: "box/wipe", data: func(speaker) any { return wipeModel{} }, form: topOf("fault.node.emergency_off")},
+		{name: "wipe-wrong-word", page: "box/wipe", data: func(speaker) any { return wipeModel{true} }, form: func(v *view) *form {
 			f := newForm()
 			f.set("word", "North")
 			f.top, f.errors["word"] = v.T("form.incomplete"), v.T("box.wipe.word.wrong")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,54 @@ type nightBox struct {
 	counts   []registration.Gate
 	refuse   error
 	trust    tokens.Trust
+
+	aside  []AsideLetter
+	inside registration.NewHousehold // of all of them
+	why    error
+}
+
+func (b *nightBox) AsideLetters(context.Context, staff.Actor) ([]AsideLetter, error) {
+	return b.aside, nil
+}
+
+func (b *nightBox) lies(name string) (int, error) {
+	i := slices.IndexFunc(b.aside, func(l AsideLetter) bool { return l.Name == name })
+	if i < 0 {
+		return i, fault.New(fault.NotFound, "fault.node.no_letter")
+	}
+	return i, nil
+}
+
+func (b *nightBox) RetryAside(_ context.Context, _ staff.Actor, name string) error {
+	i, err := b.lies(name)
+	if err != nil {
+		return err
+	}
+	if r := b.aside[i].Reason; r != nil {
+		return r
+	}
+	b.aside = slices.Delete(b.aside, i, i+1)
+	return nil
+}
+
+func (b *nightBox) AsideForm(_ context.Context, _ staff.Actor, name string) (registration.NewHousehold, error, error) {
+	i, err := b.lies(name)
+	if err == nil && b.aside[i].Narrow {
+		err = fault.New(fault.Denied, "fault.node.letter_narrow")
+	}
+	return b.inside, b.why, err
+}
+
+func (b *nightBox) CompleteAside(_ context.Context, _ staff.Actor, name string, save func() error) error {
+	i, err := b.lies(name)
+	if err != nil {
+		return err
+	}
+	if err := save(); err != nil {
+		return err
+	}
+	b.aside = slices.Delete(b.aside, i, i+1)
+	return nil
 }
 
 func (b *nightBox) Letters() Letters { return b.letters }
@@ -76,7 +125,7 @@ func lockedOf(s speaker) any {
 func nightPictures() []picture {
 	gate := func(number uint64) func(speaker) any {
 		return func(speaker) any {
-			return gateModel{Once: "once", Number: number, Letters: Letters{Waiting: 12, Families: 9, Adults: 15, Children: 11, Infants: 3}}
+			return gateModel{Once: "once", Number: number, Own: number > 0, Tally: &Letters{Waiting: 12, Families: 9, Adults: 15, Children: 11, Infants: 3}}
 		}
 	}
 	request := identity.OpenRequest{Node: galleryID(22), Nonce: [16]byte{1}}
@@ -92,6 +141,7 @@ func nightPictures() []picture {
 	return []picture{
 		{name: "gate", page: "locked/gate", frame: closed, data: gate(0)},
 		{name: "gate-counted", page: "locked/gate", frame: closed, data: gate(12)},
+		{name: "gate-stranger", page: "locked/gate", frame: closed, data: func(speaker) any { return gateModel{Once: "once"} }},
 		{name: "gate-wrong", page: "locked/gate", frame: closed, data: gate(0), form: func(v *view) *form {
 			f := newForm()
 			f.set("urgent", "yes")
@@ -114,6 +164,20 @@ func nightPictures() []picture {
 			return askOpenOf(OpenAsk{Text: request.Text(), Words: request.Words()})
 		}},
 		{name: "night", page: "night/list", data: func(s speaker) any { return galleryNight(s) }},
+		{name: "night-aside", page: "night/aside", data: func(s speaker) any {
+			at := galleryTime
+			var m asidePage
+			for i, l := range []AsideLetter{
+				{Number: 7, Kind: "household", At: at, Reason: fault.New(fault.Invalid, "fault.registration.no_intake"), Narrow: true},
+				{Number: 9, Kind: "household", At: at, Unsure: true, Reason: fault.New(fault.Invalid, "fault.registration.invalid"), Form: true},
+				{Number: 12, Kind: "count", At: at}, {Number: 15, At: at, Reason: fault.New(fault.Invalid, "fault.letterbox.broken")},
+			} {
+				l.Name = fmt.Sprintf("%010d-aa", i)
+				m.Letters = append(m.Letters, asideLineOf(s.view, l))
+			}
+			return m
+		}},
+		{name: "night-aside-none", page: "night/aside", data: func(speaker) any { return asidePage{Done: true} }},
 		{name: "night-empty", page: "night/list", data: func(speaker) any { return nightPage{} }},
 		{name: "night-choose", page: "night/choose", data: func(speaker) any { return choosePage{Ways: identity.NightWays()} }},
 		{name: "night-chosen", page: "night/choose", data: func(speaker) any { return choosePage{Ways: identity.NightWays(), Way: "stick", Keepers: 2} }},
@@ -180,6 +244,13 @@ func TestTheGateOfALockedBox(t *testing.T) {
 	if a := gatePost(r, Network, "/gate/family", url.Values{"members.0.given_name": {"Rosa"}, "members.0.age": {"200"}}); a.status != 400 || !strings.Contains(string(a.body), `value="Rosa"`) {
 		t.Errorf("a wrong age: %d", a.status)
 	}
+	for _, field := range []string{"members.0.tell.codes", "members.0.tell.note"} {
+		before := len(r.box.families)
+		a := gatePost(r, Network, "/gate/family", url.Values{"members.0.given_name": {"Rosa"}, field: {"torture"}})
+		if a.status != 400 || !strings.Contains(string(a.body), "Nothing was taken in") || !strings.Contains(string(a.body), `value="Rosa"`) || len(r.box.families) != before {
+			t.Errorf("%s: %d", field, a.status)
+		}
+	}
 	r.box.refuse = fault.New(fault.Full, "fault.letterbox.full")
 	if a := gatePost(r, Network, "/gate/family", url.Values{"members.0.given_name": {"Rosa"}}); a.status != 507 || !strings.Contains(string(a.body), `value="Rosa"`) {
 		t.Errorf("full: %d", a.status)
@@ -190,6 +261,90 @@ func TestTheGateOfALockedBox(t *testing.T) {
 	r.box.set(stateOpen)
 	if a := gatePost(r, Network, "/gate", url.Values{"adults": {"1"}}); a.status != 409 {
 		t.Errorf("an open box: %d", a.status)
+	}
+}
+
+// What was counted at night is shown on the box's own screen, and to a phone what that phone
+// counted; whoever else stands in the network sees nothing of it.
+func TestStrangersDoNotSeeWhatWasCounted(t *testing.T) {
+	r := newRig(t)
+	r.box.set(stateLocked)
+	r.box.letters = Letters{Waiting: 5, Families: 4123, Adults: 7121, Children: 3457, Infants: 2239}
+	see := func(surface Surface, cookie string) string {
+		t.Helper()
+		headers := []string{"Host", "10.42.0.1:8443"}
+		if cookie != "" {
+			headers = append(headers, "Cookie", cookie)
+		}
+		a := r.from("10.42.0.77:4000", surface, "GET", "/gate", headers...)
+		if surface == Loopback {
+			a = r.ask(surface, "GET", "/gate", "", "Host", "localhost")
+		}
+		if a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		return string(a.body)
+	}
+	count := func(cookie, once string) (set string) {
+		t.Helper()
+		form := url.Values{"adults": {"31"}, "children": {"57"}, "once": {once}}
+		headers := []string{"Host", "10.42.0.1:8443", "Content-Type", "application/x-www-form-urlencoded"}
+		if cookie != "" {
+			headers = append(headers, "Cookie", cookie)
+		}
+		a := r.sendFrom("10.42.0.77:4000", Network, "POST", "/gate", form.Encode(), headers...)
+		if a.status != 303 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		set, _, _ = strings.Cut(a.header.Get("Set-Cookie"), ";")
+		return set
+	}
+	all := []string{"4123", "7121", "3457", "2239"}
+	seen := func(page string, figures ...string) bool {
+		return slices.ContainsFunc(figures, func(f string) bool { return strings.Contains(page, ">"+f+"<") })
+	}
+	if !seen(see(Loopback, ""), all...) {
+		t.Error("the box's own screen does not show it")
+	}
+	if page := see(Network, ""); seen(page, all...) || strings.Contains(page, "figures") {
+		t.Error("a stranger sees what was counted")
+	}
+	mine := count("", "a")
+	if !strings.HasPrefix(mine, "__Host-waypost-gate-8443=") {
+		t.Fatalf("cookie %q", mine)
+	}
+	if again := count(mine, "b"); again != "" {
+		t.Errorf("one phone is two: %q", again)
+	}
+	if page := see(Network, mine); !seen(page, "62") || !seen(page, "114") || seen(page, all...) {
+		t.Error("a phone does not see what it counted, or sees more")
+	}
+	for _, cookie := range []string{"", "__Host-waypost-gate-8443=", "__Host-waypost-gate-8443=" + strings.Repeat("0", 32)} {
+		if page := see(Network, cookie); seen(page, append(all, "62")...) {
+			t.Errorf("with the cookie %q a stranger sees it", cookie)
+		}
+	}
+	r.box.letters.Shift++
+	if page := see(Network, mine); seen(page, "62") {
+		t.Error("what was filed meanwhile is shown on")
+	}
+}
+
+// A form sent twice is counted once, and no number of phones takes memory without end.
+func TestTalliesOfPhones(t *testing.T) {
+	var g gates
+	now := time.Unix(1e9, 0)
+	first := g.counted("", 1, 7, registration.Gate{Adults: 2}, now)
+	g.counted(first, 1, 7, registration.Gate{Adults: 2}, now)
+	g.counted(first, 1, 8, registration.Gate{Infants: 1}, now.Add(time.Hour))
+	if sum := g.of(first, 1); sum == nil || sum.Families != 2 || sum.Adults != 2 || sum.Infants != 1 {
+		t.Fatalf("%+v", sum)
+	}
+	for i := range 3 * maxGates {
+		g.counted("", 1, uint64(i), registration.Gate{Adults: 1}, now)
+	}
+	if len(g.all) != maxGates || g.of(first, 1) == nil {
+		t.Fatalf("%d phones, or the one at work was forgotten", len(g.all))
 	}
 }
 
@@ -259,4 +414,48 @@ func TestOpeningsThatCannotBe(t *testing.T) {
 	if acts := box.desks.Staff.Acts(staff.Operator()); len(acts) != 0 {
 		t.Errorf("%+v", acts)
 	}
+}
+
+// What could not be filed is listed without what is in it, tried again, and completed as a
+// form; a letter with something narrow in it is shown to nobody.
+func TestWhatLiesAsideIsSeenTo(t *testing.T) {
+	box, s := newPageServer(t)
+	const name, narrow = "0000000007-0123456789abcdef0123456789abcdef", "0000000009-0123456789abcdef0123456789abcdef"
+	bad := fault.New(fault.Invalid, "fault.registration.invalid").With("members.0.age", "registration.problem.age")
+	reset := func() {
+		box.aside = []AsideLetter{
+			{Name: name, Number: 7, Kind: "household", Reason: bad, Form: true},
+			{Name: narrow, Number: 9, Kind: "household", Reason: fault.New(fault.Invalid, "fault.registration.no_intake"), Narrow: true},
+		}
+	}
+	reset()
+	age := 30
+	box.inside = registration.NewHousehold{Members: []registration.Person{
+		{GivenName: "Planted", FamilyName: "Rosa", Sex: "female", Age: &age, Needs: []string{"wheelchair"}, Languages: []string{"ar", "en"}, Origin: "Homs",
+			Documents: []registration.Document{{Type: "passport", Number: "N1"}}, Consent: []registration.Consent{{Purpose: "registration", Given: true}}}, {GivenName: "Omar"},
+	}, Relations: []string{"head", "spouse"}}
+	box.why = bad
+	reg, b := signedInAs(t, box, s, "Bo", staff.Registrar), signedInAs(t, box, s, "Amina", staff.Lead)
+	reg.get("/night/aside").wants(403)
+	b.get("/night/aside").wants(200, "Number 7", "protection team alone", name+"/form").lacks("Planted", narrow+"/form")
+	b.get("/night/aside").post("/night/aside/"+narrow+"/again", nil).wants(400, "no protection desk").lacks("Planted")
+	b.get("/night/aside/"+narrow+"/form").wants(403, "shown to nobody here").lacks("Planted")
+	b.get("/night/aside/0000000001-00/form").wants(404)
+	b.get("/night/aside/"+name+"/form").wants(200, `value="Planted"`, `value="Omar"`, `value="Homs"`, "/night/aside/"+name+"/form")
+	form := b.fields("/night/aside/" + name + "/form")
+	form.Set("members.0.age", "200")
+	form.Set("save", "1")
+	b.post("/night/aside/"+name+"/form", form).wants(400, `value="Planted"`)
+	if len(box.aside) != 2 {
+		t.Fatal("a letter is gone though nothing was saved")
+	}
+	form = b.get("/night/aside/" + name + "/form").fields("/night/aside/" + name + "/form")
+	form.Set("members.0.age", "31")
+	form.Set("save", "1")
+	b.post("/night/aside/"+name+"/form", form).wants(200, "Planted", "Omar")
+	if len(box.aside) != 1 || box.aside[0].Name != narrow {
+		t.Fatalf("%+v", box.aside)
+	}
+	box.aside[0].Reason = nil
+	b.get("/night/aside").wants(200, "Nothing speaks against").post("/night/aside/"+narrow+"/again", nil).wants(200, "It is filed", "Nothing is kept aside")
 }

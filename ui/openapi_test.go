@@ -270,6 +270,8 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 	c.box.peers = []control.Peer{{Node: "n2", State: "away"}, {Node: "n3", State: "connected", LastContact: time.Unix(1, 0), Addresses: []string{"10.0.0.2:7946"}}}
 	c.try(key, "GET", v1+"/mesh", v1+"/mesh", "", 200)
 	c.erasing(key, added.ID, second.ID)
+	c.losing(key)
+	c.emergency(key)
 	c.events(key)
 
 	// What is refused has the same shape everywhere.
@@ -289,6 +291,7 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 	}
 	c.fits("lock", doc.at("components", "schemas", "Health"), a.body)
 	c.try(key, "GET", v1+"/mesh", v1+"/mesh", "", 423)
+	c.destroying(key)
 
 	for name, op := range c.ops {
 		for status := range op["responses"].(map[string]any) {

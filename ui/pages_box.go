@@ -63,6 +63,7 @@ type boxPage struct {
 	Makes []wayLine // what can be made, or made anew
 	Kit   bool      // the box was opened with its recovery kit
 	Shut  bool      // the way it was opened does not reach root and issuer
+	Mode  string    // what the box may do to its own keys in an emergency, in words
 }
 
 // wayLine is one way. Again: there is one already, and it stops working.
@@ -103,7 +104,20 @@ func (v *visit) boxModel() (boxPage, error) {
 	m.mark(inner)
 	c, err := v.desks().Identity.Ceremony()
 	m.Kit, m.Shut = c.Kit, c.Shut
-	return m, err
+	if err != nil {
+		return m, err
+	}
+	m.Mode = v.emergencyInWords()
+	return m, nil
+}
+
+// emergencyInWords is what this box may do to its own keys; empty in practice.
+func (v *visit) emergencyInWords() string {
+	e, err := v.s.config.Box.Emergency(v.s.ctx, v.actor)
+	if err != nil {
+		return ""
+	}
+	return v.lang.Text("emergency.mode."+e.Mode, nil)
 }
 
 // mark tells of the ways that open the records alone although they need not.
@@ -178,7 +192,22 @@ func (v *visit) boxRefused(err error) error {
 // wipeWord may be typed instead of the site's name, in every language.
 const wipeWord = "wipe"
 
-func (v *visit) wipePage() error { return v.render("box/wipe", nil) }
+// wipeModel is the page that destroys the keys. Set tells that this was decided before:
+// without that there is nothing to press.
+type wipeModel struct{ Set bool }
+
+func (v *visit) wipeModel() (wipeModel, error) {
+	e, err := v.s.config.Box.Emergency(v.s.ctx, v.actor)
+	return wipeModel{e.Mode != identity.EmergencyLock.String()}, err
+}
+
+func (v *visit) wipePage() error {
+	m, err := v.wipeModel()
+	if err != nil {
+		return err
+	}
+	return v.render("box/wipe", m)
+}
 
 // wipe asks for the lead's own passphrase, so that a phone left signed in is not enough,
 // and for a word, so that nobody does it by a slip.
@@ -187,16 +216,23 @@ func (v *visit) wipe() error {
 	delete(f.values, "passphrase")
 	secret := v.secret("passphrase")
 	defer clear(secret)
+	m, err := v.wipeModel()
+	if err == nil && !m.Set {
+		err = fault.New(fault.Conflict, "fault.node.emergency_off")
+	}
+	if err != nil {
+		return v.reshow("box/wipe", m, f, err, nil)
+	}
 	if typed := f.Value("word"); typed != wipeWord && typed != v.s.config.Box.Site().Site {
 		f.errors["word"], f.top = v.lang.Text("box.wipe.word.wrong", nil), v.lang.Text("form.incomplete", nil)
 		v.c.Status(fault.Invalid.Status())
-		return v.renderForm("box/wipe", nil, f)
+		return v.renderForm("box/wipe", m, f)
 	}
 	if err := v.sameSomebody(secret); err != nil {
-		return v.reshow("box/wipe", nil, f, err, nil)
+		return v.reshow("box/wipe", m, f, err, nil)
 	}
-	if err := v.s.config.Box.Wipe(v.s.ctx, v.actor); err != nil {
-		return err
+	if err := v.s.config.Box.Destroy(v.s.ctx, v.actor); err != nil {
+		return v.reshow("box/wipe", m, f, err, nil)
 	}
 	v.over()
 	v.session, v.actor = nil, staff.Actor{}

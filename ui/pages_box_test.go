@@ -114,6 +114,8 @@ func TestWipingAsksForPassphraseAndWord(t *testing.T) {
 	box, s := newPageServer(t)
 	signedInAs(t, box, s, "Bo", staff.Registrar).get("/wipe").wants(403)
 	b := signedInAs(t, box, s, "Amina", staff.Lead)
+	b.get("/wipe").wants(200, "not allowed beforehand", "/box/emergency").lacks("Type the name")
+	box.emergency.Mode = identity.EmergencyDestroy
 	wipe := func(passphrase, word string) *browser {
 		return b.get("/wipe").post("/wipe", url.Values{"passphrase": {passphrase}, "word": {word}})
 	}

@@ -15,8 +15,9 @@ import (
 
 // familyPage is the form that registers one person or a household.
 type familyModel struct {
-	Rows []memberRow
-	Once string
+	Rows   []memberRow
+	Once   string
+	Action string // where the form goes
 	lists
 	Shared bool // something is said about all, so that part is open
 }
@@ -90,7 +91,7 @@ func memberField(name string) (row int, rest string, ok bool) {
 }
 
 func (v *visit) familyModel(f *form, rows int) familyModel {
-	m := familyModel{Once: f.Value("once"), lists: v.lists()}
+	m := familyModel{Once: f.Value("once"), Action: "/people", lists: v.lists()}
 	for n := range min(max(rows, 1), registration.MaxHousehold) {
 		row := memberRowOf(n)
 		if f.Value(row.Relation) == "" && len(f.values[row.Relation]) == 0 {
@@ -150,34 +151,37 @@ func cutLast(name string) (before, last string, ok bool) {
 
 // saveFamily registers everybody in the form. Rows nobody wrote in are passed over.
 // One person alone is registered without a household.
-func (v *visit) saveFamily() error {
+func (v *visit) saveFamily() error { return v.saveFamilyBy(v.familyModel, v.register) }
+
+// saveFamilyBy is saveFamily with another page around the form, and another way to save.
+func (v *visit) saveFamilyBy(model func(*form, int) familyModel, save func(registration.NewHousehold, string) (string, error)) error {
 	f := v.sent()
 	rows, _ := strconv.Atoi(f.Value("rows"))
 	if rows < 1 {
 		rows = firstRows
 	}
 	if f.Value("more") != "" && f.Value("save") == "" {
-		return v.renderForm("people/new", v.familyModel(f, rows+moreRows), f)
+		return v.renderForm("people/new", model(f, rows+moreRows), f)
 	}
 	h, used := v.family(f, rows)
 	if len(h.Members) == 0 {
 		f.errors[memberRowOf(0).Given] = v.lang.Text("registration.problem.name_required", nil)
 		f.top = v.lang.Text("family.nobody", nil)
 		v.c.Status(fault.Invalid.Status())
-		return v.renderForm("people/new", v.familyModel(f, rows), f)
+		return v.renderForm("people/new", model(f, rows), f)
 	}
 	for _, n := range used {
 		row := memberRowOf(n)
 		v.warnNotes(f, row.Notes, row.Description)
 	}
 	if f.warned {
-		return v.showWarned("people/new", v.familyModel(f, rows), f)
+		return v.showWarned("people/new", model(f, rows), f)
 	}
-	to, err := v.register(h, f.Value("once"))
+	to, err := save(h, f.Value("once"))
 	if err != nil {
 		v.refuse(f, savedBefore(err), func(name string) string { return formName(name, used) })
 		v.c.Status(fault.Of(err).Class.Status())
-		return v.renderForm("people/new", v.familyModel(f, rows), f)
+		return v.renderForm("people/new", model(f, rows), f)
 	}
 	return v.redirect(to)
 }

@@ -106,8 +106,8 @@ var alertLinks = map[string]string{
 	"alert.lost": "/losses", "alert.lost_alone": "/losses", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.webcert_ends": "/box/webcert", "alert.webcert_clear": "/help/ladder", "alert.backup_old": "/backup",
 	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup", "alert.parted": "/help/backup",
-	"alert.letters_waiting": "/night", "alert.letters_aside": "/night", "alert.letters_foreign": "/help/night", "alert.taken_in": "/night",
-	"alert.clock": "/help/trouble", "alert.invitation_refused": "/help/posts",
+	"alert.letters_waiting": "/night", "alert.letters_aside": "/night/aside", "alert.letters_foreign": "/help/night", "alert.taken_in": "/night",
+	"alert.clock": "/help/trouble", "alert.emergency_lost": "/box/emergency", "alert.invitation_refused": "/help/posts",
 }
 
 // doors are the pages that not everybody who sees an alert may open, and what they
@@ -117,8 +117,8 @@ var doors = map[string]struct {
 	instead string
 }{
 	"/approvals": {staff.ErasePeople, "/help/erase"}, "/mesh": {staff.SeeMesh, "/help/posts"}, "/ceremony": {staff.HoldCeremony, "/help/papers"}, "/drill": {staff.HoldCeremony, "/help/papers"},
-	"/box": {staff.ManageBox, "/help/lock"}, "/box/webcert": {staff.ManageBox, "/help/ladder"}, "/losses": {staff.ManageBox, "/help/trouble"}, "/backup": {staff.KeepBackups, "/help/backup"},
-	"/restored": {staff.KeepBackups, "/help/backup"}, "/night": {staff.ReadPeople, "/help/night"},
+	"/box": {staff.ManageBox, "/help/lock"}, "/box/emergency": {staff.ManageBox, "/help/lock"}, "/box/webcert": {staff.ManageBox, "/help/ladder"}, "/losses": {staff.ManageBox, "/help/trouble"}, "/backup": {staff.KeepBackups, "/help/backup"},
+	"/restored": {staff.KeepBackups, "/help/backup"}, "/night": {staff.ReadPeople, "/help/night"}, "/night/aside": {staff.ManageBox, "/help/night"},
 }
 
 // alertLines says what the box wants a person to see. What only waits for another

@@ -44,7 +44,10 @@ type lockedPage struct {
 }
 
 func (v *visit) lockedModel() lockedPage {
-	m := lockedPage{Waiting: v.s.config.Box.Letters().Waiting}
+	m := lockedPage{}
+	if v.here() { // how many came by night is nobody's who merely stands in the network
+		m.Waiting = v.s.config.Box.Letters().Waiting
+	}
 	for _, kind := range v.s.config.Box.WaysToOpen() {
 		if key := "locked.way." + kind; v.lang.Has(key) {
 			m.Ways = append(m.Ways, v.lang.Text(key, nil))
@@ -83,13 +86,18 @@ func (v *visit) here() bool { return v.client() == "" }
 
 // gateModel is the page that counts.
 type gateModel struct {
-	Once    string
-	Letters Letters
-	Number  uint64 // under which the last one waits; 0 when none was left just now
+	Once   string
+	Tally  *Letters // what whoever looks may see of what was counted; nil: nothing
+	Own    bool     // it is what this phone counted, not all
+	Number uint64   // under which the last one waits; 0 when none was left just now
 }
 
 func (v *visit) gateModel() gateModel {
-	return gateModel{Once: newOnce(), Letters: v.s.config.Box.Letters(), Number: v.left()}
+	m, all := gateModel{Once: newOnce(), Number: v.left()}, v.s.config.Box.Letters()
+	if m.Tally = &all; !v.here() {
+		m.Tally, m.Own = v.s.gates.of(v.cookie(v.cookieName(gateCookie)), all.Shift), true
+	}
+	return m
 }
 
 // left is the number that the page before told.
@@ -126,6 +134,12 @@ func (v *visit) countGate() error {
 	if err != nil {
 		m.Once = first(f.Value("once"), m.Once)
 		return v.reshow("locked/gate", m, f, err, nil)
+	}
+	if !v.here() {
+		cookie := v.s.gates.counted(v.cookie(v.cookieName(gateCookie)), v.s.config.Box.Letters().Shift, number, g, v.s.config.Clock.Now())
+		if cookie != "" {
+			v.setCookie(v.cookieName(gateCookie), cookie, 0)
+		}
 	}
 	return v.redirect("/gate?n=" + fmt.Sprint(number))
 }
@@ -174,7 +188,10 @@ func (v *visit) takeInFamily() error {
 		v.c.Status(fault.Invalid.Status())
 		return v.renderForm("locked/family", v.gateFamilyModel(f, rows), f)
 	}
-	err := v.leaving()
+	err := untold(h)
+	if err == nil {
+		err = v.leaving()
+	}
 	var number uint64
 	if err == nil {
 		number, err = v.s.config.Box.LeaveHousehold(v.s.ctx, onceKey(f.Value("once")), h, v.here())
@@ -183,6 +200,17 @@ func (v *visit) takeInFamily() error {
 		return v.reshow("locked/family", v.gateFamilyModel(f, rows), f, err, func(name string) string { return formName(name, used) })
 	}
 	return v.redirect("/gate/family?n=" + fmt.Sprint(number))
+}
+
+// untold refuses what somebody tells the protection team in the form of a locked box, which
+// has no such fields: a letter has no place for it, and nothing is left out without a word.
+func untold(h registration.NewHousehold) error {
+	for _, p := range h.Members {
+		if len(p.Aside) > 0 {
+			return fault.New(fault.Invalid, "fault.ui.gate_tell")
+		}
+	}
+	return nil
 }
 
 // gateResult is a verdict of a locked box.

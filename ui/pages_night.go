@@ -37,6 +37,7 @@ type nightPage struct {
 	Aside    []string
 	Waiting  int
 	May      bool // say that they were looked through
+	MayFile  bool // see to what lies aside
 }
 
 // arrivalLine is one letter that became people.
@@ -69,7 +70,7 @@ func (v *visit) night() error {
 	if err != nil {
 		return err
 	}
-	m, w := nightPage{Aside: l.Aside, Waiting: l.Waiting, May: v.actor.Can(staff.CorrectPeople)}, v.words()
+	m, w := nightPage{Aside: l.Aside, Waiting: l.Waiting, May: v.actor.Can(staff.CorrectPeople), MayFile: v.actor.Can(staff.ManageBox)}, v.words()
 	for _, a := range arrivals {
 		line := arrivalLine{
 			ID: a.Subject.String(), Path: "/people/" + a.Subject.String(), Name: w.name(a.First), Site: a.Site, Number: a.Number, People: a.People,

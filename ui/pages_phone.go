@@ -16,6 +16,7 @@ func (s *Server) phoneRoutes() []route {
 	return []route{
 		{method: "GET", path: "/phone", policy: public(), where: onPublic, handle: (*visit).phonePage},
 		{method: "GET", path: "/phone/ca.crt", policy: public(), where: onPublic, handle: phoneCA},
+		{method: "GET", path: "/phone/ca.mobileconfig", policy: public(), where: onPublic, handle: phoneProfile},
 		{method: "GET", path: "/phone/ca.pem", policy: public(), where: onPublic, handle: phonePEM},
 		{method: "GET", path: offlinePath, policy: public(), where: onPublic, handle: (*visit).offlinePage},
 		{method: "GET", path: "/sw.js", policy: public(), handle: (*visit).worker},
@@ -57,6 +58,7 @@ type phonePage struct {
 	Fingerprint string
 	Ends        [2]string // what to compare of it: its first and its last four pairs
 	Guides      []guide
+	Apple       bool // an iPhone or iPad asks: it takes a profile
 }
 
 // rungStep is one rung.
@@ -123,6 +125,7 @@ func (v *visit) phonePage() error {
 	ca := v.s.config.Box.CA()
 	m := phonePage{
 		Here: v.surface == Loopback, Plain: v.surface == Public, To: ownPath(v.query("to")), Names: v.s.config.Box.PublicNames(),
+		Apple: deviceOf(v.c.Get(fiber.HeaderUserAgent)) == "iphone",
 		Words: wordList{ca.Words, true}, Fingerprint: grouped(ca.Fingerprint), Ends: endsOf(ca.Fingerprint), Guides: guidesFor(v.lang, v.c.Get(fiber.HeaderUserAgent)),
 	}
 	now := -1

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -46,10 +47,11 @@ type accountLine struct {
 	OnPaper              bool
 }
 
-// roleChoice is a role with one line about what it may do.
+// roleChoice is a role with one line about what it may do. Narrow is what it may be given a
+// part of; empty for a role that has no compartment, or one alone.
 type roleChoice struct {
 	Code, Name, Why string
-	Narrow          []optionView // what it may be given
+	Narrow          []optionView
 }
 
 // colleagueLine is somebody of another post.
@@ -86,7 +88,11 @@ func (v *visit) staffModel() (staffPage, error) {
 func (v *view) roleChoices() (out []roleChoice) {
 	for _, r := range offered() {
 		c := roleChoice{Code: string(r), Name: v.Label("staff.role", string(r)), Why: v.T("staff.page.role." + string(r))}
-		for _, n := range r.Narrows() {
+		all := r.Narrows()
+		if len(all) == 1 {
+			all = nil // nothing to choose
+		}
+		for _, n := range all {
 			c.Narrow = append(c.Narrow, optionView{Value: string(n), Label: v.Label("staff.narrow", string(n))})
 		}
 		out = append(out, c)
@@ -126,6 +132,25 @@ func (v *visit) staffPage() error {
 	return v.renderForm("staff/staff", m, f)
 }
 
+// narrowOf is what an account is given of what its role may have; nil, all of it, where
+// nothing is ticked. What was ticked beside another role is refused and not passed over:
+// somebody may have meant that one.
+func narrowOf(f *form, role staff.Role) (out []staff.Narrow, err error) {
+	own := "narrow." + string(role)
+	for name, values := range f.values {
+		if strings.HasPrefix(name, "narrow.") && name != own && len(values) > 0 {
+			return nil, fault.New(fault.Invalid, "fault.ui.narrow_role").With("role", "fault.ui.narrow_role")
+		}
+	}
+	for _, x := range f.All(own) {
+		out = append(out, staff.Narrow(x))
+	}
+	if len(out) > 0 && len(role.Narrows()) == 0 {
+		return nil, fault.New(fault.Invalid, "fault.ui.narrow_role").With("role", "fault.ui.narrow_role")
+	}
+	return out, nil
+}
+
 // newStaff is the account that a form describes, and its words where the box draws them.
 func (v *visit) newStaff(f *form, typed []byte) (n staff.NewAccount, words []string, err error) {
 	role, err := staff.ParseRole(f.Value("role"))
@@ -133,11 +158,8 @@ func (v *visit) newStaff(f *form, typed []byte) (n staff.NewAccount, words []str
 		return n, nil, err
 	}
 	n = staff.NewAccount{User: f.Value("user"), Role: role}
-	if len(role.Narrows()) > 0 {
-		n.Narrow = []staff.Narrow{}
-		for _, x := range f.All("narrow." + string(role)) {
-			n.Narrow = append(n.Narrow, staff.Narrow(x))
-		}
+	if n.Narrow, err = narrowOf(f, role); err != nil {
+		return n, nil, err
 	}
 	if person := f.Value("person"); person != "" {
 		if n.Person, err = oplog.ParseID(person); err != nil {

@@ -182,6 +182,15 @@ func TestNobodySeesPeopleBeforeTheUndertaking(t *testing.T) {
 func TestStaffGetWordsAndResets(t *testing.T) {
 	box, s := newPageServer(t)
 	b := signedInAs(t, box, s, "amina", staff.Lead)
+	narrow := func(role, of, value string) *browser {
+		return b.get("/staff").post("/staff", url.Values{"user": {"Refused"}, "role": {role}, "narrow." + of: {value}})
+	}
+	for _, role := range []string{"registrar", "lead", "medical"} {
+		narrow(role, "caseworker", "protection").wants(400, "belongs to another role", `value="Refused"`)
+	}
+	narrow("registrar", "registrar", "protection").wants(400, "belongs to another role")
+	narrow("caseworker", "caseworker", "medical").wants(400, "cannot be given that kind")
+	b.get("/staff").wants(200, "Only a part, for: Caseworker").lacks("narrow.registrar", "narrow.lead", "narrow.medical", `narrow.caseworker" value="protection" checked`)
 	b.get("/staff").post("/staff", url.Values{"user": {"Nadia"}, "role": {"caseworker"}, "narrow.caseworker": {"child"}, "passphrase": {"of my own"}}).wants(200, "Five words to sign in", "Nadia")
 	words := listed(b)
 	nadia := newBrowser(t, s)

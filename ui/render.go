@@ -39,7 +39,7 @@ func pageNames() []string {
 	return []string{
 		"first/claim", "first/choose", "first/start", "first/join", "first/practise", "first/words", "first/restore", "first/restoring", "backup/backup", "backup/restored",
 		"locked/gate", "locked/family", "locked/check", "locked/open",
-		"night/list", "night/choose", "night/boxes", "night/openings", "night/opening",
+		"night/list", "night/aside", "night/choose", "night/boxes", "night/openings", "night/opening",
 		"entry/unlock", "entry/opening", "entry/signin", "entry/wake", "entry/welcome",
 		"home/home", "home/error",
 		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member", "people/tell",
@@ -48,7 +48,7 @@ func pageNames() []string {
 		"mesh/mesh", "mesh/invite",
 		"staff/staff", "staff/words", "staff/colleagues", "staff/sessions", "staff/me", "staff/undertaking", "staff/badge", "staff/acts", "staff/act",
 		"phone/phone", "phone/offline",
-		"box/lock", "box/box", "box/webcert", "box/made", "box/wipe", "box/wiped", "box/losses",
+		"box/lock", "box/box", "box/webcert", "box/made", "box/wipe", "box/wiped", "box/emergency", "box/losses",
 		"ceremony/ceremony", "ceremony/issuer", "ceremony/shares", "ceremony/sheet", "ceremony/install", "drill/drill",
 		"reads/list", "reads/person", "reads/reader",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",

@@ -76,6 +76,7 @@ type Server struct {
 	mu   sync.Mutex
 	apps map[Surface]*fiber.App
 
+	gates    gates           // what phones counted at the gate of a locked box
 	letters  letters         // who fills the letterbox of a locked box
 	scanner  *tokens.Scanner // for photos while no desk is open
 	openings openings        // of other boxes, by two people at this one
@@ -173,7 +174,7 @@ func (s *Server) Close() {
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
 	return slices.Concat(
-		s.pageRoutes(), s.ceremonyPages(), s.staffPages(), s.erasePages(), s.readPages(), s.sealedPages(), s.lossesPages(), s.lostPages(), s.lockedPages(), s.nightPages(),
+		s.pageRoutes(), s.ceremonyPages(), s.staffPages(), s.erasePages(), s.readPages(), s.sealedPages(), s.lossesPages(), s.lostPages(), s.emergencyRoutes(), s.lockedPages(), s.nightPages(), s.asideRoutes(),
 		s.phoneRoutes(), s.webcertRoutes(), s.apiRoutes(), s.operatorRoutes(), nightCalls(),
 	)
 }

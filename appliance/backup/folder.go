@@ -28,7 +28,8 @@ var left = []string{
 	"lock", "control.sock", // of the running process
 	"wiped",
 	"ballast*", "journal/ballast", // room kept free
-	"place", // says which machine and folder this is
+	"place",                    // says which machine and folder this is
+	"emergency", "emergency.2", // what this box may do to itself was decided for this machine
 	stageName + "/", markName, lastName,
 	"*.part", "*.new", "*.bad", "*.log", "*.tmp",
 }

@@ -17,6 +17,9 @@
 //	secrets  secrets.2   everything secret, sealed under the storage key; root and
 //	                     issuer in an inner part, sealed under the inner key as well
 //	web/                 the certificates of the pages; see below
+//	emergency emergency.2  what this box may do to its own keys, sealed under the
+//	                     storage key and always as long; bytes in emergency.go. Every
+//	                     opening writes it anew, and no backup has it
 //	wiped                only when the keys were destroyed: says so
 //
 // Both of a pair hold the same bytes. They are replaced one after the other,
@@ -43,6 +46,10 @@
 // it, and a line of four words: "waypost-key/1", the node's id, 32 bytes in hexadecimal,
 // and the first four bytes, in hexadecimal, of SHA-256("waypost/key-stick/1" ‖ node id ‖
 // those bytes). Other lines count for nothing.
+//
+// Who may have the keys destroyed is the setting in emergency (emergency.go); it is not
+// asked here. A card alone neither shows nor sets it
+// (TestTheEmergencySettingIsNotReadOffACard).
 //
 // DestroyKeys overwrites and removes unlock and unlock.2 first, and then everything else
 // that holds a key. Without the slots nothing opens the storage key, and without that

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
@@ -195,6 +196,40 @@ func (p *Pile) SetAside(name string) error {
 		return cannotWrite(err)
 	}
 	return cannotWrite(errors.Join(p.fsys.SyncDir(to), p.fsys.SyncDir(p.dir)))
+}
+
+// AsidePile is what was set aside, to be read again or destroyed when its facts are in the
+// journal. A letter of it is not set aside once more.
+func AsidePile(fsys files.FS, data string, k Key) *Pile {
+	return &Pile{fsys: fsys, dir: filepath.Join(data, Folder, asideName), key: k}
+}
+
+// Lies says when a letter was written, as the card says, and whether it lies there at all.
+func (p *Pile) Lies(name string) (at time.Time, there bool) {
+	if _, _, ok := parseFileName(name); !ok {
+		return time.Time{}, false
+	}
+	entries, err := p.fsys.ReadDir(p.dir)
+	if err != nil {
+		return time.Time{}, false
+	}
+	for _, e := range entries {
+		if e.Name() != name {
+			continue
+		}
+		i, err := e.Info()
+		if err != nil {
+			return time.Time{}, true
+		}
+		return i.ModTime(), true
+	}
+	return time.Time{}, false
+}
+
+// NumberOf is the number in a letter's name: what the person at the gate was told.
+func NumberOf(name string) uint64 {
+	n, _, _ := parseFileName(name)
+	return n
 }
 
 // Aside names the letters that were set aside.

@@ -20,7 +20,8 @@
 //	key    key.2      the box's public key: 106 bytes
 //	trust  trust.2    what card signatures are checked with
 //	NNNNNNNNNN-ID     one letter; NNNNNNNNNN its number, ID its id in hexadecimal
-//	aside/…           letters that did not open, whole: never thrown away
+//	aside/…           letters that could not be filed, whole: never thrown away, and
+//	                  destroyed as any other when their facts are in the journal
 //
 // Both of a pair hold the same bytes and are replaced one after the other, each by writing
 // a new file, flushing it, renaming it and flushing the folder. A letter is written the

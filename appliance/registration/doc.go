@@ -79,7 +79,9 @@
 // taken_in and gate_counted, and, where the clock was set, in arrived_at; the time of the op
 // is that of the opening. A count never says that a child was alone together with the code
 // of a card: who it was is not for the register. The code of a card that is erased later
-// stays in its count and finds nobody.
+// stays in its count and finds nobody. Where people were registered without what is not for
+// the register, because nobody took that in, the letter is kept, and TakeInAgain passes the
+// rest on later, about the same people (main, TestALetterSetAsideIsPassedOnLater).
 //
 //	registration.taken_in       {1: number, 2: time in Unix seconds, 3: true when no clock was set}
 //	registration.looked_through {}

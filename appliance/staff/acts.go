@@ -84,6 +84,36 @@ func (d *Desk) twoPeople(one, two signature, what string) error {
 	return nil
 }
 
+// Alone tells whether nobody else with an account at this node could agree to what the actor
+// asks for: nobody else may, or whoever may was made by the actor, or made them. Where a
+// desk lets one person's word be enough, it is enough only then. Fault: those of the log.
+func (d *Desk) Alone(actor Actor, x Action) (bool, error) {
+	var own *account
+	all := d.snapshot()
+	for i, a := range all {
+		if idOf(a.Subject) == actor.ID && !actor.Key && !actor.Operator {
+			own = &all[i]
+		}
+	}
+	if own == nil {
+		return false, nil // nobody's own word
+	}
+	for _, a := range all {
+		who := a.enrolled(d.node)
+		if a.Replaced || !d.trustsSigner(who, x) {
+			continue
+		}
+		err := d.twoPeople(signature{Who: own.enrolled(d.node)}, signature{Who: who}, "act")
+		if err == nil {
+			return false, nil
+		}
+		if fault.ClassOf(err) != fault.Denied {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // Waiting is an act one person has asked for.
 type Waiting struct {
 	ID     oplog.ID

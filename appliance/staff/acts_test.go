@@ -92,6 +92,30 @@ func TestNobodyMakesTheirOwnSecondPerson(t *testing.T) {
 	}
 }
 
+// Where one person's word may be enough, it is enough only while nobody else could agree.
+func TestWhoIsAlone(t *testing.T) {
+	c := newCamp(t, 2)
+	p := c.nodes[0]
+	lead := worker(t, p, "amina", Lead)
+	alone := func(a Actor, want bool) {
+		t.Helper()
+		if got, err := p.Alone(a, RevokeNodes); err != nil || got != want {
+			t.Fatalf("alone: %v %v", got, err)
+		}
+	}
+	alone(lead.Actor, true)
+	worker(t, p, "noor", Registrar)
+	_, err := p.Add(ctx, lead.Actor, NewAccount{User: "puppet", Role: Lead, Passphrase: []byte("puppet words")})
+	must(t, err)
+	alone(lead.Actor, true) // neither could agree
+	alone(Operator(), false)
+	alone(Actor{}, false)
+	worker(t, p, "sami", Coordinator)
+	alone(lead.Actor, false)
+	must(t, p.Disable(ctx, Operator(), "sami"))
+	alone(lead.Actor, true)
+}
+
 func TestAnActThatFailsWaitsOnAndEndsWithItsTime(t *testing.T) {
 	c := newCamp(t, 1)
 	p := c.nodes[0]

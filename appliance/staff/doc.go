@@ -158,6 +158,10 @@
 // (TestASecondPersonOfALostNode). What waits is kept in memory only. Not held off: a lead who
 // makes two accounts for one accomplice.
 //
+// A desk that takes one person's word where there is nobody else asks Alone, which counts
+// whoever could agree here now (TestWhoIsAlone). Not held off: a lead who ends the second
+// person's account first; that is written down.
+//
 // # Who looked
 //
 //	staff.looked  somebody saw people: {1: "open", "print" or "list", 2: true for a program's

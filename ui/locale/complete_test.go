@@ -120,3 +120,18 @@ func TestSpokenInFourLanguages(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// The box has one name in a language: people who read two are looking for two machines.
+func TestTheBoxHasOneName(t *testing.T) {
+	for k, v := range sentencesOf(t, "es") {
+		said, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range strings.FieldsFunc(strings.ReplaceAll(strings.ToLower(string(said)), "caja fuerte", ""), func(r rune) bool { return r < 'a' || r > 'z' }) {
+			if word == "caja" || word == "cajas" {
+				t.Errorf("es %s calls the box a %s", k, word)
+			}
+		}
+	}
+}
