@@ -3,12 +3,14 @@ export CGO_ENABLED ?= 0
 GO ?= go
 DATA ?= ./data
 BIN := waypost
+# Without the tables for a debugger: 13 MB less to carry. What a crash says stays the same.
+BUILD := $(GO) build -trimpath -ldflags '-s -w'
 PKGS := ./...
 
 .PHONY: build run demo test vet unit race scripts browser tools arm64 torture torture-short bench bench-program bench-journal clean
 
 build:
-	$(GO) build -trimpath -o $(BIN) ./appliance
+	$(BUILD) -o $(BIN) ./appliance
 
 # An empty data folder is made and answered by the first page; later starts ask for the five words.
 run: build
@@ -18,7 +20,7 @@ demo: build
 	./$(BIN) demo
 
 arm64:
-	GOARCH=arm64 $(GO) build -trimpath -o $(BIN)-arm64 ./appliance
+	GOARCH=arm64 $(BUILD) -o $(BIN)-arm64 ./appliance
 
 test: tools vet unit race scripts browser torture-short
 

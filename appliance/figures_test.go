@@ -80,7 +80,7 @@ func newFigures(t *testing.T) *figures {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	f := &figures{t: t, dir: dir, bin: filepath.Join(dir, "waypost"), secret: filepath.Join(dir, "secret")}
 	f.check(os.WriteFile(f.secret, []byte(figuresWords+"\n"), 0o600))
-	build := exec.Command("go", "build", "-trimpath", "-o", f.bin, ".")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f.bin, ".") // as the Makefile does
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
