@@ -153,7 +153,7 @@ func (d *Desk) fold(b binder, payloads [][]byte, privs []*ecdh.PrivateKey, keys 
 	if len(in) == 0 {
 		return nil
 	}
-	f := b.fold(in, who, d.glass)
+	f := b.fold(in, who, judge{d.glass, d.handed})
 	if !f.first {
 		return nil
 	}

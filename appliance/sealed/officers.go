@@ -260,6 +260,7 @@ func (d *Desk) candidates(g glassRequest) (out []oplog.ID) {
 type Broken struct {
 	At            time.Time // wall time its node claims
 	First, Second string    // user names; empty for somebody not known here
+	Parcel        string    // of a hand-over: SHA-256 of what left, in hex
 }
 
 // Officers is how the officers stand.
@@ -267,6 +268,7 @@ type Officers struct {
 	Officers []staff.Worker
 	Share    bool // the one who asks has a part of the key that opens
 	Broken   []Broken
+	Out      []Broken // files that were handed over; Parcel says which receipt is whose
 }
 
 // Officers lists the officers and every emergency opening, the newest first, and tries the
@@ -302,23 +304,27 @@ func (d *Desk) Officers(s staff.Session) (out Officers, err error) {
 	default:
 		return out, err
 	}
-	out.Broken, err = d.broken(who)
+	if out.Broken, err = d.broken(who); err == nil {
+		out.Out, err = d.out(who)
+	}
 	return out, err
 }
 
 // broken lists the emergency openings that two people signed.
 func (d *Desk) broken(who people) (out []Broken, err error) {
+	told := map[[32]byte]bool{}
 	err = d.log.View(func(r oplog.Reader) error {
 		return r.Rows(keysView, []byte{'b'}, nil, func(_ []byte, _ oplog.ID, value []byte) error {
 			var row brokenRow
 			var g glassBroken
-			if decode(value, &row) != nil || decode(row.Body, &g) != nil {
+			if decode(value, &row) != nil || decode(row.Body, &g) != nil || told[g.Request] {
 				return nil
 			}
 			act := staff.Act{Purpose: GlassPurpose, Action: staff.BreakGlass, Body: g.Request[:]}
 			if d.o.Staff.CheckHands(act, g.First, g.Second) != nil {
 				return nil
 			}
+			told[g.Request] = true
 			out = append(out, Broken{At: at(row.At), First: who[g.First.Signer()].User, Second: who[g.Second.Signer()].User})
 			return nil
 		})
