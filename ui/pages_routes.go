@@ -101,6 +101,7 @@ var places = []struct {
 	{"/ceremony", "nav.ceremony", "check", "", staff.HoldCeremony, false},
 	{"/drill", "nav.drill", "check", "", staff.HoldCeremony, false},
 	{"/officers", "nav.officers", "lock", "", staff.BreakGlass, false},
+	{"/second", "nav.second", "check", "", staff.SignForFiles, false},
 }
 
 // navFor is the bar on top: only what this person may use.

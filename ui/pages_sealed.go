@@ -57,11 +57,13 @@ type fileLine struct {
 	Marked, Exposed bool
 	Dropped         int
 	Waiting, Closed bool
+	Erased          bool
 }
 
 // deskPage is somebody's work.
 type deskPage struct {
 	Waiting, Mine, Closed []fileLine
+	Erased                []fileLine
 	Shut                  []string // desks without keys
 	Keyless               []string // desks this person was not given the keys of
 	Contested             bool
@@ -75,7 +77,7 @@ func (s speaker) fileLine(x sealed.Item, name string) fileLine {
 	id := x.ID.String()
 	return fileLine{
 		Path: "/desk/" + id, ID: fileNumber(id), Number: id, Desk: s.narrow(x.Narrow), Name: name, Began: x.Began, Due: x.Due, Late: !x.Due.IsZero() && x.Due.Before(s.now),
-		Marked: x.Marked, Exposed: x.Exposed, Dropped: x.Dropped, Waiting: x.Waiting, Closed: x.Closed,
+		Marked: x.Marked, Exposed: x.Exposed, Dropped: x.Dropped, Waiting: x.Waiting, Closed: x.Closed, Erased: x.Erased,
 	}
 }
 
@@ -87,6 +89,8 @@ func (s speaker) deskPage(l sealed.List, name func(oplog.ID) string) deskPage {
 	for _, x := range l.Items {
 		line := s.fileLine(x, name(x.About))
 		switch {
+		case x.Erased:
+			m.Erased = append(m.Erased, line)
 		case x.Closed:
 			m.Closed = append(m.Closed, line)
 		case x.Waiting:
@@ -206,6 +210,7 @@ type entryLine struct {
 	At, Due                    time.Time
 	Unsure, Marked, Hand       bool
 	File                       string
+	Receipt                    string // of a hand-over
 }
 
 type personChoice struct{ Value, Name, Site string }
@@ -260,6 +265,9 @@ func (s speaker) filePage(f sealed.File, me staff.ID) filePage {
 		if !l.File.IsZero() {
 			e.File = "/desk/" + l.File.String()
 		}
+		if l.Out != nil {
+			e.Receipt = m.Path + "/receipt/" + l.Out.Number.String()
+		}
 		m.Lines = append(m.Lines, e)
 	}
 	slices.Reverse(m.Lines)
@@ -291,7 +299,7 @@ func (v *visit) showFile(form *form, refused error) error {
 			return err
 		}
 		for _, x := range l.Items {
-			if !x.Waiting && !x.Closed && x.Narrow == f.Narrow {
+			if !x.Waiting && !x.Closed && !x.Erased && x.Narrow == f.Narrow {
 				m.Files = append(m.Files, v.words().fileLine(x, v.personName(x.About)))
 			}
 		}

@@ -87,6 +87,7 @@ type officersPage struct {
 	Share    bool
 	Small    bool // there are none
 	Broken   []brokenLine
+	Out      []brokenLine
 	Waiting  []waitingLine
 	Desks    []string
 	Workers  []personChoice
@@ -95,6 +96,7 @@ type officersPage struct {
 type brokenLine struct {
 	At            time.Time
 	First, Second string
+	Parcel        string // of a hand-over
 }
 
 type waitingLine struct {
@@ -115,6 +117,10 @@ func (v *visit) officersModel() (m officersPage, err error) {
 	m = officersPage{Officers: choices(o.Officers), Share: o.Share, Small: len(o.Officers) == 0}
 	for _, b := range o.Broken {
 		m.Broken = append(m.Broken, brokenLine(b))
+	}
+	for _, b := range o.Out {
+		b.Parcel = inFours(b.Parcel[:min(len(b.Parcel), 16)])
+		m.Out = append(m.Out, brokenLine(b))
 	}
 	w := v.words()
 	for _, a := range v.desks().Staff.Acts(v.actor) {
@@ -211,13 +217,16 @@ func (v *visit) declineGlass() error {
 // a lead that the desks have no keys yet.
 func (v *visit) sealedAlerts() (out []alertLine, err error) {
 	d := v.desks().Sealed
-	n, err := d.Alerts(v.actor)
+	n, left, err := d.Alerts(v.actor)
 	if err != nil {
 		return nil, err
 	}
 	w := &view{Lang: v.lang}
 	if n > 0 {
 		out = append(out, alertLine{Tone: "warn", Text: w.T("home.glass", "Count", n), Link: "/officers"})
+	}
+	if left > 0 {
+		out = append(out, alertLine{Tone: "warn", Text: w.T("home.out", "Count", left), Link: "/officers"})
 	}
 	return out, nil
 }

@@ -333,21 +333,26 @@ func (d *Desk) broken(who people) (out []Broken, err error) {
 	return out, err
 }
 
-// Alerts is how many emergency openings there were in the last week, by this node's clock.
-func (d *Desk) Alerts(a staff.Actor) (int, error) {
+// Alerts is how many emergency openings and hand-overs there were in the last week, by this
+// node's clock.
+func (d *Desk) Alerts(a staff.Actor) (opened, out int, err error) {
 	if !a.Can(staff.BreakGlass) || a.Key || a.Operator {
-		return 0, nil
+		return 0, 0, nil
 	}
 	who, err := d.people()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	all, err := d.broken(who)
-	n := 0
-	for _, b := range all {
-		if age := d.o.Clock.Now().Sub(b.At); age < 7*24*time.Hour {
-			n++
+	lately := func(all []Broken, err error) (n int, _ error) {
+		for _, b := range all {
+			if age := d.o.Clock.Now().Sub(b.At); age < 7*24*time.Hour {
+				n++
+			}
 		}
+		return n, err
 	}
-	return n, err
+	if opened, err = lately(d.broken(who)); err == nil {
+		out, err = lately(d.out(who))
+	}
+	return opened, out, err
 }

@@ -184,7 +184,7 @@ func (d *Desk) close(plain []byte, recipient string) (sealed, words []byte, err 
 		if err != nil {
 			return nil, nil, fault.Of(err)
 		}
-		words = []byte(strings.Join(five, "-"))
+		words = []byte(strings.Join(five, " "))
 		byWords, err := age.NewScryptRecipient(string(words))
 		if err != nil {
 			return nil, nil, fault.Of(err)

@@ -72,7 +72,9 @@ func (d *Desk) eraseFile(ctx context.Context, st statement, by ID, first, second
 // ever destroyed.
 func (d *Desk) trustsFileErasure(e erased) bool {
 	a, b := e.By[0], e.By[1]
-	may := func(x signature, what Action) bool { return (Actor{ID: idOf(x.Who.subject()), Role: x.Who.Role}).Can(what) }
+	may := func(x signature, what Action) bool {
+		return (Actor{ID: idOf(x.Who.subject()), Role: x.Who.Role}).Can(what)
+	}
 	return (may(a, ErasePeople) || may(b, ErasePeople)) && d.trustsSigner(a.Who, SignForFiles) && d.trustsSigner(b.Who, SignForFiles) &&
 		d.twoPeople(a, b, "act") == nil
 }
