@@ -249,6 +249,7 @@ func TestFactsDoNotDependOnOrder(t *testing.T) {
 		fact(1, epochBegunKind, subjectOf(n), big), fact(2, epochBegunKind, a, e), fact(0, seedGivenKind, a, seedGiven{Epoch: e.hash(), Sealed: []byte{1}}),
 		fact(1, seedGivenKind, a, seedGiven{Epoch: e.hash(), Sealed: []byte{2}}), fact(2, shareGivenKind, b, shareGiven{Sealed: []byte{3}}),
 		fact(0, glassBrokenKind, b, glassBroken{First: []byte{1}}), fact(1, glassBrokenKind, b, glassBroken{First: []byte{2}}),
+		fact(0, fileHandedKind, b, fileHanded{First: []byte{1}}), fact(2, fileHandedKind, b, fileHanded{First: []byte{2}}), fact(1, fileHandedKind, b, fileHanded{First: make([]byte, 3000)}),
 		fact(2, oplog.Sealed, a, entry), fact(0, oplog.Sealed, a, entry), fact(1, oplog.Sealed, b, entry),
 	)
 }
