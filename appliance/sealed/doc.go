@@ -22,6 +22,7 @@
 //	sealed.seed_given    the seed of an epoch for one account; open; about that account
 //	sealed.share_given   a share of the officers' key for one officer; open; about that account
 //	sealed.glass_broken  two officers opened something; open; about a random id
+//	sealed.handed_over   two people gave a file to somebody outside; open; about a random id
 //	sealed               an entry of a file; see oplog.Sealed
 //
 // Bodies are CBOR maps with small integers as keys, deterministic (RFC 8949 section 4.2.1):
@@ -35,6 +36,7 @@
 //	                     word for "waypost/sealed-share/1" ‖ deployment ‖ officers' X25519 ‖ account (10) ‖
 //	                     SHA-256 of 2}
 //	sealed.glass_broken {1: hash of the request (32), 2: first hand, 3: second hand}
+//	sealed.handed_over  {1: hash of the request (32), 2: SHA-256 of the parcel (32), 3: first hand, 4: second hand}
 //
 // The hash of an epoch is SHA-256 of its body without 10 and 11; signed is
 // "waypost/sealed-epoch/1" ‖ deployment ‖ hash. HPKE (RFC 9180) is base mode with
@@ -83,6 +85,30 @@
 // list, and listed as perhaps read by whoever left; the same for accounts that ended in the
 // group of a file.
 //
+// # Handing over
+//
+// Somebody who works in a file asks (AskHandOver): the parcel is made and closed at that
+// moment, of the age format (age-encryption.org/v1), with five words (scrypt, 2^15) or to a
+// receiver's X25519 key. In it is a zip archive with record.json (see Handed) and papers as
+// people read them. Both people sign, as an act (staff.Act), hash of the request ‖ SHA-256
+// of the parcel: the very bytes that leave. The request is a CBOR map {1: file, 2:
+// compartment, 3: to whom, 4: basis, 5: agreed, 6: why not asked, 7: the receiver's key, 8:
+// SHA-256 of record.json, 9: number of the receipt (10), 10: nonce (16)}, and lies in the
+// entry handed_over alone: {1: request, 2: SHA-256 of the parcel (32), 3: first hand, 4:
+// second hand}, written by the first. The second is in the file, an officer, or a holder of
+// the keys in use, which is asked again when they agree; a reader, who knows neither keys
+// nor the list of that day, asks for both hands, that the first worked in the file, and that
+// the role of the second reads the compartment or is an officer's. Entry and open fact are
+// one command, on the disk before the first byte leaves. Parcels lie in memory, closed, at
+// most 12 of 4 MB; their words until the second person was shown them; an hour of them is 5
+// a person.
+//
+// # Erasing
+//
+// A file is erased by the fact that erases people (staff.erased), about its subject and
+// those of what was put into it, by somebody in it and a lead or coordinator. Nothing of it
+// lies in the register. See staff.AskFileErasure.
+//
 // # Promises
 //
 //   - Only holders read what is passed on, also not who wrote it: TestWhatIsPassedOnIsReadByThoseWhoHoldTheKeysAlone.
@@ -93,6 +119,12 @@
 //   - Who left, or was taken off, reads nothing new: TestWhoLeftReadsNothingNew, TestSomebodyTakenOffReadsNothingNew.
 //   - One officer opens nothing; two, with a reason, and everybody concerned is told: TestTwoOfficersOpenAFileInAnEmergency.
 //   - A read that cannot be written down is refused: TestALookIsWrittenBeforeAnythingIsShown.
+//   - Nobody hands a file over alone, and who has the words has no parcel: TestAFileIsHandedOverByTwo,
+//     TestNobodyHandsAFileOverAlone; what leaves is what both signed, once and in time: TestAParcelThatIsNotTaken;
+//     hand-overs nobody signed are on no list: TestHandOversThatNobodySigned; nothing of one stays on the disk:
+//     TestAHandOverLeavesNothingBehind.
+//   - Two erase a file: hidden at once, taken back by a lead, destroyed with what came late, nothing else along:
+//     TestTwoPeopleEraseAFile, TestWhatIsErasedIsDestroyedAndStaysGone, TestErasingTakesNothingElseAlong.
 //   - Forged entries are left out: TestWhatNobodyMayHaveWrittenIsLeftOut, FuzzEntry.
 //   - Views do not depend on order: TestFactsDoNotDependOnOrder; files come together: TestEntriesWrittenApartComeTogether.
 //   - A list that is damaged costs nothing: TestTheListIsNeverNeeded.
@@ -102,5 +134,9 @@
 // open facts say which accounts were given a seed and who the officers are); that a person
 // who could read something forgets it; that a lead who makes an account for a caseworker who
 // does not exist is found out by this program and not by those who give it access; anything
-// against a box whose program or memory was tampered with while somebody was signed in.
+// against a box whose program or memory was tampered with while somebody was signed in; that
+// a receiver keeps to what they signed for, or that two people who agree to it do not hand
+// over what they may read; that two accounts of a node that was let in do not hide a file
+// whose number they know (a lead takes it back, nothing is destroyed); that copies of the
+// ciphertext in old backups go with an erasure.
 package sealed

@@ -283,3 +283,24 @@ func (d *Desk) ForgeLink(t testing.TB, s staff.Session, id, other oplog.ID) {
 		t.Fatal(err)
 	}
 }
+
+// TurnedEpoch is one with other officers, signed by a seed and by somebody's hand.
+func (d *Desk) TurnedEpoch(t testing.TB, n staff.Narrow, by staff.Session, seed [32]byte, after []staff.ID, sign func(staff.Act) (staff.Hand, staff.Hand)) Epoch {
+	t.Helper()
+	e := d.NextEpoch(t, n, by.Actor.ID, seed, func([]byte) []byte { return nil })
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.opened(n, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Officers, e.Staff = pairOf(newKey()).publicSeal(), after
+	e.Turn = &turn{Shares: [][32]byte{{1}, {2}}}
+	e.Turn.First, e.Turn.Second = sign(turnAct(c.current.Officers, e.Officers, e.Staff, e.Turn.Shares))
+	msg := e.message(d.o.Deployment)
+	hand, _ := by.Sign(msg)
+	e.Word, e.Hand = ed25519.Sign(pairOf(seed).sign, msg), hand
+	return e
+}

@@ -24,6 +24,16 @@ type epochBegun struct {
 	By          staff.ID     `cbor:"9,keyasint"`            // who began it
 	Word        []byte       `cbor:"10,keyasint,omitempty"` // an issuer's word, or the Ed25519 signature of the epoch before
 	Hand        []byte       `cbor:"11,keyasint,omitempty"` // By's own signature; none beside an issuer's word
+	Turn        *turn        `cbor:"12,keyasint,omitempty"` // begins with other officers, by two of those before
+}
+
+// turn is what two officers sign who put others in their place. The old key, the new one,
+// who has it and its shares are what they sign; see turnAct.
+type turn struct {
+	First  staff.Hand `cbor:"1,keyasint"`
+	Second staff.Hand `cbor:"2,keyasint"`
+	Shares [][32]byte `cbor:"3,keyasint"` // SHA-256 of each shareGiven.Sealed of the new key
+	Chain  []byte     `cbor:"4,keyasint"` // HPKE of the officers' key before, to the new one
 }
 
 // hash names the epoch: all of it but the two signatures.
@@ -140,7 +150,8 @@ func subjectOf(n staff.Narrow) oplog.ID {
 
 func (e epochBegun) fits(subject oplog.ID) bool {
 	return slices.Contains(staff.Narrows(), e.Narrow) && subject == subjectOf(e.Narrow) && e.Epoch > 0 && len(e.Staff) <= maxOfficers &&
-		len(e.Word) <= maxWord && len(e.Hand) <= 64 && len(e.ForOfficers) <= maxWrapped
+		len(e.Word) <= maxWord && len(e.Hand) <= 64 && len(e.ForOfficers) <= maxWrapped &&
+		(e.Turn == nil || len(e.Turn.Shares) <= maxOfficers && len(e.Turn.First)+len(e.Turn.Second) <= maxSigned && len(e.Turn.Chain) <= maxWrapped)
 }
 
 func epochKey(hash [32]byte, log oplog.LogID) []byte {

@@ -291,13 +291,14 @@ func (f *file) heads() (out [][16]byte) {
 	return out
 }
 
-// key is the newest key that is wrapped to exactly those who work in the file now, and
+// key is the newest key that is wrapped to exactly those who work in the file now and to the
+// officers there are (wrapped; nil: whoever they were), and
 // hands on every other key that is known here; false when there is none, and the next entry
 // has to begin one. So of keys that were begun apart everybody gets the others' in the end.
-func (f *file) key(group []staff.ID) (best key, ok bool) {
+func (f *file) key(group []staff.ID, wrapped []byte) (best key, ok bool) {
 	var from *entry
 	for k, e := range f.begins {
-		if !slices.Equal(e.Group, group) || from != nil && (e.Clock < from.Clock || e.Clock == from.Clock && bytes.Compare(e.id[:], from.id[:]) < 0) {
+		if !slices.Equal(e.Group, group) || wrapped != nil && !bytes.Equal(e.Wrapped, wrapped) || from != nil && (e.Clock < from.Clock || e.Clock == from.Clock && bytes.Compare(e.id[:], from.id[:]) < 0) {
 			continue
 		}
 		if slices.ContainsFunc(f.keys, func(other key) bool { return other != k && !slices.Contains(e.Older, other) }) {

@@ -354,7 +354,7 @@ func (d *Desk) relist(l *list, id oplog.ID, payloads [][]byte, a staff.Actor, mi
 // sealedTo is the epoch that the newest key of what waits was sealed to; zeros when that is
 // none this person holds.
 func sealedTo(payloads [][]byte, b binder, h held, f *file) (name [32]byte, newest uint32) {
-	k, ok := f.key([]staff.ID{})
+	k, ok := f.key([]staff.ID{}, nil)
 	if !ok {
 		return name, 0
 	}

@@ -109,12 +109,17 @@ func (d *Desk) share(s staff.Session, public [32]byte, who people) (out share, e
 	if !known || public == [32]byte{} {
 		return out, none
 	}
+	turned, err := d.turnedShares(public, who)
+	if err != nil {
+		return out, err
+	}
 	found := false
 	err = s.WithSealKey(func(mine *ecdh.PrivateKey) error {
 		return d.log.View(func(r oplog.Reader) error {
 			return r.Rows(keysView, append([]byte{'s'}, public[:]...), nil, func(_ []byte, subject oplog.ID, value []byte) error {
 				var g shareGiven
-				if subject != me.Subject || decode(value, &g) != nil || !identity.VerifyCountersign(d.o.Deployment, g.Word, g.message(d.o.Deployment, subject)) {
+				if subject != me.Subject || decode(value, &g) != nil ||
+					!turned[sha256.Sum256(g.Sealed)] && !identity.VerifyCountersign(d.o.Deployment, g.Word, g.message(d.o.Deployment, subject)) {
 					return nil
 				}
 				raw, err := unwrap(mine, d.shareInfo(public, subject), g.Sealed)
@@ -166,10 +171,14 @@ func (d *Desk) breakGlass(ctx context.Context, g glassRequest, by staff.ID, firs
 	if err != nil {
 		return fault.New(fault.Denied, "fault.sealed.no_share").Wrap(err)
 	}
-	if g.What == GlassAccess {
-		return d.glassAccess(ctx, g, c, officers, by, first, second, who)
+	all, err := d.chain(officers, who)
+	if err != nil {
+		return err
 	}
-	return d.glassFiles(ctx, g, officers, s2, first, second, who)
+	if g.What == GlassAccess {
+		return d.glassAccess(ctx, g, c, all, by, first, second, who)
+	}
+	return d.glassFiles(ctx, g, all, s2, first, second, who)
 }
 
 // broken is the fact that everybody sees.
@@ -181,13 +190,17 @@ func broken(g glassRequest, first, second staff.Hand) func(*oplog.Tx) error {
 }
 
 // glassAccess gives somebody the seeds of a compartment.
-func (d *Desk) glassAccess(ctx context.Context, g glassRequest, c compartment, officers *ecdh.PrivateKey, by staff.ID, first, second staff.Hand, who people) error {
+func (d *Desk) glassAccess(ctx context.Context, g glassRequest, c compartment, officers []*ecdh.PrivateKey, by staff.ID, first, second staff.Hand, who people) error {
 	to := who[g.To]
 	var give []seedGiven
 	for _, e := range c.epochs {
-		seed, err := unwrap(officers, d.officersInfo(e.Seal), e.ForOfficers)
-		if err != nil || len(seed) != 32 || pairOf(key(seed)).publicSeal() != e.Seal {
+		i := slices.IndexFunc(officers, func(k *ecdh.PrivateKey) bool { return [32]byte(k.PublicKey().Bytes()) == e.Officers })
+		if i < 0 {
 			continue // of other officers
+		}
+		seed, err := unwrap(officers[i], d.officersInfo(e.Seal), e.ForOfficers)
+		if err != nil || len(seed) != 32 || pairOf(key(seed)).publicSeal() != e.Seal {
+			continue
 		}
 		one, err := d.give(e.epochBegun, key(seed), to)
 		clear(seed)
@@ -211,7 +224,7 @@ func (d *Desk) glassAccess(ctx context.Context, g glassRequest, c compartment, o
 
 // glassFiles finds the files and lets somebody into them. That it was tried is written down
 // before anything is looked for.
-func (d *Desk) glassFiles(ctx context.Context, g glassRequest, officers *ecdh.PrivateKey, s staff.Session, first, second staff.Hand, who people) error {
+func (d *Desk) glassFiles(ctx context.Context, g glassRequest, officers []*ecdh.PrivateKey, s staff.Session, first, second staff.Hand, who people) error {
 	if err := d.log.Do(ctx, s.Actor.ID, broken(g, first, second)); err != nil {
 		return err
 	}
@@ -221,7 +234,7 @@ func (d *Desk) glassFiles(ctx context.Context, g glassRequest, officers *ecdh.Pr
 		if err != nil {
 			return err
 		}
-		f := d.fold(binder{d.o.Deployment, id}, payloads, []*ecdh.PrivateKey{officers}, nil, who)
+		f := d.fold(binder{d.o.Deployment, id}, payloads, officers, nil, who)
 		if f == nil || f.narrow != g.Narrow || g.Which != id && (g.Which != f.about || g.Which.IsZero()) {
 			continue
 		}

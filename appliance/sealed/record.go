@@ -43,6 +43,7 @@ type record struct {
 	Body    cbor.RawMessage `cbor:"10,keyasint"`
 	Group   []staff.ID      `cbor:"11,keyasint,omitempty"` // begins a key: whom it is wrapped to
 	Older   []key           `cbor:"12,keyasint,omitempty"` // … and the keys before it
+	Wrapped []byte          `cbor:"13,keyasint,omitempty"` // … and to which officers: the first 8 bytes of their key
 }
 
 // signedRecord is the content of an entry.
