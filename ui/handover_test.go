@@ -121,6 +121,14 @@ func TestTwoPeopleOnPages(t *testing.T) {
 	if body := want("who looked", page(lead, "GET", "/reads/"+mina.Actor.ID.String()), 200); !strings.Contains(body, "A sealed file") || strings.Contains(body, strings.TrimPrefix(at, "/desk/")) {
 		t.Error("who looked says nothing, or which file")
 	}
+	// Other officers: the same two, with new keys.
+	both := []string{"officers", lead.Actor.ID.String(), "officers", cora.Actor.ID.String(), "passphrase", testPassphrase}
+	want("one officer", page(lead, "POST", "/officers/change", both[2:]...), 400)
+	want("changed by a caseworker", page(mina, "POST", "/officers/change", both...), 403)
+	want("asked", page(lead, "POST", "/officers/change", both...), 303)
+	turn := between(want("officers", page(cora, "GET", "/officers"), 200), `action="/officers/`, `/confirm"`)
+	want("alone", page(lead, "POST", "/officers/"+turn+"/confirm", "passphrase", testPassphrase), 403)
+	want("agreed", page(cora, "POST", "/officers/"+turn+"/confirm", "passphrase", testPassphrase), 303)
 	// Erased, taken back, and erased again.
 	want("her desk", page(mina, "GET", "/desk"), 200)
 	want("form", page(mina, "GET", at+"/end"), 200)

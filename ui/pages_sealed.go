@@ -33,6 +33,7 @@ func (s *Server) sealedPages() []route {
 		{method: "POST", path: "/box/desks", policy: box, handle: (*visit).beginDesks},
 		{method: "GET", path: "/officers", policy: glass, handle: (*visit).officers},
 		{method: "POST", path: "/officers/ask", policy: glass, guess: bySignature, handle: (*visit).askGlass},
+		{method: "POST", path: "/officers/change", policy: glass, guess: bySignature, handle: (*visit).askTurn},
 		{method: "POST", path: "/officers/:id/confirm", policy: glass, guess: bySignature, handle: (*visit).confirmGlass},
 		{method: "POST", path: "/officers/:id/decline", policy: glass, handle: (*visit).declineGlass},
 	}

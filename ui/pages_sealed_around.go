@@ -91,6 +91,7 @@ type officersPage struct {
 	Waiting  []waitingLine
 	Desks    []string
 	Workers  []personChoice
+	May      []personChoice // who could be an officer
 }
 
 type brokenLine struct {
@@ -124,7 +125,7 @@ func (v *visit) officersModel() (m officersPage, err error) {
 	}
 	w := v.words()
 	for _, a := range v.desks().Staff.Acts(v.actor) {
-		if a.Act.Purpose != sealed.GlassPurpose && a.Act.Purpose != sealed.BeginPurpose {
+		if a.Act.Purpose != sealed.GlassPurpose && a.Act.Purpose != sealed.BeginPurpose && a.Act.Purpose != sealed.TurnPurpose {
 			continue
 		}
 		m.Waiting = append(m.Waiting, waitingLine{
@@ -136,8 +137,12 @@ func (v *visit) officersModel() (m officersPage, err error) {
 	}
 	all, err := v.desks().Staff.Directory()
 	for _, one := range all {
-		if !one.Off && one.Actor().Can(staff.WorkSealed) {
+		switch {
+		case one.Off:
+		case one.Actor().Can(staff.WorkSealed):
 			m.Workers = append(m.Workers, choices([]staff.Worker{one})...)
+		case one.Actor().Can(staff.BreakGlass):
+			m.May = append(m.May, choices([]staff.Worker{one})...)
 		}
 	}
 	return m, err
@@ -169,6 +174,17 @@ func (v *visit) askGlass() error {
 			return err
 		}
 		_, err = v.desks().Sealed.AskGlass(s, e)
+		return err
+	})
+}
+
+// askTurn asks for other officers: those that are ticked.
+func (v *visit) askTurn() error {
+	return v.glass(func(s staff.Session) error {
+		next, err := v.accounts("officers")
+		if err == nil {
+			_, err = v.desks().Sealed.AskTurn(s, next)
+		}
 		return err
 	})
 }

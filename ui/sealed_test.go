@@ -78,6 +78,13 @@ func sealedPictures() []picture {
 				Waiting: []waitingLine{{ID: "x", Action: "/officers/x", Text: s.T("sealed.act.glass", "Name", "نور", "Desk", s.Label("sealed.desk", "protection"), "Which", galleryID(33).String(), "Reason", "Mina is in hospital."), By: "Amina K.", At: galleryTime},
 					{ID: "y", Action: "/officers/y", Text: s.T("sealed.act.again", "Officers", "Amina K., Bo L.", "Workers", "نور"), By: "Bo L.", At: galleryTime, Own: true}}}
 		}},
+		{name: "officers-change", page: "sealed/officers", form: func(v *view) *form {
+			f := topOf("fault.sealed.officers_apart")(v)
+			f.set("officers", two[0].Value)
+			return f
+		}, data: func(s speaker) any {
+			return officersPage{Officers: two, Share: true, Desks: desks, Workers: two, May: two, Waiting: []waitingLine{{ID: "x", Action: "/officers/x", Text: s.T("sealed.act.turn", "Officers", "Amina K., نور"), By: "Bo L.", At: galleryTime}}}
+		}},
 		{name: "officers-none", page: "sealed/officers", data: func(speaker) any { return officersPage{Small: true} }},
 	}
 }

@@ -30,11 +30,13 @@
 //	sealed.epoch_begun  {1: name, 2: epoch, 3: X25519 (32), 4: Ed25519 (32), 5: officers' X25519
 //	                     (32; zeros: none), 6: officers (8 each), 7: hash of the epoch before (32),
 //	                     8: the seed for the officers (HPKE), 9: who began it (8), 10: an issuer's
-//	                     word, or Ed25519 by the epoch before (64), 11: Ed25519 by who began it (64)}
+//	                     word, or Ed25519 by the epoch before (64), 11: Ed25519 by who began it (64),
+//	                     12: where it has other officers than the one before: {1: first hand, 2: second
+//	                     hand, 3: SHA-256 of each share, 4: HPKE of the officers' key before}}
 //	sealed.seed_given   {1: hash of the epoch (32), 2: HPKE of the seed (80)}
 //	sealed.share_given  {1: officers' X25519 (32), 2: HPKE of CBOR [index, scalar (32)], 3: an issuer's
 //	                     word for "waypost/sealed-share/1" ‖ deployment ‖ officers' X25519 ‖ account (10) ‖
-//	                     SHA-256 of 2}
+//	                     SHA-256 of 2; none where 3 of 12 above has that}
 //	sealed.glass_broken {1: hash of the request (32), 2: first hand, 3: second hand}
 //	sealed.handed_over  {1: hash of the request (32), 2: SHA-256 of the parcel (32), 3: first hand, 4: second hand}
 //
@@ -42,7 +44,8 @@
 // "waypost/sealed-epoch/1" ‖ deployment ‖ hash. HPKE (RFC 9180) is base mode with
 // DHKEM(X25519), HKDF-SHA256 and ChaCha20-Poly1305; its info is "waypost/sealed-seed/1" ‖
 // deployment ‖ hash ‖ account (10), "waypost/sealed-share/1" ‖ deployment ‖ officers' key ‖
-// account (10), "waypost/sealed-for-officers/1" ‖ deployment ‖ X25519 key of the epoch.
+// account (10), "waypost/sealed-for-officers/1" ‖ deployment ‖ X25519 key of the epoch,
+// "waypost/sealed-officers-before/1" ‖ deployment ‖ officers' key before ‖ officers' key.
 //
 // # Keys
 //
@@ -62,14 +65,23 @@
 // ristretto255 is split so that two of its 2 to 5 shares give it back (circl/secretsharing).
 // It is whole for the moment in which two officers, both signed in at one node, agree.
 //
+// Two of the officers put others in their place (AskTurn): they sign the act
+// "change-officers" of CBOR [key before, key, officers, SHA-256 of each share], and the key
+// before, whole for that moment, opens the seeds that sign the next epoch of every
+// compartment. Such an epoch counts by both hands, of officers before who had not left, and
+// by the hand of the second at their own node. The key before is wrapped to the new one, so
+// an emergency opens what nobody opened since; a file gets a key wrapped to the new officers
+// with its next entry, which a look is too. Two of the officers before, with their shares
+// and a copy of the ops, open what was written until then.
+//
 // # A file
 //
 // An entry from outside is described at entry.go. Its content is CBOR [record, Ed25519 of its
 // author (64)], the signature over "waypost/staff-signature/1" ‖ "waypost/sealed-entry/1" ‖
 // deployment ‖ file ‖ record. The record is a CBOR map {1: compartment, 2: kind, 3: version,
 // 4: author, 5: Unix seconds, 6: unsure, 7: clock, 8: last entries seen (16 each), 9: name of
-// the key it is under (16), 10: body, 11: whom that key is wrapped to, 12: the keys before it};
-// 11 and 12 only where a key begins. So whoever has the key of a file writes in nobody else's
+// the key it is under (16), 10: body, 11: whom that key is wrapped to, 12: the keys before it,
+// 13: to which officers: the first 8 bytes of their key}; 11 to 13 only where a key begins. So whoever has the key of a file writes in nobody else's
 // name, and no entry counts in another file or under another key. What nobody may have
 // written is left out and counted, and who reads the file is told the number. Entries are in
 // the order (clock, id); one that is there twice (see oplog) is one.
@@ -117,6 +129,8 @@
 //   - Sizes are the four: TestEntriesHaveFourSizesAndTellNothingElse.
 //   - A node that was let in moves no intake: TestARogueNodeMovesNoIntake; nor does who left: TestWhoLeftBeginsNoEpoch.
 //   - Who left, or was taken off, reads nothing new: TestWhoLeftReadsNothingNew, TestSomebodyTakenOffReadsNothingNew.
+//   - Officers change by two of those before, and by nothing less: TestTwoOfficersPutAnotherInThePlaceOfOneWhoLeft,
+//     TestNobodyElseChangesOfficers.
 //   - One officer opens nothing; two, with a reason, and everybody concerned is told: TestTwoOfficersOpenAFileInAnEmergency.
 //   - A read that cannot be written down is refused: TestALookIsWrittenBeforeAnythingIsShown.
 //   - Nobody hands a file over alone, and who has the words has no parcel: TestAFileIsHandedOverByTwo,

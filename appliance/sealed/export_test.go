@@ -304,3 +304,49 @@ func (d *Desk) TurnedEpoch(t testing.TB, n staff.Narrow, by staff.Session, seed 
 	e.Word, e.Hand = ed25519.Sign(pairOf(seed).sign, msg), hand
 	return e
 }
+
+// OfficersKeyOf is the officers' key, made of two shares.
+func (d *Desk) OfficersKeyOf(t testing.TB, one, two staff.Session) *ecdh.PrivateKey {
+	t.Helper()
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := d.officersNow(who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := d.share(one, public, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.share(two, public, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := join(public, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TextsWithKey is what a key alone opens of a file.
+func (d *Desk) TextsWithKey(t testing.TB, k *ecdh.PrivateKey, id oplog.ID) string {
+	t.Helper()
+	payloads, err := d.payloads(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	if f := d.fold(binder{d.o.Deployment, id}, payloads, []*ecdh.PrivateKey{k}, nil, who); f != nil {
+		for _, l := range f.public(staff.ID{}, who).Lines {
+			out = append(out, l.Text)
+		}
+	}
+	return strings.Join(out, "|")
+}

@@ -41,6 +41,7 @@ func TestTwoOfficersPutAnotherInThePlaceOfOneWhoLeft(t *testing.T) {
 	mina := n.as(t, "mina")
 	still, opened := n.open(t, mina, "nobody opens it"), n.open(t, mina, "opened since")
 	n.pass(t, "rana", staff.NarrowProtection, "waits since before")
+	former := n.Sealed.OfficersKeyOf(t, n.as(t, "amal"), n.as(t, "lena"))
 	must(t, n.Staff.Disable(ctx, n.as(t, "amal").Actor, "lena"))
 	before := n.Sealed.CurrentOf(t, staff.NarrowProtection)
 	next := []staff.ID{n.ids["amal"], n.ids["cora"], n.ids["zoe"]}
@@ -76,6 +77,14 @@ func TestTwoOfficersPutAnotherInThePlaceOfOneWhoLeft(t *testing.T) {
 		t.Error(got)
 	}
 	must(t, n.Sealed.Note(ctx, mina, opened, "written since", time.Time{}))
+	// What two of the officers before could still open, as the page says.
+	if a, b := n.Sealed.TextsWithKey(t, former, still), n.Sealed.TextsWithKey(t, former, opened); !strings.Contains(a, "nobody opens it") || !strings.Contains(b, "opened since") || strings.Contains(b, "written since") {
+		t.Errorf("the officers before open %q and %q", a, b)
+	}
+	now := n.Sealed.OfficersKeyOf(t, n.as(t, "zoe"), n.as(t, "cora"))
+	if got := n.Sealed.TextsWithKey(t, now, opened); !strings.Contains(got, "opened since") || !strings.Contains(got, "written since") {
+		t.Errorf("the new ones open %q", got)
+	}
 	for _, id := range []oplog.ID{still, opened} {
 		must(t, n.glass(t, "zoe", "amal", sealed.Emergency{What: sealed.GlassFile, Narrow: staff.NarrowProtection, Which: id, To: n.ids["noor"], Reason: "mina is in hospital"}))
 	}
