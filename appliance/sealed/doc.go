@@ -81,10 +81,11 @@
 // deployment ‖ file ‖ record. The record is a CBOR map {1: compartment, 2: kind, 3: version,
 // 4: author, 5: Unix seconds, 6: unsure, 7: clock, 8: last entries seen (16 each), 9: name of
 // the key it is under (16), 10: body, 11: whom that key is wrapped to, 12: the keys before it,
-// 13: to which officers: the first 8 bytes of their key}; 11 to 13 only where a key begins. So whoever has the key of a file writes in nobody else's
-// name, and no entry counts in another file or under another key. What nobody may have
-// written is left out and counted, and who reads the file is told the number. Entries are in
-// the order (clock, id); one that is there twice (see oplog) is one.
+// 13: to which officers: the first 8 bytes of their key}; 11 to 13 only where a key begins.
+// So whoever has the key of a file writes in nobody else's name, and no entry counts in
+// another file or under another key. What nobody may have written is left out and counted,
+// and who reads the file is told the number. Entries are in the order (clock, id); one that
+// is there twice (see oplog) is one.
 //
 // What is passed on (TakeIn) is a file that nobody works in yet: its key is wrapped to the
 // compartment and the officers, its one entry is not signed. Where the group of a file

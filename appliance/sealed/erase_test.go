@@ -171,10 +171,21 @@ func TestErasingTakesNothingElseAlong(t *testing.T) {
 	n := c.north
 	mina, noor := n.as(t, "mina"), n.as(t, "noor")
 	id, theirs := n.open(t, mina, "mine"), n.open(t, noor, "noor's")
+	n.pass(t, "rana", staff.NarrowProtection, "waits for anybody")
+	var intake oplog.ID
+	for _, x := range n.list(t, mina).Items {
+		if x.Waiting {
+			intake = x.ID
+		}
+	}
 	n.Sealed.ForgeLink(t, mina, id, theirs)
+	n.Sealed.ForgeLink(t, mina, id, intake) // she reads it, and it was never put there
 	c.erase(t, mina, id, "amal")
 	if got := n.texts(t, noor, theirs); got != "noor's" {
 		t.Errorf("it took %q along", got)
+	}
+	if got := n.texts(t, mina, intake); got != "waits for anybody" {
+		t.Errorf("it took what waits along: %q", got)
 	}
 	if got := n.texts(t, mina, id); got != "" {
 		t.Error(got)

@@ -164,6 +164,16 @@ func (d *Desk) mayAsk(by staff.ID) error {
 	return nil
 }
 
+// Forget drops every parcel and wipes its words: the box is locked.
+func (d *Desk) Forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, p := range d.parcels {
+		p.forget()
+		delete(d.parcels, id)
+	}
+}
+
 // sweepParcels drops what was declined, or not agreed to or not taken in time. d.mu is held.
 func (d *Desk) sweepParcels() {
 	now := d.o.Clock.Now()

@@ -279,6 +279,10 @@ func TestAParcelThatIsNotTaken(t *testing.T) {
 	if f, err := n.Sealed.Read(ctx, mina, id); err != nil || slices.ContainsFunc(f.Lines, func(l sealed.Line) bool { return l.Out != nil }) {
 		t.Error("the file says that it was handed over", err)
 	}
+	n.Sealed.Forget()
+	if got := n.Sealed.Takings(mina.Actor); len(got) != 0 {
+		t.Errorf("a locked box keeps %+v", got)
+	}
 }
 
 // hands are two people's hands under an act, each given for it with somebody else.

@@ -616,6 +616,9 @@ func TestAFileErasureDestroysNobody(t *testing.T) {
 	if g := p.log.GoneOf(who); g.Kept == 0 {
 		t.Fatalf("%+v: destroyed", g)
 	}
+	if err := p.FinishErasure(ctx, p.signIn(t, "ana"), who); !errors.Is(err, fault.New(fault.NotFound, "fault.staff.no_erasure")) {
+		t.Error("an issuer makes it final:", err)
+	}
 	must(t, p.UndoErasure(ctx, p.signIn(t, "ana"), who)) // hidden, as any two can, and back
 	if got := p.names(t); !slices.Equal(got, []string{"Rosa"}) {
 		t.Error(got)
