@@ -610,6 +610,12 @@ func TestAFileErasureDestroysNobody(t *testing.T) {
 		}
 		must(t, p.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error { _, err := tx.Append(erasedKind, who, fact); return err }))
 	}
+	_, err := p.Add(ctx, p.signIn(t, "ana").Actor, NewAccount{User: "puppet", Role: Caseworker, Passphrase: secret})
+	must(t, err)
+	made := statement{Nonce: [16]byte{7}, Subjects: []oplog.ID{who}, File: true}
+	if p.trustsFileErasure(erased{Statement: made, By: halves(t, p, []string{"puppet", "ana"}, made, p.issuer.Deployment)}) {
+		t.Error("a lead and the account she made are two people")
+	}
 	p.eraseDue(ctx)
 	p.keeper.ran(EraseWait)
 	p.eraseDue(ctx)
