@@ -33,13 +33,17 @@ func (p *post) shown(t testing.TB, user string, id oplog.ID) *sealed.Item {
 	return nil
 }
 
-// destroy runs the keeper until the payloads of a file are gone.
+// destroy runs the keeper until the payloads of a file are gone and the node says so.
 func (p *post) destroy(t testing.TB, id oplog.ID) {
 	t.Helper()
 	run, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() { p.Staff.RunErasures(run, nil); close(ended) }()
-	for p.log.GoneOf(id).Kept > 0 {
+	for {
+		if e, err := p.Staff.ErasureOf(ctx, operator, id); err != nil || e.Here { // destroyed, and said so
+			must(t, err)
+			break
+		}
 		p.clock.Advance(time.Minute)
 		runtime.Gosched()
 	}
