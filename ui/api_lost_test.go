@@ -121,6 +121,11 @@ func (c *contract) destroying(key string) {
 	c.try(key, "POST", path, path, handBody("calm", `"word":"yes",`), 400)
 	c.try(key, "POST", path, path, `{"word":"wipe","user":"calm","passphrase":"wrong"}`, 403)
 	c.try(key, "POST", path, path, handBody("sober", `"word":"wipe",`), 403)
+	calm, err := c.box.desks.Staff.SignIn(c.t.Context(), "calm", []byte(testPassphrase))
+	must(c.t, err)
+	if a := c.bySession(calm, "POST", path, `{"word":"wipe"}`); a.status != 403 {
+		c.t.Errorf("an open page alone destroys: %d %s", a.status, a.body)
+	}
 	if identity.Wiped(c.box.dir) {
 		c.t.Fatal("destroyed")
 	}
