@@ -24,10 +24,10 @@ const (
 )
 
 // collectAt is by how many hundredths the heap may grow before Go collects. What a crowd
-// leaves behind is then half of what is in use, about 30 MB, and not all of it again; it
+// leaves behind is then less than half of what is in use, about 20 MB, and not all of it again; it
 // costs a collection of 40 ms of work twice as often (measured). GOGC in the environment
 // says otherwise.
-const collectAt = 50
+const collectAt = 40
 
 // limitMemory sets the limit for this process.
 func limitMemory() {
