@@ -45,6 +45,7 @@ type threeDoors struct {
 	people, narrow []string // planted
 	saved          []time.Duration
 	worker         *caller
+	wire           *wire // nil where nothing may be recorded
 }
 
 // TestDoors opens what somebody has who took a disk, or runs a node, with every key that
@@ -58,6 +59,7 @@ func TestDoors(t *testing.T) {
 	d := newDoors(t)
 	d.plant()
 	d.join()
+	d.locked()
 	d.readByItsOwn()
 	people, notes := d.asked(d.other)
 	d.want("a partner's node asks its own interface", people, 0, notes, 0)
@@ -117,6 +119,10 @@ func newDoors(t *testing.T) *threeDoors {
 	d.secret, d.kit = d.a.write("secret", "five plain words for doors\n"), filepath.Join(d.a.dir, "kit")
 	d.a.waypost("init", "--data", d.a.data, "--deployment", "Relief", "--site", "North", "--lead", "amina", "--passphrase-file", d.secret, "--recovery-out", d.kit)
 	d.a.serve(d.secret)
+	if d.wire = listenIn(t); d.wire != nil {
+		d.wire.watch(true, wirePort(t, d.a.url))
+		d.wire.watch(false, wirePort(t, d.a.mesh))
+	}
 	return d
 }
 
@@ -233,6 +239,9 @@ func (d *threeDoors) join() {
 		}
 		n.waypost("join", "--data", n.data, "--site", "Gate", "--lead", "sami", "--passphrase-file", d.secret, d.a.waypost(line...))
 		n.serve(d.secret)
+		if d.wire != nil {
+			d.wire.watch(false, wirePort(d.t, n.mesh))
+		}
 		d.a.waypost("confirm", "--data", d.a.data, n.page().status().Node)
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
@@ -244,6 +253,23 @@ func (d *threeDoors) join() {
 			d.t.Fatalf("not the same: %d, %+v and %+v", want, d.full.page().status(), d.other.page().status())
 		}
 	}
+}
+
+// locked is a thief with a copy of the folder, who connects with all that can be read in it,
+// and who recorded what went over the network since the first name was typed.
+func (d *threeDoors) locked() {
+	d.t.Helper()
+	said := d.lockedCopy(d.full, d.full.page().program("lead").key)
+	d.want("a locked copy of the folder, asked everything", d.found(said, d.people), 0, d.found(said, d.narrow), 0)
+	if d.wire == nil {
+		return
+	}
+	plain, all := d.wire.close()
+	if len(all) < 20<<10 {
+		d.t.Errorf("only %d bytes went between the nodes", len(all))
+	}
+	d.want("all traffic between the nodes", d.found(all, d.people), 0, d.found(all, d.narrow), 0)
+	d.want("the recording of pages without TLS at the box itself, which shows that it records", d.found(plain, d.people), plantedNames, d.found(plain, d.narrow), plantedNames)
 }
 
 // readByItsOwn checks that the notes were written: who works in the files reads all of them.
