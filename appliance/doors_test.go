@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -169,63 +168,6 @@ func (d *threeDoors) plant() {
 	for i, name := range d.narrow[plantedNames/2:] { // passed on by a desk that cannot read it
 		path := "/people/" + people[i]
 		rana.form(d.t, path, path+"/tell", url.Values{"tell.codes": {"violence"}, "tell.note": {name}})
-	}
-}
-
-// writeFiles opens a sealed file for each text, and says how long each save took.
-func (c *caller) writeFiles(t *testing.T, texts []string) (took []time.Duration) {
-	t.Helper()
-	key := c.csrf(t, "/desk/new")
-	for _, text := range texts {
-		form := url.Values{"csrf": {key}, "desk": {"protection"}, "note": {text}}
-		began := time.Now()
-		c.post(t, "/desk", form)
-		took = append(took, time.Since(began))
-	}
-	return took
-}
-
-// csrf is the key of the forms of a page.
-func (c *caller) csrf(t *testing.T, page string) string {
-	t.Helper()
-	resp, raw, err := c.do("GET", page, "", "")
-	if err != nil || resp.StatusCode != 200 {
-		t.Fatalf("%s: %v %v", page, resp, err)
-	}
-	m := formKey.FindSubmatch(raw)
-	if m == nil {
-		t.Fatalf("%s has no form", page)
-	}
-	return string(m[1])
-}
-
-// form sends a form of a page; of the lists named, everything is ticked.
-func (c *caller) form(t *testing.T, page, action string, values url.Values, tick ...string) {
-	t.Helper()
-	values.Set("csrf", c.csrf(t, page))
-	_, raw, err := c.do("GET", page, "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range tick {
-		for _, m := range regexp.MustCompile(`name="`+name+`" value="([^"]+)"`).FindAllSubmatch(raw, -1) {
-			values.Add(name, string(m[1]))
-		}
-	}
-	c.post(t, action, values)
-}
-
-// post sends a form and fails where it is shown again.
-func (c *caller) post(t *testing.T, action string, values url.Values) {
-	t.Helper()
-	resp, err := c.http.PostForm(c.s.http+action, values)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if err != nil || resp.StatusCode != 200 || resp.Request.Method != "GET" {
-		t.Fatalf("%s: %s %v %s", action, resp.Status, err, raw)
 	}
 }
 

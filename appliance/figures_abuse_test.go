@@ -59,7 +59,10 @@ func (f *figures) abusing(which string) {
 	before := usual()
 	var worst, more float64
 	var each []string
+	dir := s.dir
 	for _, attack := range attacksOf(which) {
+		s.stop() // what one attack left is not the next one's
+		s = f.serveTo(l, dir)
 		stop := s.watchMost()
 		p99 := f.looking(l, target, c.key, attack)
 		grown := stop() - before
