@@ -7,7 +7,7 @@ BIN := waypost
 BUILD := $(GO) build -trimpath -ldflags '-s -w'
 PKGS := ./...
 
-.PHONY: build run demo test vet unit race scripts browser tools arm64 torture torture-short bench bench-program bench-journal clean
+.PHONY: build run demo test vet unit race scripts browser payloads tools arm64 torture torture-short bench bench-program bench-doors bench-journal clean
 
 build:
 	$(BUILD) -o $(BIN) ./appliance
@@ -37,11 +37,15 @@ race: tools
 
 # Days at a camp, told with the real binary on real ports; as root also in network namespaces and on a full disk.
 scripts: tools
-	WAYPOST_SCRIPTS=1 $(GO) test -timeout 20m -count=1 -run 'TestScripts|TestCanaries' ./appliance
+	WAYPOST_SCRIPTS=1 $(GO) test -timeout 20m -count=1 -run 'TestScripts|TestCanaries|TestDoors' ./appliance
 
 # Journeys in real Chromium against the real binary, at phone size; as root also from another host.
 browser: tools
 	WAYPOST_BROWSER=1 $(GO) test -timeout 10m -count=1 ./ui/browser
+
+# Every payload in every text of every page; `make unit` tries two in each.
+payloads:
+	WAYPOST_PAYLOADS=all $(GO) test -timeout 30m -count=1 -v -run 'TestNothingOnAnyPageEverRuns|TestNothingTypedEverRuns|TestHarmIsSeen' ./ui
 
 # What the journal promises, proven by harming it: the table is in appliance/oplog/torture/doc.go.
 # The short form draws from the commit, so that every commit tries something else; a failure
@@ -70,6 +74,11 @@ bench: bench-program bench-journal
 OPS ?= 1000000
 bench-journal:
 	WAYPOST_FIGURES_OPS=$(OPS) $(GO) test -timeout 60m -count=1 -v -run TestJournalFigures ./appliance
+
+# Those of staff, doors and sealed files alone: a narrow save, sealing, every attack on the box. What opens nothing is
+# counted by TestDoors (make scripts) and TestNothingOnAnyPageEverRuns (make unit), which fail when it is not 0.
+bench-doors:
+	WAYPOST_FIGURES=doors $(GO) test -timeout 15m -count=1 -v -run TestFigures ./appliance
 
 bench-program:
 	WAYPOST_FIGURES=1 $(GO) test -timeout 15m -count=1 -v -run TestFigures ./appliance

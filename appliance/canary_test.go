@@ -76,6 +76,7 @@ type canaryNode struct {
 	t         *testing.T
 	dir, data string
 	url, key  string
+	mesh      string // address
 	cmd       *exec.Cmd
 }
 
@@ -168,7 +169,11 @@ func (n *canaryNode) serve(secret string) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.cmd = exec.Command("waypost", "serve", "--data", n.data, "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--mesh", "127.0.0.1:0", "--passphrase-file", secret)
+	line := []string{"serve", "--data", n.data, "--http", "127.0.0.1:0", "--https", "127.0.0.1:0", "--mesh", "127.0.0.1:0"}
+	if secret != "" {
+		line = append(line, "--passphrase-file", secret)
+	}
+	n.cmd = exec.Command("waypost", line...)
 	n.cmd.Stderr = log
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {
@@ -184,6 +189,11 @@ func (n *canaryNode) serve(secret string) {
 		n.t.Fatalf("%q %v", ready[:k], err)
 	}
 	n.url = strings.TrimPrefix(strings.Fields(string(ready[:k]))[1], "http=")
+	for _, word := range strings.Fields(string(ready[:k])) {
+		if address, ok := strings.CutPrefix(word, "mesh="); ok {
+			n.mesh = address
+		}
+	}
 }
 
 // plant uses the node as a day does.

@@ -35,6 +35,12 @@ type served struct {
 // programLine runs the program to its end and gives its last line on stdout.
 func (f *figures) programLine(args ...string) string {
 	f.t.Helper()
+	return lastLine(f.programText(args...))
+}
+
+// programText is all a program says on stdout.
+func (f *figures) programText(args ...string) string {
+	f.t.Helper()
 	var errs bytes.Buffer
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stderr = &errs
@@ -42,7 +48,7 @@ func (f *figures) programLine(args ...string) string {
 	if err != nil {
 		f.t.Fatalf("%s: %v\n%s%s", strings.Join(args, " "), err, out, &errs)
 	}
-	return lastLine(string(out))
+	return string(out)
 }
 
 func (f *figures) waypost(args ...string) string {

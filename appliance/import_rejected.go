@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/registration"
 	"github.com/waypost/waypost/ui/locale"
 )
@@ -20,11 +21,11 @@ func writeRejected(path string, header []string, bad []registration.Rejected, la
 	slices.SortStableFunc(bad, func(a, b registration.Rejected) int { return a.Line - b.Line })
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	if err := w.Write(append(slices.Clone(header), reasonColumn)); err != nil {
+	if err := w.Write(quietCells(append(slices.Clone(header), reasonColumn))); err != nil {
 		return err
 	}
 	for _, r := range bad {
-		if err := w.Write(rejectedRow(r, len(header), reason(lang, r.Problems))); err != nil {
+		if err := w.Write(quietCells(rejectedRow(r, len(header), reason(lang, r.Problems)))); err != nil {
 			return err
 		}
 	}
@@ -45,6 +46,25 @@ func rejectedRow(r registration.Rejected, columns int, why string) []string {
 	}
 	n := copy(out, r.Cells)
 	return append(append(out, why), r.Cells[n:]...)
+}
+
+// quietCells are cells that a spreadsheet shows and does not run: one that would begin a
+// formula gets an apostrophe before it, which registration.ReadCSV takes away again, and
+// control characters go. A telephone number and a negative number stay as they are.
+func quietCells(cells []string) []string {
+	out := make([]string, len(cells))
+	for i, c := range cells {
+		lines := strings.Split(strings.ReplaceAll(c, "\r\n", "\n"), "\n")
+		for k, line := range lines {
+			lines[k] = control.Plain(line)
+		}
+		c = strings.Join(lines, "\n")
+		if registration.BeginsFormula(c) {
+			c = "'" + c
+		}
+		out[i] = c
+	}
+	return out
 }
 
 // reason says everything wrong with a row in one sentence each.

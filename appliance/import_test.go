@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -168,6 +169,52 @@ func TestRejectedRowsKeepEverything(t *testing.T) {
 	}
 	if !slices.Equal(rows[3][:3], []string{"7", "Amina", "tall"}) || !slices.Equal(rows[3][4:], []string{"more", "and more"}) {
 		t.Errorf("%q", rows[3])
+	}
+}
+
+// The file of what was not imported is opened in a spreadsheet and in a terminal: it runs
+// nothing there, and read again it says what it said.
+func TestRejectedRowsRunNothing(t *testing.T) {
+	cells := []string{"=HYPERLINK(\"http://wpx.example\",\"x\")", "@SUM(1)", "|calc", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", " =1+1", "\t=1", "\r=1", "=1\n=2",
+		"\x1b]0;wpx\x07\x1b[2J", "\u009b31mwpx", "wpx\u202egnp.exe", "\x1b[1m=1+1", "<script>wpx()</script>"}
+	harmless := []string{"+502 5550 1234", "-12", "+963 (11) 555-01.34", "Amina", "'quoted'", "two\nlines"}
+	var bad []registration.Rejected
+	for i, c := range append(slices.Clone(cells), harmless...) {
+		bad = append(bad, registration.Rejected{Line: i + 2, Cells: []string{c, c, c}, Raw: c, Problems: []registration.Problem{{Field: "sex", Key: "registration.problem.type"}}})
+	}
+	path := filepath.Join(t.TempDir(), "people.csv.rejected.csv")
+	if err := writeRejected(path, []string{"id", "given_name", "=header"}, bad, english(t)); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil || strings.ContainsAny(string(raw), "\x1b\x07\u009b\u202e") {
+		t.Fatalf("%q %v", raw, err)
+	}
+	rows, err := csv.NewReader(bytes.NewReader(raw)).ReadAll()
+	if err != nil || len(rows) != len(bad)+1 {
+		t.Fatal(len(rows), err)
+	}
+	for i, row := range rows {
+		for _, c := range row {
+			if registration.BeginsFormula(c) {
+				t.Errorf("row %d runs %q", i, c)
+			}
+		}
+	}
+	table, err := registration.ReadCSV(bytes.NewReader(raw))
+	if err != nil || len(table.Rows) != len(bad) {
+		t.Fatal(err)
+	}
+	for i, want := range harmless {
+		if got := table.Rows[len(cells)+i].Cells[1]; got != want {
+			t.Errorf("%q was read again as %q", want, got)
+		}
+		if got := rows[len(cells)+i+1][1]; got != want {
+			t.Errorf("%q was written as %q", want, got)
+		}
+	}
+	if got := table.Rows[0].Cells[0]; got != cells[0] {
+		t.Errorf("%q was read again as %q", cells[0], got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -178,6 +179,52 @@ func TestScreensFit(t *testing.T) {
 					t.Errorf("%s %s %v: no way out in %q", l.Tag, name, size, lines[len(lines)-1])
 				}
 			}
+		}
+	}
+}
+
+// Every text of what a node answers, whatever it is, on every screen and in every language:
+// nothing of it steers the terminal.
+func TestNoAnswerSteersTheTerminal(t *testing.T) {
+	evils := []string{"\x1b]0;wpx\x07\x1b[2J", "\u009b31mwpx", "wpx\u202egnp.exe", "\x1b]52;c;d3B4\x1b\\", "\x1bPwpx\x1b\\", "a\x08\x08wpx\r\n\x00", "<script>wpx()</script>"}
+	cells := 0
+	for _, l := range locale.Languages() {
+		for turn := range evils {
+			s, n := busy(), 0
+			s.Alerts = append(s.Alerts, control.Alert{Key: "alert.later", Level: "danger", Text: "x"})
+			spoil(reflect.ValueOf(&s).Elem(), func() string { n++; return evils[(n+turn)%len(evils)] })
+			cells += n
+			for _, keys := range [][]string{nil, {"n"}, {"n", "down"}, {"a"}, {"?"}} {
+				m := press(step(screenOf(t, l.Tag, 80, 24), answered{status: s}), keys...)
+				if got := m.View(); strings.ContainsAny(got, "\x1b\x07\x00\x08\r\u009b\u202e") || strings.Count(got, "\n") != 23 {
+					t.Errorf("%s %v: %q", l.Tag, keys, got)
+				}
+			}
+		}
+	}
+	if cells < 500 {
+		t.Errorf("only %d texts", cells)
+	}
+}
+
+// spoil puts something else into every text.
+func spoil(v reflect.Value, next func() string) {
+	switch v.Kind() {
+	case reflect.String:
+		if v.CanSet() {
+			v.SetString(next())
+		}
+	case reflect.Pointer, reflect.Interface:
+		if v.Kind() == reflect.Pointer && !v.IsNil() {
+			spoil(v.Elem(), next)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			spoil(v.Field(i), next)
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			spoil(v.Index(i), next)
 		}
 	}
 }

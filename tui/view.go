@@ -61,7 +61,7 @@ func (m model) head() []string {
 
 // state is the node's state, with a shape for each.
 func (m model) state() string {
-	text := m.say("cli.state." + m.status.State)
+	text := control.Plain(m.say("cli.state." + m.status.State))
 	switch m.status.State {
 	case "open":
 		return m.look.good.Render("● " + text)

@@ -87,12 +87,36 @@ func TestStrictJSON(t *testing.T) {
 	}
 }
 
+// What asks too much of a reader is refused before anything reads it.
+func TestDocumentsAreBounded(t *testing.T) {
+	many := func(n int, one string) string { return strings.Repeat(one+",", n-1) + one }
+	for name, tt := range map[string]struct{ doc, want string }{
+		"a household of 100": {`{"members":[` + many(100, `{`+many(45, `"given_name":"x"`)+`}`) + `]}`, ""},
+		"a long text":        {`{"notes":"` + strings.Repeat(`\"`, maxString/2-10) + `"}`, ""},
+		"too long a text":    {`{"notes":"` + strings.Repeat(`\"`, maxString/2+1) + `"}`, "fault.api.values"},
+		"one without an end": {`{"notes":"` + strings.Repeat(`a`, maxString+1), "fault.api.values"},
+		"too many values":    {`{"needs":[` + many(maxValues, `"a"`) + `]}`, "fault.api.values"},
+		"too many names":     {`{` + many(maxValues/2+1, `"a":1`) + `}`, "fault.api.values"},
+		"too deep":           {strings.Repeat("[", maxDepth+1), "fault.api.depth"},
+		"brackets in a text": {`{"notes":"` + strings.Repeat("[{,:", 5000) + `"}`, ""},
+	} {
+		got := ""
+		if err := bounded([]byte(tt.doc)); err != nil {
+			got = fault.Of(err).Key
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
 // FuzzStrict holds the check against encoding/json: what it takes, that reads too.
 func FuzzStrict(f *testing.F) {
 	for _, s := range []string{`{"a":[1,{"b":null}],"c":"x"}`, `[]`, `1`, `{"a":1,"a":2}`, `{"A":1}`, `{}}`, "\"\xff\"", `{"a":{"a":{}}}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
+		_ = bounded(doc)
 		err := strict(doc)
 		if err == nil && (!json.Valid(doc) || !utf8.Valid(doc)) {
 			t.Fatalf("took %q", doc)

@@ -144,7 +144,7 @@ func postPhoto(v *visit) error {
 	if err != nil {
 		return err
 	}
-	text, err := v.desks().Tokens.Read(v.s.ctx, v.actor, bytes.NewReader(photo))
+	text, err := v.desks().Tokens.Read(v.s.ctx, v.actor, bytes.NewBuffer(photo))
 	if err != nil {
 		return err
 	}

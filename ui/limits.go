@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/fault"
 )
 
@@ -50,6 +51,7 @@ type seats struct {
 	mu    sync.Mutex
 	taken int
 	by    map[string]int
+	freed chan struct{} // closed when the next place is given back; nil while nobody waits
 }
 
 // share is how many places somebody may hold at once.
@@ -94,6 +96,30 @@ func (p *seats) leave(shares ...share) {
 	for _, s := range shares {
 		if p.by[s.who]--; p.by[s.who] <= 0 {
 			delete(p.by, s.who)
+		}
+	}
+	if p.freed != nil {
+		close(p.freed)
+		p.freed = nil
+	}
+}
+
+// enterWithin is enter for who waits a while for a place.
+func (p *seats) enterWithin(patience time.Duration, shares ...share) bool {
+	for late := clock.System().After(patience); ; {
+		p.mu.Lock()
+		if p.freed == nil {
+			p.freed = make(chan struct{})
+		}
+		freed := p.freed
+		p.mu.Unlock()
+		if p.enter(shares...) {
+			return true
+		}
+		select {
+		case <-freed:
+		case <-late:
+			return false
 		}
 	}
 }
@@ -318,19 +344,39 @@ func (v *visit) holder() string {
 }
 
 // upload takes a place for a large body: two for each session or key, and three for
-// each address, because several phones may be behind one.
-func (v *visit) upload() (leave func(), err error) { return v.hold(v.s.uploads, 2, 3) }
+// each address, because several phones may be behind one. It is waited for a while:
+// places are few, and most are free again after a second.
+func (v *visit) upload() (leave func(), err error) { return v.hold(v.s.uploads, 2, 3, uploadWait) }
 
 // lengthy takes a place for a body that is longer than almost any form: four for each
 // session or key, and six for each address.
-func (v *visit) lengthy() (leave func(), err error) { return v.hold(v.s.lengthy, 4, 6) }
+func (v *visit) lengthy() (leave func(), err error) { return v.hold(v.s.lengthy, 4, 6, 0) }
 
-func (v *visit) hold(places *seats, each, address int) (leave func(), err error) {
+// middling takes a place for a body beyond shortBody, which few forms are: without it, whoever
+// opens 500 connections and sends the last byte of 60 KB late on each holds 30 MB, twice
+// that with what the collector allows itself. Strangers have places of their own, so that
+// they keep nobody out who works here.
+func (v *visit) middling() (leave func(), err error) {
+	client := v.client()
+	switch {
+	case client == "":
+		return func() {}, nil
+	case !v.signedIn():
+		stranger := share{client, 8}
+		if !v.s.unknown.enter(stranger) {
+			return nil, fault.New(fault.Busy, "fault.api.busy")
+		}
+		return func() { v.s.unknown.leave(stranger) }, nil
+	}
+	return v.hold(v.s.middling, 16, 24, 0)
+}
+
+func (v *visit) hold(places *seats, each, address int, wait time.Duration) (leave func(), err error) {
 	shares := []share{{v.holder(), each}}
 	if client := v.client(); client != "" {
 		shares = append(shares, share{client, address})
 	}
-	if !places.enter(shares...) {
+	if !places.enter(shares...) && (wait == 0 || !places.enterWithin(wait, shares...)) {
 		return nil, fault.New(fault.Busy, "fault.api.busy")
 	}
 	return func() { places.leave(shares...) }, nil

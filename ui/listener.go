@@ -18,7 +18,7 @@ import (
 // stays under what Fiber takes, so that a full house is turned away here, where
 // it costs nothing.
 const (
-	connsPerAddress = 64
+	connsPerAddress = 32
 	connsPerNetwork = 256 // a /64 of IPv6 that is a network of many devices
 	connsTotal      = concurrency - 16
 	connsHere       = connsTotal // from this machine and over a socket: programs open many at once

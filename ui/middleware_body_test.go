@@ -245,6 +245,93 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
+// What comes after a long body lies in the memory of the one before, and has nothing of it.
+func TestRoomForLongBodiesIsUsedAgain(t *testing.T) {
+	r := newRig(t)
+	key := r.key(staff.Registrar)
+	for i := range 20 {
+		mark := fmt.Sprintf("Qvzk%02d", i)
+		pad := strings.Repeat(" ", strangerLimit+(19-i)*(40<<10)) // each shorter than the one before
+		a := r.call(key, "POST", "/api/v1/people", pad+`{"given_name":"`+mark+`"}`)
+		var made struct{ ID string }
+		if a.status != 201 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		a.into(t, &made)
+		if a = r.call(key, "GET", "/api/v1/people/"+made.ID, ""); strings.Count(string(a.body), "Qvzk") != 1 || !strings.Contains(string(a.body), mark) {
+			t.Fatalf("%s: %s", mark, a.body)
+		}
+	}
+	v := &visit{room: longRooms.Get().(*[]byte)}
+	v.body = (*v.room)[:copy(*v.room, "Qvzk typed by somebody")]
+	room := v.room
+	v.free()
+	if bytes.Contains(*room, []byte("Q")) || v.body != nil {
+		t.Error("what was typed stays in the memory")
+	}
+}
+
+// TestFewHoldAPlaceWithAMiddlingBody: 500 connections that each keep the last byte of 60 KB
+// back hold places, and no more than there are; whoever sends a short form goes on.
+func TestFewHoldAPlaceWithAMiddlingBody(t *testing.T) {
+	r := newRig(t)
+	key := r.key(staff.Registrar)
+	middling := `{"given_name":"Middling","notes":"` + strings.Repeat("a", 2*shortBody) + `"}`
+	net := func(body string) int {
+		return r.ask(Network, "POST", "/api/v1/people", body, "Host", "localhost", "Authorization", "Bearer "+key, "Content-Type", "application/json").status
+	}
+	if got := net(middling); got == 429 {
+		t.Fatal("one alone")
+	}
+	for i := range middlingLine {
+		if !r.s.middling.enter(share{fmt.Sprint(i), 1}) {
+			t.Fatal("a place was not given back")
+		}
+	}
+	for i := range unknownLine {
+		if !r.s.unknown.enter(share{fmt.Sprint(i), 1}) {
+			t.Fatal("a place was taken")
+		}
+	}
+	if got := net(middling); got != 429 {
+		t.Errorf("one too many: %d", got)
+	}
+	if got := net(`{"given_name":"Short"}`); got != 201 {
+		t.Errorf("a short one: %d", got)
+	}
+	if a := r.ask(Network, "POST", "/signin", "user="+strings.Repeat("a", 2*shortBody), "Host", "localhost", "Content-Type", fiber.MIMEApplicationForm); a.status != 429 {
+		t.Errorf("a stranger: %d", a.status)
+	}
+	if a := r.ask(Loopback, "POST", "/api/v1/people", middling, "Host", "localhost", "Authorization", "Bearer "+key, "Content-Type", "application/json"); a.status == 429 {
+		t.Error("at this machine itself nobody is kept waiting by the network")
+	}
+}
+
+// Whoever waits for a place gets it when it is given back, and does not wait for ever.
+func TestAPlaceIsWaitedFor(t *testing.T) {
+	p := newSeats(1)
+	me := share{"me", 1}
+	if !p.enter(me) || p.enterWithin(time.Millisecond, me) {
+		t.Fatal("two in one place")
+	}
+	got := make(chan bool)
+	for range 2 {
+		go func() {
+			ok := p.enterWithin(time.Minute, me)
+			if ok {
+				p.leave(me)
+			}
+			got <- ok
+		}()
+	}
+	p.leave(me)
+	for range 2 {
+		if !<-got {
+			t.Error("nobody told who waits")
+		}
+	}
+}
+
 // TestLongBodiesTakeTurns: what is longer than almost any form needs a place, so that a
 // crowd of them does not take the memory; ordinary forms go on.
 func TestLongBodiesTakeTurns(t *testing.T) {

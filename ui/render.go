@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -324,7 +325,24 @@ func (p *pages) render(data *view) ([]byte, error) {
 	if err := t.ExecuteTemplate(&b, "layout.html", data); err != nil {
 		return nil, fmt.Errorf("page %s: %w", data.Page, err)
 	}
-	return tidy(b.Bytes()), nil
+	return steady(tidy(b.Bytes())), nil
+}
+
+// steady puts U+FFFD where a control character would reach a screen or a printer. What is
+// typed is cleaned where it comes in; this holds for whatever came another way.
+func steady(html []byte) []byte {
+	control := func(r rune) bool {
+		return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r >= 0x7f && r < 0xa0
+	}
+	if bytes.IndexFunc(html, control) < 0 {
+		return html
+	}
+	return bytes.Map(func(r rune) rune {
+		if control(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, html)
 }
 
 // tidy drops the indentation and empty lines that template actions leave, which

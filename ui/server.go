@@ -60,18 +60,19 @@ type Server struct {
 	pages    *pages
 	hostname string // of this machine, in lower case
 
-	ctx     context.Context // ends with Close: commands of a server that stops
-	cancel  context.CancelFunc
-	streams *streams
-	guesses guessing // wrong tries
-	opening opening  // claims and unlocks at work or waiting
-	uploads *seats   // large bodies held in memory
-	lengthy *seats   // … and those above strangerLimit
-	words   newWords
-	rungs   *rungs        // which browsers trust the box
-	watcher watcher       // of notes
-	wait    time.Duration // readTimeout
-	pace    time.Duration // streamPace
+	ctx               context.Context // ends with Close: commands of a server that stops
+	cancel            context.CancelFunc
+	streams           *streams
+	guesses           guessing // wrong tries
+	opening           opening  // claims and unlocks at work or waiting
+	uploads           *seats   // large bodies held in memory
+	lengthy           *seats   // … and those above strangerLimit
+	middling, unknown *seats   // … and those above shortBody, by people who work here and by others
+	words             newWords
+	rungs             *rungs        // which browsers trust the box
+	watcher           watcher       // of notes
+	wait              time.Duration // readTimeout
+	pace              time.Duration // streamPace
 
 	mu   sync.Mutex
 	apps map[Surface]*fiber.App
@@ -93,8 +94,11 @@ const (
 	drainLimit    = 32 << 20                            // read and thrown away, so that a client hears why it was refused
 	openingLine   = 8                                   // claims and unlocks of the network in line; each takes a second of Argon2id
 	openingHere   = 4                                   // … and of this machine
-	lengthyLine   = 12                                  // bodies above strangerLimit at once: 12 MB at worst, and as much again while they are read
-	uploadLine    = 4                                   // bodies above bodyLimit at once: 48 MB at worst
+	lengthyLine   = 12                                  // bodies above strangerLimit at once: 12 MB at worst
+	middlingLine  = 96                                  // bodies above shortBody at once: 6 MB at worst
+	unknownLine   = 48                                  // … from strangers: 3 MB
+	uploadLine    = 3                                   // bodies above bodyLimit at once: 36 MB at worst, 24 MB of one key
+	uploadWait    = 5 * time.Second                     // for a place among them
 	concurrency   = 512                                 // connections of one surface
 	readTimeout   = 10 * time.Second
 	writeTimeout  = 30 * time.Second
@@ -109,6 +113,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		config: cfg, streams: newStreams(), guesses: newGuessing(), opening: newOpening(), uploads: newSeats(uploadLine), lengthy: newSeats(lengthyLine),
+		middling: newSeats(middlingLine), unknown: newSeats(unknownLine),
 		wait: readTimeout, pace: streamPace, apps: map[Surface]*fiber.App{},
 		letters: newLetters(), scanner: tokens.NewScanner(cfg.Clock),
 		rungs: newRungs(), watcher: newWatcher(cfg.Catalog.All()),

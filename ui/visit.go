@@ -41,6 +41,8 @@ type visit struct {
 	files  map[string][]byte   // of a multipart form
 	large  func()              // gives back the place of a large body; nil without one
 	long   func()              // … and that of one above strangerLimit
+	middle func()              // … and that of one above shortBody
+	room   *[]byte             // memory that body lies in and others use after it; nil when it has its own
 }
 
 // visitKey is where Fiber keeps the visit of a request.

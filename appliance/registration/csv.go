@@ -57,6 +57,11 @@ func ReadCSV(r io.Reader) (Table, error) {
 	var t Table
 	for p.pos < len(p.text) {
 		row := p.row(len(t.Header))
+		for i, c := range row.Cells {
+			if bare, ok := strings.CutPrefix(c, "'"); ok && BeginsFormula(bare) {
+				row.Cells[i] = bare // somebody's export kept a spreadsheet from running it
+			}
+		}
 		if row.Problem == nil && isBlank(row.Cells) {
 			continue
 		}
@@ -73,6 +78,22 @@ func ReadCSV(r io.Reader) (Table, error) {
 		return Table{}, fault.New(fault.Invalid, "fault.registration.no_rows")
 	}
 	return t, nil
+}
+
+// BeginsFormula tells whether a spreadsheet would run a cell instead of showing it: it
+// begins with one of = @ + - | or a control character, and is no number, as of a telephone.
+func BeginsFormula(cell string) bool {
+	cell = strings.TrimLeft(cell, " ")
+	if cell == "" {
+		return false
+	}
+	switch cell[0] {
+	case '=', '@', '|', '\t', '\r':
+		return true
+	case '+', '-':
+		return strings.Trim(cell[1:], "0123456789 .,()/-") != "" || strings.ContainsAny(cell[1:], "/")
+	}
+	return false
 }
 
 // decodeText makes UTF-8 of a file's bytes, without a byte order mark.

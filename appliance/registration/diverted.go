@@ -69,6 +69,9 @@ func (p *Person) aside(from, code, written string) {
 
 // divertNeeds keeps practical needs, and what is neither: that is refused later.
 func (p *Person) divertNeeds() {
+	if len(p.Needs) > maxList {
+		return // refused later, and looking at each takes long
+	}
 	var kept []string
 	for _, s := range p.Needs {
 		if need, ok := needOf(s); ok {

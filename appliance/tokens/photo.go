@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"image"
@@ -35,6 +36,18 @@ type Scanner struct {
 // NewScanner makes a Scanner with its own line.
 func NewScanner(c clock.Clock) *Scanner { return &Scanner{clock: c, line: chunks.NewLine(c)} }
 
+// whole is a photo in memory; what is there already is not copied.
+func whole(r io.Reader) ([]byte, error) {
+	if b, ok := r.(*bytes.Buffer); ok {
+		return b.Bytes(), nil
+	}
+	data, err := io.ReadAll(io.LimitReader(r, MaxPhotoBytes+1))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "fault.tokens.photo_unreadable").Wrap(err)
+	}
+	return data, nil
+}
+
 // Decode finds a QR code in a JPEG, PNG or WebP image, in any orientation and
 // of either polarity, and returns its text as it stands, whatever it says. With
 // several codes in the picture a card's goes before others. The header is
@@ -49,9 +62,9 @@ func (s *Scanner) Decode(ctx context.Context, r io.Reader) (string, error) {
 		return "", fault.New(fault.Busy, "fault.tokens.photo_busy")
 	}
 	defer leave()
-	data, err := io.ReadAll(io.LimitReader(r, MaxPhotoBytes+1))
+	data, err := whole(r)
 	if err != nil {
-		return "", fault.New(fault.Invalid, "fault.tokens.photo_unreadable").Wrap(err)
+		return "", err
 	}
 	photo, err := openPhoto(data)
 	if err != nil {
