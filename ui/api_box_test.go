@@ -339,8 +339,8 @@ func (b *apiBox) Restored() *control.Restored {
 	return b.restored
 }
 
-func (b *apiBox) Reopen(ctx context.Context, a staff.Actor, user string, passphrase []byte) error {
-	err := b.desks.Staff.Reopen(ctx, a, user, passphrase, time.Unix(0, 0))
+func (b *apiBox) Reopen(ctx context.Context, s staff.Session, user string, passphrase []byte) error {
+	err := b.desks.Staff.Reopen(ctx, s, user, passphrase, time.Unix(0, 0))
 	if err == nil {
 		b.close(nil)
 	}

@@ -49,6 +49,7 @@
 //	staff.undertaken   they signed the confidentiality undertaking, when and how; in the register
 //	staff.key_issued   a bearer key: hash, role, name, end; in the register
 //	staff.key_revoked  it counts no more; open
+//	staff.reopened     two people let people be read after a restore; in the register
 //
 // and those of erasing people, below.
 //
@@ -64,6 +65,8 @@
 //	staff.key_issued   {1: hash of the secret (32), 2: role, 3: name if any, 4: end in Unix
 //	                    seconds, 5: node (10), 6: proof (16), 7: issued at, in Unix seconds}
 //	staff.key_revoked  {1: proof (16)}
+//	staff.reopened     version 2 {1: hand, 2: hand, 3: when the backup was made, in Unix seconds};
+//	                   version 1 had two ids for the hands
 //
 // # Whose word counts
 //
@@ -130,6 +133,13 @@
 // ended, is one of the two from then on; what two agreed to before stays agreed to
 // (TestASecondPersonOfALostNode). What waits is kept in memory only. Not held off: a lead who
 // makes two accounts for one accomplice.
+//
+// One act is done at once by two who stand at the box: letting people be read there after a
+// restore (staff.reopened, purpose "reopen", body: node (10) ‖ when the backup was made (8)).
+// The first may keep backups, of the second nothing is asked but to be somebody else of that
+// node whom the first did not make. Reopenings shows what both signed; version 1, two bare ids
+// that anybody could write, opened the node that wrote it and is shown to nobody
+// (TestReopeningIsSignedByTwoPeople, TestForgedReopeningsSayNothing).
 //
 // # Who looked
 //
