@@ -131,6 +131,7 @@
 //	a slip is found in its line                   TestASharesTyping
 //	two issuers apart give no number twice        TestTwoIssuersApart, TestABlockIsGivenOnce
 //	nobody can pretend that the ceremony was held TestEverybodyKnowsThatItWasHeld
+//	new words reach an inner part begun meanwhile TestWordsThatWereBeingStretchedReachTheNewInnerPart
 //	a power cut in the middle resumes             TestTheFullCeremony, TestAnInstalledIssuerIsToldLater
 //	papers stay readable                          TestPaperFormats
 //
