@@ -258,6 +258,22 @@ func (b *apiBox) RevokeBoth(ctx context.Context, id string, users [2]string, pas
 	return fault.New(fault.NotFound, "fault.staff.no_act")
 }
 
+func (b *apiBox) Issuers(_ context.Context, a staff.Actor) ([]control.Issuer, error) {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return nil, err
+	}
+	all, err := b.desks.Identity.IssuerStandings()
+	out := []control.Issuer{}
+	for _, i := range all {
+		out = append(out, control.Issuer{ID: i.Cert.ID().String(), Sites: []string{"North gate"}, Own: i.Own, Revoked: i.Revoked, Words: len(i.Words)})
+	}
+	return out, err
+}
+
+func (b *apiBox) RevokeIssuer(context.Context, string, [2]string, [2][]byte, []byte) error {
+	return fault.New(fault.NotFound, "fault.identity.no_such_issuer")
+}
+
 func (b *apiBox) Held(_ context.Context, a staff.Actor, id string) ([]control.HeldOp, error) {
 	if err := a.Must(staff.SuspendNodes); err != nil {
 		return nil, err

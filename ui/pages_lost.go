@@ -26,8 +26,14 @@ func (s *Server) lostPages() []route {
 	}
 }
 
-// lostPage lists the boxes that are shut out.
-type lostPage struct{ Boxes []lostLine }
+// lostPage lists the boxes that are shut out, and the issuers where there are several.
+type lostPage struct {
+	Boxes   []lostLine
+	Issuers []issuerLine
+}
+
+// issuerLine is an issuer, by the sites where it lives, or by its id.
+type issuerLine struct{ ID, Name, State, Tone string }
 
 // lostLine is one of them, in a list.
 type lostLine struct {
@@ -53,7 +59,34 @@ func (v *visit) lost() error {
 	for _, b := range boxes {
 		m.Boxes = append(m.Boxes, lostLineOf(w, b))
 	}
+	if m.Issuers, err = v.issuerLines(w); err != nil {
+		return err
+	}
 	return v.render("lost/list", m)
+}
+
+func (v *visit) issuerLines(w *view) (out []issuerLine, err error) {
+	all, err := v.s.config.Box.Issuers(v.s.ctx, v.actor)
+	if err != nil || len(all) < 2 {
+		return nil, err
+	}
+	for _, i := range all {
+		out = append(out, issuerLineOf(w, i))
+	}
+	return out, nil
+}
+
+func issuerLineOf(w *view, i control.Issuer) issuerLine {
+	l := issuerLine{ID: i.ID, Name: strings.Join(i.Sites, ", "), Tone: "good", State: w.T("lost.issuers.good")}
+	switch {
+	case i.Revoked:
+		l.Tone, l.State = "bad", w.T("lost.issuers.revoked")
+	case i.Words > 0:
+		l.Tone, l.State = "warn", w.T("lost.issuers.asked")
+	case i.Own:
+		l.State = w.T("lost.issuers.here")
+	}
+	return l
 }
 
 func lostLineOf(w *view, b control.LostBox) lostLine {

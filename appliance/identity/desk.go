@@ -220,6 +220,7 @@ func (d *Desk) verified(raw []byte) (NodeCert, bool) {
 type facts struct {
 	nodes   map[NodeID]*Node
 	vouched map[NodeID][]oplog.Ref // who says that their words were compared
+	muted   muted                  // issuers that were revoked; read by whoever needs it
 }
 
 // facts reads the view. A node's number is that of the certificate it spoke with first, or
@@ -290,7 +291,10 @@ func supplants(a, b NodeCert) bool {
 func (d *Desk) Nodes() ([]Node, error) {
 	var f facts
 	err := d.log.View(func(r oplog.Reader) (err error) {
-		f, err = d.facts(r)
+		if f, err = d.facts(r); err != nil {
+			return err
+		}
+		f.muted, err = d.mutedIssuers(r)
 		return err
 	})
 	if err != nil {
@@ -303,7 +307,7 @@ func (d *Desk) Nodes() ([]Node, error) {
 	slices.SortFunc(nodes, func(a, b Node) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(string(a.ID[:]), string(b.ID[:])))
 	})
-	trusted(nodes, f.vouched)
+	trusted(nodes, f.vouched, f.muted)
 	for i := range nodes {
 		nodes[i] = d.weighed(nodes[i])
 	}
@@ -320,7 +324,7 @@ func (d *Desk) weighed(n Node) Node {
 	if s == nil { // nobody has looked since the start: the mesh may be off
 		s, _ = d.judge()
 	}
-	if s == nil || len(s.of) == 0 {
+	if s == nil || len(s.of) == 0 && len(s.muted) == 0 {
 		return n
 	}
 	if n.Confirmed && !s.sound[n.ID] { // it may have been compared since

@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"slices"
 
@@ -48,11 +50,25 @@ func (r Released) signed(d DeploymentID, subject NodeID) []byte {
 
 // revokedRow is one Revoked as the view keeps it.
 type revokedRow struct {
+	_     struct{} `cbor:",toarray"`
+	Fact  Revoked
+	Ref   oplog.Ref
+	Clock uint64
+	By    oplog.By
+	At    int64 // Unix milliseconds
+}
+
+// releasedRow is one Released as the view keeps it.
+type releasedRow struct {
 	_    struct{} `cbor:",toarray"`
-	Fact Revoked
-	Ref  oplog.Ref // where it was said first
-	By   oplog.By
-	At   int64 // Unix milliseconds
+	Fact Released
+	Ref  oplog.Ref
+}
+
+// saidIn is the key of a row that each log which says something has for itself: of an issuer
+// that was revoked it counts where it was said.
+func saidIn(prefix, hash []byte, log oplog.LogID) []byte {
+	return slices.Concat(prefix, hash[:16], log[:])
 }
 
 var (
@@ -67,52 +83,76 @@ func revokedRowOf(b *Revoked, op oplog.Op) (row oplog.Row, ok bool) {
 	if len(b.Cuts) > maxMarks || len(b.Word) > maxCertBytes || len(b.Signed) > maxHands || slices.ContainsFunc(b.Signed, long) {
 		return row, false
 	}
-	key := append(slices.Clone(revokedKey), hashed("waypost/revoked-row/1", encode(*b))[:16]...)
-	return oplog.Row{Key: key, Value: encode(revokedRow{Fact: *b, Ref: op.Ref, By: op.By, At: op.At.UnixMilli()})}, true
+	key := saidIn(revokedKey, hashed("waypost/revoked-row/1", encode(*b)), op.Log)
+	return oplog.Row{Key: key, Value: encode(revokedRow{Fact: *b, Ref: op.Ref, Clock: op.Clock, By: op.By, At: op.At.UnixMilli()})}, true
 }
 
-func releasedRowOf(b *Released) (row oplog.Row, ok bool) {
+func releasedRowOf(b *Released, op oplog.Op) (row oplog.Row, ok bool) {
 	if len(b.Ops) > maxMarks || len(b.Word) > maxCertBytes {
 		return row, false
 	}
-	value := encode(*b)
-	return oplog.Row{Key: append(slices.Clone(releasedKey), hashed("waypost/released-row/1", value)[:16]...), Value: value}, true
+	key := saidIn(releasedKey, hashed("waypost/released-row/1", encode(*b)), op.Log)
+	return oplog.Row{Key: key, Value: encode(releasedRow{Fact: *b, Ref: op.Ref})}, true
 }
 
 // revocations reads who was shut out for good into c: by an issuer's word, of a box where
-// an issuer lives by another issuer's or the root's. That lasts whatever becomes of the
-// issuer: shutting out wins.
+// an issuer lives by another issuer's or the root's. That lasts when the issuer itself is
+// revoked, if it said so before.
 func (d *Desk) revocations(r oplog.Reader, c *court) error {
 	dep := DeploymentID(d.vault.Deployment())
-	err := r.Rows(nodesView, revokedKey, nil, func(_ []byte, subject oplog.ID, value []byte) error {
+	first := map[string]revokedRow{} // of what several logs say
+	var order []string
+	err := r.Rows(nodesView, revokedKey, nil, func(key []byte, subject oplog.ID, value []byte) error {
 		var row revokedRow
 		if err := decodeRow(value, &row); err != nil {
 			return err
 		}
-		word := d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject))
-		if own, issues := c.issues(subject); word == [32]byte{} || issues && own == word {
+		if !c.worded(subject, d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject)), row.Ref) {
 			return nil
 		}
-		x := revocation{node: subject, word: word, at: row.At, who: row.By, fact: row.Ref}
-		for _, k := range row.Fact.Cuts {
-			x.cuts = append(x.cuts, logMark{Log: k.Log, Seq: k.Seq})
+		what := string(subject[:]) + string(key[:len(revokedKey)+16])
+		old, known := first[what]
+		if !known {
+			order = append(order, what)
 		}
-		c.revoked = append(c.revoked, x)
+		if !known || row.before(old) {
+			first[what] = row
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	for _, what := range order {
+		row, subject := first[what], NodeID([]byte(what)[:len(NodeID{})])
+		x := revocation{node: subject, word: d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject)), at: row.At, who: row.By, fact: row.Ref}
+		for _, k := range row.Fact.Cuts {
+			x.cuts = append(x.cuts, logMark{Log: k.Log, Seq: k.Seq})
+		}
+		c.revoked = append(c.revoked, x)
+	}
 	return r.Rows(nodesView, releasedKey, nil, func(_ []byte, subject oplog.ID, value []byte) error {
-		var fact Released
-		if err := decodeRow(value, &fact); err != nil {
+		var row releasedRow
+		if err := decodeRow(value, &row); err != nil {
 			return err
 		}
-		if own, issues := c.issues(subject); d.wordOf(fact.Word, fact.signed(dep, subject)) != [32]byte{} && (!issues || own != d.wordOf(fact.Word, fact.signed(dep, subject))) {
-			c.released = append(c.released, fact.Ops...)
+		if c.worded(subject, d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject)), row.Ref) {
+			c.released = append(c.released, row.Fact.Ops...)
 		}
 		return nil
 	})
+}
+
+// before orders the places where the same was said, as a fold does.
+func (r revokedRow) before(o revokedRow) bool {
+	return cmp.Or(cmp.Compare(r.Clock, o.Clock), bytes.Compare(r.Ref.Log[:], o.Ref.Log[:]), cmp.Compare(r.Ref.Seq, o.Ref.Seq)) < 0
+}
+
+// worded reports whether a word about a node that was said at a place counts: an issuer's,
+// which does not live in that node and was not revoked before it said so, or the root's.
+func (c *court) worded(node NodeID, word [32]byte, at oplog.Ref) bool {
+	own, issues := c.issues(node)
+	return word != [32]byte{} && (!issues || own != word) && c.muted.signs(word, at.Log, at.Seq)
 }
 
 // RevokeBody is what two people agree to when they shut a node out for good: its id.
@@ -149,7 +189,7 @@ func (d *Desk) Revoke(ctx context.Context, by oplog.By, node NodeID, hands [2][]
 		}
 	}
 	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
-	if own := d.vault.Cert().Issuer.Public; !ok || s.of[self] != StandingGood || target.Cert.Has(CapEnrol) && target.Cert.Issuer.Public == own {
+	if own := d.vault.Cert().Issuer.Public; !ok || !d.inOffice(s) || target.Cert.Has(CapEnrol) && target.Cert.Issuer.Public == own {
 		return fault.New(fault.Denied, "fault.identity.revoke_issuer")
 	}
 	fact.Word = word
@@ -185,7 +225,7 @@ func (d *Desk) Release(ctx context.Context, by oplog.By, node NodeID, ops []oplo
 		return fault.New(fault.NotFound, "fault.identity.not_held")
 	}
 	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
-	if !ok || s.of[d.vault.NodeID()] != StandingGood {
+	if !ok || !d.inOffice(s) {
 		return fault.New(fault.Denied, "fault.identity.revoke_issuer")
 	}
 	fact.Word = word
