@@ -42,9 +42,6 @@ func (b *box) Issuers(_ context.Context, a staff.Actor) ([]control.Issuer, error
 	return out, nil
 }
 
-// issuerPurpose is what two people sign for when they revoke an issuer.
-const issuerPurpose = "revoke-issuer"
-
 // RevokeIssuer is an act of two who stand at one box; root is the text of the root's sheet,
 // or empty.
 func (b *box) RevokeIssuer(ctx context.Context, id string, users [2]string, passphrases [2][]byte, root []byte) error {
@@ -69,7 +66,7 @@ func (b *box) RevokeIssuer(ctx context.Context, id string, users [2]string, pass
 		return err
 	}
 	act := staff.Act{
-		Purpose: issuerPurpose, Action: staff.RevokeNodes, Body: identity.RevokeIssuerBody(issuer, cuts),
+		Purpose: identity.PurposeRevokeIssuer, Action: staff.RevokeNodes, Body: identity.RevokeIssuerBody(issuer, cuts),
 		Key: "lost.act.issuer", Args: []any{"Issuer", id},
 	}
 	return n.actOfBoth(ctx, act, users, passphrases, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {

@@ -71,10 +71,8 @@ func (b *box) Rotate(ctx context.Context, a staff.Actor) error {
 	return n.desks.Identity.Rotate(ctx, a.ID)
 }
 
-// revokePurpose is what two people sign for when they revoke a node.
-const revokePurpose = "revoke"
-
-// AskRevoke is the first half of shutting a node out for good.
+// AskRevoke is the first half of shutting a node out for good. What counts of its logs is
+// settled now: both sign for it.
 func (b *box) AskRevoke(_ context.Context, s staff.Session, id string) (oplog.ID, error) {
 	n, node, err := b.shutter(s.Actor, staff.RevokeNodes, id)
 	if err != nil {
@@ -84,9 +82,18 @@ func (b *box) AskRevoke(_ context.Context, s staff.Session, id string) (oplog.ID
 	if err != nil {
 		return oplog.ID{}, err
 	}
-	act := staff.Act{Purpose: revokePurpose, Action: staff.RevokeNodes, Body: identity.RevokeBody(node), Key: "lost.act.revoke", Args: []any{"Site", site}}
+	for _, w := range n.desks.Staff.Acts(s.Actor) { // asked again, it is what was asked
+		if w.By == s.Actor.ID && isRevoke(w, node) {
+			return w.ID, nil
+		}
+	}
+	cuts, err := n.desks.Identity.RevokeCutsFor(node)
+	if err != nil {
+		return oplog.ID{}, err
+	}
+	act := staff.Act{Purpose: identity.PurposeRevoke, Action: staff.RevokeNodes, Body: identity.RevokeBody(node, cuts), Key: "lost.act.revoke", Args: []any{"Site", site}}
 	return n.desks.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
-		return n.desks.Identity.Revoke(ctx, by, node, [2][]byte{first, second})
+		return n.desks.Identity.Revoke(ctx, by, node, cuts, [2][]byte{first, second})
 	})
 }
 
@@ -105,7 +112,7 @@ func (b *box) AgreeRevoke(ctx context.Context, s staff.Session, id string) error
 }
 
 func isRevoke(w staff.Waiting, node oplog.ID) bool {
-	return w.Act.Purpose == revokePurpose && string(w.Act.Body) == string(identity.RevokeBody(node))
+	return w.Act.Purpose == identity.PurposeRevoke && identity.IsRevokeBody(w.Act.Body, node)
 }
 
 // RevokeBoth is both halves where two people stand at one box.

@@ -101,6 +101,7 @@ func testStation(t *testing.T, dir string, log *oplog.Log, vault *identity.Vault
 		staff.WithAuthors(people.Author), staff.WithIssuer(staff.Issuer{Deployment: vault.Deployment(), Nodes: people.Nodes, Countersign: vault.Countersign}))
 	must(t, err)
 	t.Cleanup(desk.Close)
+	people.SetHands(station.HandsOf(desk))
 	cards := tokens.OpenDesk(log, people, register, c)
 	cards.AskErased(desk.CardErased)
 	register.SetErasing(registration.Erasing{Ask: desk.AskErasure, Cards: cards.Holders})
@@ -239,9 +240,13 @@ func (b *apiBox) Rotate(ctx context.Context, a staff.Actor) error {
 
 func (b *apiBox) AskRevoke(_ context.Context, s staff.Session, id string) (oplog.ID, error) {
 	node := b.node(id)
-	act := staff.Act{Purpose: "revoke", Action: staff.RevokeNodes, Body: identity.RevokeBody(node), Key: "lost.act.revoke", Args: []any{"Site", ""}}
+	cuts, err := b.desks.Identity.RevokeCutsFor(node)
+	if err != nil {
+		return oplog.ID{}, err
+	}
+	act := staff.Act{Purpose: identity.PurposeRevoke, Action: staff.RevokeNodes, Body: identity.RevokeBody(node, cuts), Key: "lost.act.revoke", Args: []any{"Site", ""}}
 	return b.desks.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
-		return b.desks.Identity.Revoke(ctx, by, node, [2][]byte{first, second})
+		return b.desks.Identity.Revoke(ctx, by, node, cuts, [2][]byte{first, second})
 	})
 }
 

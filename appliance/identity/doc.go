@@ -200,9 +200,20 @@
 // same facts give the same answer in any order; its rules stand there. A suspension says
 // how far its writer had seen the logs of the node it is about: what that node says behind
 // counts no more. An issuer's word is a countersignature (countersign.go) over
-// "waypost/suspended/1", "waypost/suspension-lifted/1", "waypost/revoked/1" or
+// "waypost/suspended/1", "waypost/suspension-lifted/1", "waypost/revoked/2" (in a fact of
+// version 1: "waypost/revoked/1") or
 // "waypost/released/1" ‖ deployment (16) ‖ node (10) ‖ the fact without its word; the
 // root's is its public key (32) ‖ Ed25519 (64) over "waypost/root-word/1" ‖ the same.
+// A revocation, of a node or of an issuer, and an opening (identity.opened_by) count with the
+// hands of two people, whose check is lent by the staff desk (HandsCheck, handed.go) and looks
+// at how things were: whoever compares, later shuts out or ends an account changes nothing. Two
+// sign "revoke/2" ‖ node (10) ‖ SHA-256("waypost/revoke-cuts/1" ‖ the cuts in CBOR), or
+// "revoke-issuer/1" ‖ issuer (10) ‖ SHA-256("waypost/issuer-cuts/1" ‖ the cuts in CBOR), under
+// the purposes "revoke" and "revoke-issuer". In facts of version 1 of identity.revoked they had
+// signed "revoke" ‖ node (10): those count as they were meant, for whatever cuts they have
+// (TestARevocationCountsWithBothHandsForItsCuts, TestARevocationOfVersionOneStillCounts,
+// TestOtherFactsOfTwoPeopleTakeBothHands).
+//
 // An issuer is revoked (issuerout.go) by the words of two others for the same cuts, or by the
 // root's: countersignatures over "waypost/issuer-revoked/1" ‖ deployment (16) ‖ the issuer's
 // key (32) ‖ the cuts in CBOR, in identity.issuer_revoked {1: key (32), 2: [[log (16), sequence]…],

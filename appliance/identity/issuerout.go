@@ -30,7 +30,7 @@ func (r IssuerRevoked) signed(d DeploymentID) []byte {
 // RevokeIssuerBody is what two people agree to when an issuer is revoked: which, and from
 // where on.
 func RevokeIssuerBody(issuer IssuerID, cuts IssuerCuts) []byte {
-	return slices.Concat([]byte("revoke-issuer/1"), issuer[:], hashed("waypost/issuer-cuts/1", encode(cuts.marks)))
+	return slices.Concat([]byte("revoke-issuer/1"), issuer[:], hashed("waypost/issuer-cuts/1", encode(append([]logMark{}, cuts.marks...))))
 }
 
 // IssuerCuts are how far the logs were known when an issuer was revoked.
@@ -179,20 +179,17 @@ func judgeWord(w *issuerWord, cases []*issuerCase) verdict {
 	return now
 }
 
-// issuerCases reads the statements there are.
-func (d *Desk) issuerCases(r oplog.Reader) ([]*issuerCase, error) {
+// issuerCases are the statements in rows that an issuer or the root, and two people at its
+// box, gave their word for.
+func (d *Desk) issuerCases(nodes []Node, rows []mutedRow) (cases []*issuerCase) {
 	dep := DeploymentID(d.vault.Deployment())
 	found := map[string]*issuerCase{}
-	var cases []*issuerCase
-	err := r.Rows(nodesView, mutedKey, nil, func(_ []byte, _ oplog.ID, value []byte) error {
-		var row mutedRow
-		if err := decodeRow(value, &row); err != nil {
-			return err
-		}
+	for _, row := range rows {
 		msg := row.Fact.signed(dep)
 		by := d.wordOf(row.Fact.Word, msg)
-		if by == [32]byte{} || by == row.Fact.Issuer {
-			return nil
+		if by == [32]byte{} || by == row.Fact.Issuer ||
+			!d.handed(nodes, PurposeRevokeIssuer, RevokeIssuerBody(IssuerOf(row.Fact.Issuer), IssuerCuts{row.Fact.Cuts}), row.Fact.Signed) {
+			continue
 		}
 		c := found[string(msg)]
 		if c == nil {
@@ -200,17 +197,8 @@ func (d *Desk) issuerCases(r oplog.Reader) ([]*issuerCase, error) {
 			found[string(msg)], cases = c, append(cases, c)
 		}
 		c.words = append(c.words, &issuerWord{by: by, at: row.Ref})
-		return nil
-	})
-	return cases, err
-}
-
-func (d *Desk) mutedIssuers(r oplog.Reader) (muted, error) {
-	cases, err := d.issuerCases(r)
-	if err != nil || len(cases) == 0 {
-		return nil, err
 	}
-	return decideIssuers(cases), nil
+	return cases
 }
 
 // IssuerStanding is how an issuer stands.
@@ -227,11 +215,7 @@ func (d *Desk) IssuerStandings() ([]IssuerStanding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var cases []*issuerCase
-	err = d.log.View(func(r oplog.Reader) (err error) {
-		cases, err = d.issuerCases(r)
-		return err
-	})
+	cases, err := d.statements()
 	if err != nil {
 		return nil, err
 	}
@@ -267,15 +251,10 @@ func (d *Desk) IssuerCutsFor(issuer IssuerID) (IssuerCuts, error) {
 	if err != nil {
 		return IssuerCuts{}, err
 	}
-	var cases []*issuerCase
-	err = d.log.View(func(r oplog.Reader) (err error) {
-		cases, err = d.issuerCases(r)
-		return err
-	})
+	cases, err := d.statements()
 	if err != nil {
 		return IssuerCuts{}, err
 	}
-	decideIssuers(cases)
 	own := d.vault.Cert().Issuer.Public
 	best := -1
 	for i, c := range cases {
@@ -328,7 +307,7 @@ func (d *Desk) RevokeIssuer(ctx context.Context, by oplog.By, issuer IssuerID, c
 	if err != nil {
 		return err
 	}
-	fact := IssuerRevoked{Issuer: public, Cuts: cuts.marks, Signed: [][]byte{hands[0], hands[1]}}
+	fact := IssuerRevoked{Issuer: public, Cuts: append([]logMark{}, cuts.marks...), Signed: [][]byte{hands[0], hands[1]}}
 	fact.Word, err = d.issuerWordFor(public, fact.signed(DeploymentID(d.vault.Deployment())), root)
 	if err != nil {
 		return err
@@ -374,20 +353,11 @@ func (d *Desk) inOffice(s *standings) bool {
 	return s.of[d.vault.NodeID()] == StandingGood && s.muted[d.vault.Cert().Issuer.Public] == nil
 }
 
-// saidOfIssuer reports whether the same voice has said the same.
+// saidOfIssuer reports whether the same voice has said the same, with two people's hands.
 func (d *Desk) saidOfIssuer(fact IssuerRevoked) (said bool, err error) {
-	dep := DeploymentID(d.vault.Deployment())
-	msg := fact.signed(dep)
-	by := d.wordOf(fact.Word, msg)
-	err = d.log.View(func(r oplog.Reader) error {
-		return r.Rows(nodesView, mutedKey, nil, func(_ []byte, _ oplog.ID, value []byte) error {
-			var row mutedRow
-			if err := decodeRow(value, &row); err != nil {
-				return err
-			}
-			said = said || bytes.Equal(row.Fact.signed(dep), msg) && d.wordOf(row.Fact.Word, msg) == by
-			return nil
-		})
-	})
-	return said, err
+	by := d.wordOf(fact.Word, fact.signed(DeploymentID(d.vault.Deployment())))
+	cases, err := d.statements()
+	return slices.ContainsFunc(cases, func(c *issuerCase) bool {
+		return c.issuer == fact.Issuer && slices.Equal(c.cuts, fact.Cuts) && slices.ContainsFunc(c.words, func(w *issuerWord) bool { return w.by == by })
+	}), err
 }

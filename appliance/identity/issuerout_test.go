@@ -112,7 +112,7 @@ func TestAStolenIssuersWordEndsWithItsRevocation(t *testing.T) {
 	settled(t, a, b, c, d, x)
 	must(t, a.desk.Confirm(ctx(), oplog.By{1}, x.vault.NodeID()))
 	settled(t, a, b, c, d, x)
-	must(t, b.desk.Revoke(ctx(), oplog.By{1}, x.vault.NodeID(), [2][]byte{{1}, {2}})) // before
+	must(t, b.revoke(t, x, [2][]byte{{1}, {2}})) // before
 	settled(t, a, b, c, d)
 
 	a.revokeIssuer(t, b)
@@ -123,7 +123,7 @@ func TestAStolenIssuersWordEndsWithItsRevocation(t *testing.T) {
 	a.revokeIssuer(t, b) // twice is once
 	c.revokeIssuer(t, b)
 	settled(t, a, c) // the thief has not heard, or says so
-	must(t, b.desk.Revoke(ctx(), oplog.By{1}, d.vault.NodeID(), [2][]byte{{1}, {2}}))
+	must(t, b.revoke(t, d, [2][]byte{{1}, {2}}))
 	must(t, b.desk.Suspend(ctx(), oplog.By{1}, c.vault.NodeID()))
 	must(t, a.desk.Suspend(ctx(), oplog.By{1}, d.vault.NodeID())) // an honest one, which the thief lifts
 	only(t, a, b, a.log.Own())
@@ -152,7 +152,7 @@ func TestAStolenIssuersWordEndsWithItsRevocation(t *testing.T) {
 // Whoever repeats an issuer's old word elsewhere, with any clock, does not take it away.
 func TestAnOldWordSaidAgainStillCounts(t *testing.T) {
 	a, b, c, d, _ := threeIssuers(t)
-	must(t, b.desk.Revoke(ctx(), oplog.By{1}, d.vault.NodeID(), [2][]byte{{1}, {2}}))
+	must(t, b.revoke(t, d, [2][]byte{{1}, {2}}))
 	settled(t, a, b, c)
 	a.revokeIssuer(t, b)
 	settled(t, a, b, c)

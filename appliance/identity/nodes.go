@@ -46,7 +46,7 @@ var nodesView = &oplog.View{Name: "nodes", Version: 5, Kinds: nodeKinds(), Fold:
 func nodeKinds() []oplog.Kind {
 	return []oplog.Kind{
 		logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted,
-		suspended, suspensionLifted, epochBegun, revoked, released, issuerRevoked,
+		suspended, suspensionLifted, epochBegun, revokedFirst, revoked, released, issuerRevoked,
 	}
 }
 
@@ -119,6 +119,10 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 			}
 		case *SuspensionLifted:
 			if r, ok := liftRowOf(b, op); ok {
+				rows = append(rows, r)
+			}
+		case *revokedFirstBody:
+			if r, ok := revokedRowOf((*Revoked)(b), op); ok {
 				rows = append(rows, r)
 			}
 		case *Revoked:

@@ -32,15 +32,25 @@ type Released struct {
 	Word []byte      `cbor:"2,keyasint"`
 }
 
+// Version 1 of a revocation had the two people sign the node alone, so that their hands fit
+// any cuts. It counts as it was meant, with its hands checked for that.
 var (
-	revoked  = oplog.NewKind[Revoked]("identity.revoked", 1, oplog.Deployment)
-	released = oplog.NewKind[Released]("identity.released", 1, oplog.Deployment)
+	revokedFirst = oplog.NewKind[revokedFirstBody]("identity.revoked", 1, oplog.Deployment)
+	revoked      = oplog.NewKind[Revoked]("identity.revoked", 2, oplog.Deployment)
+	released     = oplog.NewKind[Released]("identity.released", 1, oplog.Deployment)
 )
 
+// revokedFirstBody is a Revoked of version 1, the same to the byte.
+type revokedFirstBody Revoked
+
 // signed is what the issuer signs.
-func (r Revoked) signed(d DeploymentID, subject NodeID) []byte {
+func (r Revoked) signed(d DeploymentID, subject NodeID, version uint) []byte {
 	r.Word = nil
-	return slices.Concat([]byte("waypost/revoked/1"), d[:], subject[:], encode(r))
+	purpose := "waypost/revoked/2"
+	if version == 1 {
+		purpose = "waypost/revoked/1"
+	}
+	return slices.Concat([]byte(purpose), d[:], subject[:], encode(r))
 }
 
 func (r Released) signed(d DeploymentID, subject NodeID) []byte {
@@ -52,6 +62,7 @@ func (r Released) signed(d DeploymentID, subject NodeID) []byte {
 type revokedRow struct {
 	_     struct{} `cbor:",toarray"`
 	Fact  Revoked
+	First bool // of version 1
 	Ref   oplog.Ref
 	Clock uint64
 	By    oplog.By
@@ -78,13 +89,29 @@ var (
 
 const maxHands = 2
 
+// version is that of the fact.
+func (r revokedRow) version() uint {
+	if r.First {
+		return 1
+	}
+	return 2
+}
+
+// body is what the two people signed.
+func (r revokedRow) body(subject NodeID) []byte {
+	if r.First {
+		return slices.Concat([]byte("revoke"), subject[:])
+	}
+	return RevokeBody(subject, RevokeCuts{r.Fact.Cuts})
+}
+
 func revokedRowOf(b *Revoked, op oplog.Op) (row oplog.Row, ok bool) {
 	long := func(h []byte) bool { return len(h) > 512 }
 	if len(b.Cuts) > maxMarks || len(b.Word) > maxCertBytes || len(b.Signed) > maxHands || slices.ContainsFunc(b.Signed, long) {
 		return row, false
 	}
-	key := saidIn(revokedKey, hashed("waypost/revoked-row/1", encode(*b)), op.Log)
-	return oplog.Row{Key: key, Value: encode(revokedRow{Fact: *b, Ref: op.Ref, Clock: op.Clock, By: op.By, At: op.At.UnixMilli()})}, true
+	key := saidIn(revokedKey, hashed("waypost/revoked-row/1", []byte{byte(op.Version)}, encode(*b)), op.Log)
+	return oplog.Row{Key: key, Value: encode(revokedRow{Fact: *b, First: op.Version == 1, Ref: op.Ref, Clock: op.Clock, By: op.By, At: op.At.UnixMilli()})}, true
 }
 
 func releasedRowOf(b *Released, op oplog.Op) (row oplog.Row, ok bool) {
@@ -107,7 +134,7 @@ func (d *Desk) revocations(r oplog.Reader, c *court) error {
 		if err := decodeRow(value, &row); err != nil {
 			return err
 		}
-		if !c.worded(subject, d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject)), row.Ref) {
+		if !c.worded(subject, d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject, row.version())), row.Ref) {
 			return nil
 		}
 		what := string(subject[:]) + string(key[:len(revokedKey)+16])
@@ -125,7 +152,10 @@ func (d *Desk) revocations(r oplog.Reader, c *court) error {
 	}
 	for _, what := range order {
 		row, subject := first[what], NodeID([]byte(what)[:len(NodeID{})])
-		x := revocation{node: subject, word: d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject)), at: row.At, who: row.By, fact: row.Ref}
+		x := revocation{
+			node: subject, word: d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject, row.version())), at: row.At, who: row.By, fact: row.Ref,
+			body: row.body(subject), signed: row.Fact.Signed,
+		}
 		for _, k := range row.Fact.Cuts {
 			x.cuts = append(x.cuts, logMark{Log: k.Log, Seq: k.Seq})
 		}
@@ -155,15 +185,42 @@ func (c *court) worded(node NodeID, word [32]byte, at oplog.Ref) bool {
 	return word != [32]byte{} && (!issues || own != word) && c.muted.signs(word, at.Log, at.Seq)
 }
 
-// RevokeBody is what two people agree to when they shut a node out for good: its id.
-func RevokeBody(node NodeID) []byte { return slices.Concat([]byte("revoke"), node[:]) }
+// RevokeCuts are where the logs of a node end that is shut out for good.
+type RevokeCuts struct{ cuts []cut }
+
+// RevokeBody is what two people agree to when they shut a node out for good: which, and from
+// where on.
+func RevokeBody(node NodeID, cuts RevokeCuts) []byte {
+	return slices.Concat([]byte("revoke/2"), node[:], hashed("waypost/revoke-cuts/1", encode(append([]cut{}, cuts.cuts...))))
+}
+
+// IsRevokeBody reports whether a body is about a node, whatever the cuts.
+func IsRevokeBody(body []byte, node NodeID) bool {
+	return bytes.HasPrefix(body, slices.Concat([]byte("revoke/2"), node[:]))
+}
+
+// RevokeCutsFor is what is held here of a node's logs: it counts, the rest is held back.
+// Fault: NotFound "fault.identity.no_such_node".
+func (d *Desk) RevokeCutsFor(node NodeID) (RevokeCuts, error) {
+	target, known, err := d.node(node)
+	if err != nil || !known {
+		return RevokeCuts{}, cmp.Or(err, error(fault.New(fault.NotFound, "fault.identity.no_such_node")))
+	}
+	out := []cut{}
+	for _, h := range d.log.Heads() {
+		if slices.Contains(target.Logs, h.Log) && len(out) < maxMarks {
+			out = append(out, cut{Log: h.Log, Seq: h.Seq, Head: h.Hash})
+		}
+	}
+	return RevokeCuts{out}, nil
+}
 
 // Revoke shuts a node out for good, by the word of the issuer that lives here, and makes
-// new keys that it does not get. What is held here of its logs counts; the rest is held
-// back. hands are the signatures of the two who agreed. Saying it twice writes it once.
+// new keys that it does not get. What lies within the cuts counts; the rest is held back.
+// hands are the signatures of the two who agreed to it and to the cuts. Saying it twice writes it once.
 // Faults: NotFound "fault.identity.no_such_node", Conflict "fault.identity.suspend_self",
 // Denied "fault.identity.revoke_issuer" where no issuer lives that may.
-func (d *Desk) Revoke(ctx context.Context, by oplog.By, node NodeID, hands [2][]byte) error {
+func (d *Desk) Revoke(ctx context.Context, by oplog.By, node NodeID, cuts RevokeCuts, hands [2][]byte) error {
 	self := d.vault.NodeID()
 	if node == self {
 		return fault.New(fault.Conflict, "fault.identity.suspend_self")
@@ -182,13 +239,8 @@ func (d *Desk) Revoke(ctx context.Context, by oplog.By, node NodeID, hands [2][]
 	if s.of[node] == StandingRevoked {
 		return d.Follow(ctx)
 	}
-	fact := Revoked{Cuts: []cut{}, Signed: [][]byte{hands[0], hands[1]}}
-	for _, h := range d.log.Heads() {
-		if slices.Contains(target.Logs, h.Log) && len(fact.Cuts) < maxMarks {
-			fact.Cuts = append(fact.Cuts, cut{Log: h.Log, Seq: h.Seq, Head: h.Hash})
-		}
-	}
-	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
+	fact := Revoked{Cuts: append([]cut{}, cuts.cuts...), Signed: [][]byte{hands[0], hands[1]}}
+	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node, 2))
 	if own := d.vault.Cert().Issuer.Public; !ok || !d.inOffice(s) || target.Cert.Has(CapEnrol) && target.Cert.Issuer.Public == own {
 		return fault.New(fault.Denied, "fault.identity.revoke_issuer")
 	}

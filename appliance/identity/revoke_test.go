@@ -19,6 +19,16 @@ func views(t testing.TB, p post) string {
 	return r.Views
 }
 
+// revoke shuts a box out with the cuts as they are here.
+func (p post) revoke(t testing.TB, of post, hands [2][]byte) error {
+	t.Helper()
+	cuts, err := p.desk.RevokeCutsFor(of.vault.NodeID())
+	if err != nil {
+		cuts = RevokeCuts{}
+	}
+	return p.desk.Revoke(ctx(), oplog.By{1}, of.vault.NodeID(), cuts, hands)
+}
+
 // TestWhatARevokedBoxWroteIsHeldBack: behind the cut nothing counts, whatever came first,
 // at every node alike, after a rebuild too; what is released counts.
 func TestWhatARevokedBoxWroteIsHeldBack(t *testing.T) {
@@ -34,7 +44,7 @@ func TestWhatARevokedBoxWroteIsHeldBack(t *testing.T) {
 				t.Fatal("not there")
 			}
 		}
-		must(t, a.desk.Revoke(ctx(), oplog.By{1}, c.vault.NodeID(), [2][]byte{{1}, {2}}))
+		must(t, a.revoke(t, c, [2][]byte{{1}, {2}}))
 		settled(t, a, b)
 		if !early {
 			only(t, c, b, c.log.Own())
@@ -83,7 +93,7 @@ func TestHeldBackOutlivesARestart(t *testing.T) {
 	c.rename(t, "Before")
 	settled(t, a, b, c)
 	c.rename(t, "After")
-	must(t, a.desk.Revoke(ctx(), oplog.By{1}, c.vault.NodeID(), [2][]byte{{1}, {2}}))
+	must(t, a.revoke(t, c, [2][]byte{{1}, {2}}))
 	only(t, c, a, c.log.Own())
 	settled(t, a, b)
 	want := views(t, a)
@@ -104,7 +114,7 @@ func TestHeldBackOutlivesARestart(t *testing.T) {
 // TestANewLogOfARevokedBoxIsHeldBack: it cannot begin anew beside the cuts.
 func TestANewLogOfARevokedBoxIsHeldBack(t *testing.T) {
 	a, b, c := compared(t)
-	must(t, a.desk.Revoke(ctx(), oplog.By{1}, c.vault.NodeID(), [2][]byte{{1}, {2}}))
+	must(t, a.revoke(t, c, [2][]byte{{1}, {2}}))
 	settled(t, a, b)
 	other := openPost(t, c.vault)
 	other.rename(t, "From another log")

@@ -52,6 +52,9 @@ type revocation struct {
 	at   int64 // Unix milliseconds
 	who  oplog.By
 	fact oplog.Ref
+
+	body   []byte   // what two people signed
+	signed [][]byte // … and how
 }
 
 // logMark is how far a log counts.

@@ -88,10 +88,10 @@ func liftRowOf(b *SuspensionLifted, op oplog.Op) (row oplog.Row, ok bool) {
 	return oplog.Row{Key: key, Value: encode(liftRow{Log: op.Log, Seq: op.Seq, Fact: *b})}, true
 }
 
-// court reads what was said about who is lost, besides f.
-func (d *Desk) court(r oplog.Reader, f facts) (*court, error) {
+// court reads what was said about who is lost, besides f and m.
+func (d *Desk) court(r oplog.Reader, f facts, m muted) (*court, error) {
 	c := newCourt(f.nodes)
-	c.muted = f.muted
+	c.muted = m
 	dep := DeploymentID(d.vault.Deployment())
 	err := r.Rows(nodesView, suspendedKey, nil, func(key []byte, subject oplog.ID, value []byte) error {
 		var row suspensionRow
@@ -193,41 +193,41 @@ func (d *Desk) judge() (*standings, error) {
 	}
 	d.mu.Unlock()
 	s := &standings{of: map[NodeID]Standing{}}
-	var nodes []Node
-	var vouched map[NodeID][]oplog.Ref
-	err := d.log.View(func(r oplog.Reader) error {
-		f, err := d.facts(r)
-		if err != nil {
+	var f facts
+	var said []mutedRow
+	err := d.log.View(func(r oplog.Reader) (err error) {
+		if said, err = d.mutedRows(r); err != nil {
 			return err
 		}
-		if f.muted, err = d.mutedIssuers(r); err != nil {
-			return err
-		}
-		vouched, s.muted = f.vouched, f.muted
-		for _, n := range f.nodes {
-			nodes = append(nodes, *n)
-		}
-		trusted(nodes, vouched, f.muted)
-		for i := range nodes {
-			f.nodes[nodes[i].ID] = &nodes[i]
-		}
-		c, err := d.court(r, f)
-		if err != nil {
-			return err
-		}
-		s.said, s.cuts, s.free = c.judge(), c.revoked, c.released
-		return nil
+		f, err = d.facts(r)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	// Whose hands there are is looked up outside: it reads the journal too.
+	s.muted = d.mutedBy(f, said)
+	nodes := f.asCompared(s.muted)
+	for i := range nodes {
+		f.nodes[nodes[i].ID] = &nodes[i]
+	}
+	var c *court
+	err = d.log.View(func(r oplog.Reader) (err error) {
+		c, err = d.court(r, f, s.muted)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.revoked = d.agreedTo(f.asCompared(nil), c.revoked)
+	s.said, s.cuts, s.free = c.judge(), c.revoked, c.released
 	for _, x := range s.said {
 		s.of[x.Node] = StandingSuspended
 	}
 	for _, x := range s.cuts {
 		s.of[x.node] = StandingRevoked
 	}
-	s.believe(nodes, vouched)
+	s.believe(nodes, f.vouched)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.judged, d.judgedAt = s, ops

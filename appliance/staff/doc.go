@@ -127,7 +127,9 @@
 // An act (Act) that no single person may do is asked for by one and done by another, each
 // with their own signature over "waypost/staff-signature/1" ‖ "waypost/act/1" ‖ deployment ‖
 // CBOR [purpose, body]. Both signatures (Hand) travel in the fact that says it was done, so
-// that every node can judge them (CheckHands). Neither of the two may have made or reset the
+// that every node can judge them (CheckHands; HandsAmong for the register of nodes, which this
+// desk stands on). An account of another node is somebody's when a log of that node made it
+// (TestHandsOfAccountsNobodyMade). Neither of the two may have made or reset the
 // other's account, under any account of theirs, and they must be two persons
 // (TestOnePersonAtTwoPosts). Nobody of a node that was shut out, and nobody whose account
 // ended, is one of the two from then on; what two agreed to before stays agreed to
