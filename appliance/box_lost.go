@@ -234,17 +234,35 @@ func (b *box) Held(_ context.Context, a staff.Actor, id string) ([]control.HeldO
 	return out, err
 }
 
-// Release makes one of them count after all, where an issuer lives.
-func (b *box) Release(ctx context.Context, a staff.Actor, id, log string, seq uint64) error {
-	n, node, err := b.shutter(a, staff.RevokeNodes, id)
+// AskRelease is the first half of letting some of them count after all, where an issuer
+// lives; the second person agrees as to other acts.
+func (b *box) AskRelease(_ context.Context, s staff.Session, id string, ops []control.HeldOp) (oplog.ID, error) {
+	n, node, err := b.shutter(s.Actor, staff.RevokeNodes, id)
 	if err != nil {
-		return err
+		return oplog.ID{}, err
 	}
-	raw, err := hex.DecodeString(log)
-	if err != nil || len(raw) != len(oplog.LogID{}) {
-		return fault.New(fault.NotFound, "fault.identity.not_held").Wrap(err)
+	site, err := n.siteOf(node)
+	if err != nil {
+		return oplog.ID{}, err
 	}
-	return n.desks.Identity.Release(ctx, a.ID, node, []oplog.Ref{{Log: oplog.LogID(raw), Seq: seq}})
+	var refs []oplog.Ref
+	for _, o := range ops {
+		raw, err := hex.DecodeString(o.Log)
+		if err != nil || len(raw) != len(oplog.LogID{}) {
+			return oplog.ID{}, fault.New(fault.NotFound, "fault.identity.not_held").Wrap(err)
+		}
+		refs = append(refs, oplog.Ref{Log: oplog.LogID(raw), Seq: o.Seq})
+	}
+	if refs, err = n.desks.Identity.Holds(node, refs); err != nil {
+		return oplog.ID{}, err
+	}
+	act := staff.Act{
+		Purpose: identity.PurposeRelease, Action: staff.RevokeNodes, Body: identity.ReleaseBody(node, refs),
+		Key: "lost.act.release", Args: []any{"Site", site, "Count", len(refs)},
+	}
+	return n.desks.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
+		return n.desks.Identity.Release(ctx, by, node, refs, [2][]byte{first, second})
+	})
 }
 
 // Incident is what there is to say about a node that is lost or may be, for whoever has to

@@ -41,8 +41,10 @@ type apiBox struct {
 	vault *identity.Vault
 	desks *station.Station
 	peers []control.Peer
-	dir   string
-	stick [32]byte // opens it too, once there is one
+
+	released []control.HeldOp
+	dir      string
+	stick    [32]byte // opens it too, once there is one
 
 	transfer  control.Backup
 	failed    error
@@ -283,14 +285,15 @@ func (b *apiBox) Held(_ context.Context, a staff.Actor, id string) ([]control.He
 	if err := a.Must(staff.SuspendNodes); err != nil {
 		return nil, err
 	}
-	return []control.HeldOp{{Log: "00", Seq: 7}}, nil
+	return []control.HeldOp{{Log: "00", Seq: 7}, {Log: "00", Seq: 8}, {Log: "01", Seq: 7}}, nil
 }
 
-func (b *apiBox) Release(ctx context.Context, a staff.Actor, id, log string, seq uint64) error {
-	if err := a.Must(staff.RevokeNodes); err != nil {
-		return err
-	}
-	return b.desks.Identity.Release(ctx, a.ID, b.node(id), []oplog.Ref{{Seq: seq}})
+func (b *apiBox) AskRelease(_ context.Context, s staff.Session, id string, ops []control.HeldOp) (oplog.ID, error) {
+	act := staff.Act{Purpose: identity.PurposeRelease, Action: staff.RevokeNodes, Body: []byte(id), Key: "lost.act.release", Args: []any{"Site", "Harbour", "Count", len(ops)}}
+	return b.desks.Staff.AskAct(s, act, func(context.Context, staff.ID, staff.Hand, staff.Hand) error {
+		b.released = append(b.released, ops...)
+		return nil
+	})
 }
 
 func (b *apiBox) Lost(_ context.Context, a staff.Actor) ([]control.LostBox, error) {

@@ -38,7 +38,7 @@ func galleryHeld(s speaker) heldPage {
 	at := galleryTime
 	for i, kind := range []string{"registration.registered", "tokens.issued", "staff.enrolled", "identity.node_named", "chunks.kept", ""} {
 		o := control.HeldOp{Log: "0a0b", Seq: uint64(i + 9), Kind: kind, At: &at}
-		m.Ops = append(m.Ops, heldOpLine{o, heldText(s.view, kind)})
+		m.Ops = append(m.Ops, heldOpLine{HeldOp: o, Text: heldText(s.view, kind), Chosen: i == 1})
 	}
 	return m
 }

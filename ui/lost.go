@@ -27,10 +27,11 @@ type Shutter interface {
 	// box agree to it, each with their passphrase.
 	Issuers(ctx context.Context, a staff.Actor) ([]control.Issuer, error)
 	RevokeIssuer(ctx context.Context, issuer string, users [2]string, passphrases [2][]byte, root []byte) error
-	// Held lists what a revoked box wrote that does not count; Release makes one of it count
-	// after all, by the word of the issuer that lives here.
+	// Held lists what a revoked box wrote that does not count; AskRelease is the first half of
+	// letting some of it count after all, by the word of the issuer that lives here. Of what it
+	// is given Log and Seq count.
 	Held(ctx context.Context, a staff.Actor, node string) ([]control.HeldOp, error)
-	Release(ctx context.Context, a staff.Actor, node, log string, seq uint64) error
+	AskRelease(ctx context.Context, s staff.Session, node string, ops []control.HeldOp) (oplog.ID, error)
 	// Lost lists the boxes that are shut out.
 	Lost(ctx context.Context, a staff.Actor) ([]control.LostBox, error)
 	// Incident is what could be read at a box, who worked there and whom to warn.

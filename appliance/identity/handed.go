@@ -14,6 +14,7 @@ const (
 	PurposeRevoke       = "revoke"
 	PurposeRevokeIssuer = "revoke-issuer"
 	PurposeOpen         = "open-node"
+	PurposeRelease      = "release"
 )
 
 // HandsCheck tells whether two people agreed to something: both signatures are right, they
@@ -104,6 +105,16 @@ func (d *Desk) statements() ([]*issuerCase, error) {
 	cases := d.issuerCases(f.asCompared(nil), rows)
 	decideIssuers(cases)
 	return cases, nil
+}
+
+// releasedBy are the ops that two people agreed to release.
+func (d *Desk) releasedBy(nodes []Node, all []release) (ops []oplog.Ref) {
+	for _, x := range all {
+		if len(x.fact.Signed) == maxHands && d.handed(nodes, PurposeRelease, ReleaseBody(x.node, x.fact.Ops), x.fact.Signed) {
+			ops = append(ops, x.fact.Ops...)
+		}
+	}
+	return ops
 }
 
 // agreedTo leaves out the revocations that two people did not agree to. What an earlier

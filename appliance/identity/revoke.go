@@ -26,10 +26,13 @@ type cut struct {
 	Head [32]byte
 }
 
-// Released says that ops of the subject behind the cut count after all.
+// Released says that ops of the subject behind the cut count after all. One that nobody
+// signed, as earlier versions wrote it, releases nothing: what it named is held back again,
+// lost is nothing of it, and two people may release it.
 type Released struct {
-	Ops  []oplog.Ref `cbor:"1,keyasint"`
-	Word []byte      `cbor:"2,keyasint"`
+	Ops    []oplog.Ref `cbor:"1,keyasint"`
+	Word   []byte      `cbor:"2,keyasint"`
+	Signed [][]byte    `cbor:"3,keyasint,omitempty"` // the two people who agreed: staff.Hand each
 }
 
 // Version 1 of a revocation had the two people sign the node alone, so that their hands fit
@@ -115,7 +118,8 @@ func revokedRowOf(b *Revoked, op oplog.Op) (row oplog.Row, ok bool) {
 }
 
 func releasedRowOf(b *Released, op oplog.Op) (row oplog.Row, ok bool) {
-	if len(b.Ops) > maxMarks || len(b.Word) > maxCertBytes {
+	long := func(h []byte) bool { return len(h) > 512 }
+	if len(b.Ops) > maxMarks || len(b.Word) > maxCertBytes || len(b.Signed) > maxHands || slices.ContainsFunc(b.Signed, long) {
 		return row, false
 	}
 	key := saidIn(releasedKey, hashed("waypost/released-row/1", encode(*b)), op.Log)
@@ -167,7 +171,7 @@ func (d *Desk) revocations(r oplog.Reader, c *court) error {
 			return err
 		}
 		if c.worded(subject, d.wordOf(row.Fact.Word, row.Fact.signed(dep, subject)), row.Ref) {
-			c.released = append(c.released, row.Fact.Ops...)
+			c.released = append(c.released, release{subject, row.Fact})
 		}
 		return nil
 	})
@@ -255,27 +259,42 @@ func (d *Desk) Revoke(ctx context.Context, by oplog.By, node NodeID, cuts Revoke
 	return d.Follow(ctx)
 }
 
-// Release makes ops that are held back count after all, by the word of the issuer that lives
-// here. Those that are not held back are passed over. Faults: NotFound
-// "fault.identity.not_held", Denied "fault.identity.revoke_issuer".
-func (d *Desk) Release(ctx context.Context, by oplog.By, node NodeID, ops []oplog.Ref) error {
+// ReleaseBody is what two people agree to when ops that are held back are to count.
+func ReleaseBody(node NodeID, ops []oplog.Ref) []byte {
+	return slices.Concat([]byte("release/1"), node[:], hashed("waypost/released-ops/1", encode(append([]oplog.Ref{}, ops...))))
+}
+
+// Holds gives those of ops that are held back, in the order of their logs. Fault: NotFound
+// "fault.identity.not_held" for none.
+func (d *Desk) Holds(node NodeID, ops []oplog.Ref) ([]oplog.Ref, error) {
+	held, err := d.log.HeldBack(node)
+	if err != nil {
+		return nil, err
+	}
+	out := []oplog.Ref{}
+	for _, o := range held {
+		if slices.Contains(ops, o.Ref) && len(out) < maxMarks {
+			out = append(out, o.Ref)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fault.New(fault.NotFound, "fault.identity.not_held")
+	}
+	return out, nil
+}
+
+// Release makes ops count after all that Holds gave, by the word of the issuer that lives
+// here; hands are the two who agreed to them. Faults: NotFound "fault.identity.not_held" when
+// none of them is held back any more, Denied "fault.identity.revoke_issuer".
+func (d *Desk) Release(ctx context.Context, by oplog.By, node NodeID, ops []oplog.Ref, hands [2][]byte) error {
 	s, err := d.judge()
 	if err != nil {
 		return err
 	}
-	held, err := d.log.HeldBack(node)
-	if err != nil {
+	if _, err := d.Holds(node, ops); err != nil {
 		return err
 	}
-	fact := Released{Ops: []oplog.Ref{}}
-	for _, o := range held {
-		if slices.Contains(ops, o.Ref) && len(fact.Ops) < maxMarks {
-			fact.Ops = append(fact.Ops, o.Ref)
-		}
-	}
-	if len(fact.Ops) == 0 {
-		return fault.New(fault.NotFound, "fault.identity.not_held")
-	}
+	fact := Released{Ops: ops, Signed: [][]byte{hands[0], hands[1]}}
 	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
 	if !ok || !d.inOffice(s) {
 		return fault.New(fault.Denied, "fault.identity.revoke_issuer")

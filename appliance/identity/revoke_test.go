@@ -69,9 +69,23 @@ func TestWhatARevokedBoxWroteIsHeldBack(t *testing.T) {
 
 		held, err := a.desk.HeldBack(c.vault.NodeID())
 		must(t, err)
-		wantFault(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{{Seq: 9}}), fault.NotFound, "fault.identity.not_held")
-		wantFault(t, b.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{held[0].Ref}), fault.Denied, "fault.identity.revoke_issuer")
-		must(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{held[0].Ref}))
+		wantFault(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{{Seq: 9}}, [2][]byte{{1}, {2}}), fault.NotFound, "fault.identity.not_held")
+		wantFault(t, b.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{held[0].Ref}, [2][]byte{{1}, {2}}), fault.Denied, "fault.identity.revoke_issuer")
+		ops, err := a.desk.Holds(c.vault.NodeID(), []oplog.Ref{held[0].Ref})
+		must(t, err)
+		for _, p := range []post{a, b} {
+			p.desk.SetHands(func(_ []Node, purpose string, body, first, second []byte) bool {
+				return purpose != PurposeRelease || checkSigned(nil, purpose, body, first, second)
+			})
+		}
+		must(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), ops, [2][]byte{{1}, {2}})) // one lead alone
+		other := bothHands(PurposeRelease, ReleaseBody(c.vault.NodeID(), []oplog.Ref{held[1].Ref}))
+		must(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), ops, other)) // for another record
+		settled(t, a, b)
+		if got := b.site(t, c); got != "Before" {
+			t.Errorf("nobody agreed, and b shows %q", got)
+		}
+		must(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), ops, bothHands(PurposeRelease, ReleaseBody(c.vault.NodeID(), ops))))
 		settled(t, a, b)
 		for name, p := range map[string]post{"a": a, "b": b} {
 			if got := p.site(t, c); got != "After" {

@@ -57,6 +57,12 @@ type revocation struct {
 	signed [][]byte // … and how
 }
 
+// release is what an issuer let count after all, of a node.
+type release struct {
+	node NodeID
+	fact Released
+}
+
 // logMark is how far a log counts.
 type logMark struct {
 	_   struct{} `cbor:",toarray"`
@@ -95,7 +101,7 @@ type court struct {
 	said     []Suspension // sorted by (clock, log, seq)
 	lifts    []lift
 	revoked  []revocation
-	released []oplog.Ref
+	released []release
 	muted    muted // issuers that were revoked, and from where on
 }
 

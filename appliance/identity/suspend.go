@@ -220,7 +220,7 @@ func (d *Desk) judge() (*standings, error) {
 		return nil, err
 	}
 	c.revoked = d.agreedTo(f.asCompared(nil), c.revoked)
-	s.said, s.cuts, s.free = c.judge(), c.revoked, c.released
+	s.said, s.cuts, s.free = c.judge(), c.revoked, d.releasedBy(f.asCompared(nil), c.released)
 	for _, x := range s.said {
 		s.of[x.Node] = StandingSuspended
 	}

@@ -98,6 +98,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 func HandsOf(desk *staff.Desk) identity.HandsCheck {
 	actions := map[string]staff.Action{
 		identity.PurposeRevoke: staff.RevokeNodes, identity.PurposeRevokeIssuer: staff.RevokeNodes, identity.PurposeOpen: staff.OpenNodes,
+		identity.PurposeRelease: staff.RevokeNodes,
 	}
 	return func(nodes []identity.Node, purpose string, body, first, second []byte) bool {
 		action, known := actions[purpose]
