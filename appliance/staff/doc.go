@@ -4,7 +4,8 @@
 // Actor.Can is the only policy in Waypost. Every command of every desk takes an
 // Actor and asks it; no page, no call and no verb decides for itself. The table of
 // roles and actions stands in actor.go and is pinned by a test, cell by cell, so
-// that a right is never widened by accident.
+// that a right is never widened by accident. A distributor checks cards and reads nobody:
+// a card's answer has no name for them.
 //
 // # Accounts
 //
