@@ -71,10 +71,8 @@ func (b *box) Rotate(ctx context.Context, a staff.Actor) error {
 	return n.desks.Identity.Rotate(ctx, a.ID)
 }
 
-// revokePurpose is what two people sign for when they revoke a node.
-const revokePurpose = "revoke"
-
-// AskRevoke is the first half of shutting a node out for good.
+// AskRevoke is the first half of shutting a node out for good. What counts of its logs is
+// settled now: both sign for it.
 func (b *box) AskRevoke(_ context.Context, s staff.Session, id string) (oplog.ID, error) {
 	n, node, err := b.shutter(s.Actor, staff.RevokeNodes, id)
 	if err != nil {
@@ -84,9 +82,18 @@ func (b *box) AskRevoke(_ context.Context, s staff.Session, id string) (oplog.ID
 	if err != nil {
 		return oplog.ID{}, err
 	}
-	act := staff.Act{Purpose: revokePurpose, Action: staff.RevokeNodes, Body: identity.RevokeBody(node), Key: "lost.act.revoke", Args: []any{"Site", site}}
+	for _, w := range n.desks.Staff.Acts(s.Actor) { // asked again, it is what was asked
+		if w.By == s.Actor.ID && isRevoke(w, node) {
+			return w.ID, nil
+		}
+	}
+	cuts, err := n.desks.Identity.RevokeCutsFor(node)
+	if err != nil {
+		return oplog.ID{}, err
+	}
+	act := staff.Act{Purpose: identity.PurposeRevoke, Action: staff.RevokeNodes, Body: identity.RevokeBody(node, cuts), Key: "lost.act.revoke", Args: []any{"Site", site}}
 	return n.desks.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
-		return n.desks.Identity.Revoke(ctx, by, node, [2][]byte{first, second})
+		return n.desks.Identity.Revoke(ctx, by, node, cuts, [2][]byte{first, second})
 	})
 }
 
@@ -105,7 +112,7 @@ func (b *box) AgreeRevoke(ctx context.Context, s staff.Session, id string) error
 }
 
 func isRevoke(w staff.Waiting, node oplog.ID) bool {
-	return w.Act.Purpose == revokePurpose && string(w.Act.Body) == string(identity.RevokeBody(node))
+	return w.Act.Purpose == identity.PurposeRevoke && identity.IsRevokeBody(w.Act.Body, node)
 }
 
 // RevokeBoth is both halves where two people stand at one box.
@@ -227,17 +234,35 @@ func (b *box) Held(_ context.Context, a staff.Actor, id string) ([]control.HeldO
 	return out, err
 }
 
-// Release makes one of them count after all, where an issuer lives.
-func (b *box) Release(ctx context.Context, a staff.Actor, id, log string, seq uint64) error {
-	n, node, err := b.shutter(a, staff.RevokeNodes, id)
+// AskRelease is the first half of letting some of them count after all, where an issuer
+// lives; the second person agrees as to other acts.
+func (b *box) AskRelease(_ context.Context, s staff.Session, id string, ops []control.HeldOp) (oplog.ID, error) {
+	n, node, err := b.shutter(s.Actor, staff.RevokeNodes, id)
 	if err != nil {
-		return err
+		return oplog.ID{}, err
 	}
-	raw, err := hex.DecodeString(log)
-	if err != nil || len(raw) != len(oplog.LogID{}) {
-		return fault.New(fault.NotFound, "fault.identity.not_held").Wrap(err)
+	site, err := n.siteOf(node)
+	if err != nil {
+		return oplog.ID{}, err
 	}
-	return n.desks.Identity.Release(ctx, a.ID, node, []oplog.Ref{{Log: oplog.LogID(raw), Seq: seq}})
+	var refs []oplog.Ref
+	for _, o := range ops {
+		raw, err := hex.DecodeString(o.Log)
+		if err != nil || len(raw) != len(oplog.LogID{}) {
+			return oplog.ID{}, fault.New(fault.NotFound, "fault.identity.not_held").Wrap(err)
+		}
+		refs = append(refs, oplog.Ref{Log: oplog.LogID(raw), Seq: o.Seq})
+	}
+	if refs, err = n.desks.Identity.Holds(node, refs); err != nil {
+		return oplog.ID{}, err
+	}
+	act := staff.Act{
+		Purpose: identity.PurposeRelease, Action: staff.RevokeNodes, Body: identity.ReleaseBody(node, refs),
+		Key: "lost.act.release", Args: []any{"Site", site, "Count", len(refs)},
+	}
+	return n.desks.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
+		return n.desks.Identity.Release(ctx, by, node, refs, [2][]byte{first, second})
+	})
 }
 
 // Incident is what there is to say about a node that is lost or may be, for whoever has to

@@ -103,14 +103,14 @@ func (n *node) readable() error {
 	return nil
 }
 
-// Reopen lets people be read by the word of two people: the one who is signed in, and a
-// second one who shows their passphrase.
-func (b *box) Reopen(ctx context.Context, a staff.Actor, user string, passphrase []byte) error {
+// Reopen lets people be read by the word of two people: one whose session has just
+// shown their passphrase, and a second one who shows theirs.
+func (b *box) Reopen(ctx context.Context, s staff.Session, user string, passphrase []byte) error {
 	n, r, err := b.closedNode()
 	if err != nil {
 		return err
 	}
-	if err := n.desks.Staff.Reopen(ctx, a, user, passphrase, r.Made); err != nil {
+	if err := n.desks.Staff.Reopen(ctx, s, user, passphrase, r.Made); err != nil {
 		return err
 	}
 	return n.readable()

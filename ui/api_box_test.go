@@ -41,8 +41,10 @@ type apiBox struct {
 	vault *identity.Vault
 	desks *station.Station
 	peers []control.Peer
-	dir   string
-	stick [32]byte // opens it too, once there is one
+
+	released []control.HeldOp
+	dir      string
+	stick    [32]byte // opens it too, once there is one
 
 	emergency identity.EmergencySet
 
@@ -103,6 +105,7 @@ func testStation(t *testing.T, dir string, log *oplog.Log, vault *identity.Vault
 		staff.WithAuthors(people.Author), staff.WithIssuer(staff.Issuer{Deployment: vault.Deployment(), Nodes: people.Nodes, Countersign: vault.Countersign}))
 	must(t, err)
 	t.Cleanup(desk.Close)
+	people.SetHands(station.HandsOf(desk))
 	cards := tokens.OpenDesk(log, people, register, c)
 	cards.AskErased(desk.CardErased)
 	register.SetErasing(registration.Erasing{Ask: desk.AskErasure, Cards: cards.Holders})
@@ -241,9 +244,13 @@ func (b *apiBox) Rotate(ctx context.Context, a staff.Actor) error {
 
 func (b *apiBox) AskRevoke(_ context.Context, s staff.Session, id string) (oplog.ID, error) {
 	node := b.node(id)
-	act := staff.Act{Purpose: "revoke", Action: staff.RevokeNodes, Body: identity.RevokeBody(node), Key: "lost.act.revoke", Args: []any{"Site", ""}}
+	cuts, err := b.desks.Identity.RevokeCutsFor(node)
+	if err != nil {
+		return oplog.ID{}, err
+	}
+	act := staff.Act{Purpose: identity.PurposeRevoke, Action: staff.RevokeNodes, Body: identity.RevokeBody(node, cuts), Key: "lost.act.revoke", Args: []any{"Site", ""}}
 	return b.desks.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
-		return b.desks.Identity.Revoke(ctx, by, node, [2][]byte{first, second})
+		return b.desks.Identity.Revoke(ctx, by, node, cuts, [2][]byte{first, second})
 	})
 }
 
@@ -260,18 +267,35 @@ func (b *apiBox) RevokeBoth(ctx context.Context, id string, users [2]string, pas
 	return fault.New(fault.NotFound, "fault.staff.no_act")
 }
 
+func (b *apiBox) Issuers(_ context.Context, a staff.Actor) ([]control.Issuer, error) {
+	if err := a.Must(staff.SuspendNodes); err != nil {
+		return nil, err
+	}
+	all, err := b.desks.Identity.IssuerStandings()
+	out := []control.Issuer{}
+	for _, i := range all {
+		out = append(out, control.Issuer{ID: i.Cert.ID().String(), Sites: []string{"North gate"}, Own: i.Own, Revoked: i.Revoked, Words: len(i.Words)})
+	}
+	return out, err
+}
+
+func (b *apiBox) RevokeIssuer(context.Context, string, [2]string, [2][]byte, []byte) error {
+	return fault.New(fault.NotFound, "fault.identity.no_such_issuer")
+}
+
 func (b *apiBox) Held(_ context.Context, a staff.Actor, id string) ([]control.HeldOp, error) {
 	if err := a.Must(staff.SuspendNodes); err != nil {
 		return nil, err
 	}
-	return []control.HeldOp{{Log: "00", Seq: 7}}, nil
+	return []control.HeldOp{{Log: "00", Seq: 7}, {Log: "00", Seq: 8}, {Log: "01", Seq: 7}}, nil
 }
 
-func (b *apiBox) Release(ctx context.Context, a staff.Actor, id, log string, seq uint64) error {
-	if err := a.Must(staff.RevokeNodes); err != nil {
-		return err
-	}
-	return b.desks.Identity.Release(ctx, a.ID, b.node(id), []oplog.Ref{{Seq: seq}})
+func (b *apiBox) AskRelease(_ context.Context, s staff.Session, id string, ops []control.HeldOp) (oplog.ID, error) {
+	act := staff.Act{Purpose: identity.PurposeRelease, Action: staff.RevokeNodes, Body: []byte(id), Key: "lost.act.release", Args: []any{"Site", "Harbour", "Count", len(ops)}}
+	return b.desks.Staff.AskAct(s, act, func(context.Context, staff.ID, staff.Hand, staff.Hand) error {
+		b.released = append(b.released, ops...)
+		return nil
+	})
 }
 
 func (b *apiBox) Lost(_ context.Context, a staff.Actor) ([]control.LostBox, error) {
@@ -341,8 +365,8 @@ func (b *apiBox) Restored() *control.Restored {
 	return b.restored
 }
 
-func (b *apiBox) Reopen(ctx context.Context, a staff.Actor, user string, passphrase []byte) error {
-	err := b.desks.Staff.Reopen(ctx, a, user, passphrase, time.Unix(0, 0))
+func (b *apiBox) Reopen(ctx context.Context, s staff.Session, user string, passphrase []byte) error {
+	err := b.desks.Staff.Reopen(ctx, s, user, passphrase, time.Unix(0, 0))
 	if err == nil {
 		b.close(nil)
 	}

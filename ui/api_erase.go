@@ -6,7 +6,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/staff"
 )
@@ -20,7 +19,7 @@ func (s *Server) eraseRoutes() []route {
 	return []route{
 		signs("/people/:id/erase", staff.ErasePeople, postErase),
 		signs("/approvals/:id/confirm", staff.ErasePeople, postConfirm),
-		signs("/approvals/:id/decline", staff.ErasePeople, postDecline),
+		{method: "POST", path: v1 + "/approvals/:id/decline", policy: byPerson(staff.ErasePeople).orPage(), where: onAPI, guess: bySignature, handle: postDecline},
 		signs("/erasures/:id/undo", staff.UndoErasures, postUndo),
 		signs("/erasures/:id/finish", staff.UndoErasures, postFinish),
 		{method: "GET", path: v1 + "/approvals", policy: need(staff.ErasePeople), where: onAPI, handle: getApprovals},
@@ -36,7 +35,7 @@ type byHand struct {
 
 func (v *visit) onlyHand() error {
 	if len(v.body) == 0 {
-		return nil // a page session says it all
+		return nil // declining by a page session; whatever is signed has been asked for its passphrase
 	}
 	return v.decode(&byHand{})
 }
@@ -102,10 +101,6 @@ func postConfirm(v *visit) error {
 		return err
 	}
 	if v.isAct(id) {
-		// As on its page: a phone left lying about signs nothing.
-		if _, secret := v.credentials(); len(secret) == 0 {
-			return fault.New(fault.Denied, "fault.staff.own_hand")
-		}
 		if err := v.desks().Staff.ConfirmAct(v.s.ctx, *v.session, id); err != nil {
 			return err
 		}

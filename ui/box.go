@@ -68,9 +68,9 @@ type Box interface {
 	// Restored tells that nobody reads people here: the box came out of a backup and nobody
 	// has told yet who was erased since. Nil otherwise.
 	Restored() *control.Restored
-	// Reopen ends that by the word of the actor and a second person, who shows their
-	// passphrase. ReopenBoth is the same where both show theirs.
-	Reopen(ctx context.Context, a staff.Actor, user string, passphrase []byte) error
+	// Reopen ends that by the word of whoever has just shown their passphrase and of a second
+	// person, who shows theirs. ReopenBoth is the same where both show theirs.
+	Reopen(ctx context.Context, s staff.Session, user string, passphrase []byte) error
 	ReopenBoth(ctx context.Context, users [2]string, passphrases [2][]byte) error
 
 	// Invite makes a one-use code for one other node. area is "new" for a protected address

@@ -98,13 +98,14 @@ func (c *contract) erasing(key, person, other string) {
 	approval = ask(other)
 	c.try(key, "POST", v1+"/approvals/:id/decline", v1+"/approvals/"+approval+"/decline", `{`+by("second")+`}`, 200)
 	approval = ask(other)
-	// A page session needs no passphrase, and its token.
-	session := []string{"Host", "localhost", "Cookie", "__Host-waypost=" + second.Token}
-	if a := c.ask(Network, "POST", v1+"/approvals/"+approval+"/confirm", "", session...); a.status != 403 || a.problem(c.t).Key != "fault.api.csrf" {
+	// A page session needs its token, and the passphrase all the same.
+	session := []string{"Host", "localhost", "Cookie", "__Host-waypost=" + second.Token, "Content-Type", "application/json"}
+	own := fmt.Sprintf(`{"passphrase":%q}`, testPassphrase)
+	if a := c.ask(Network, "POST", v1+"/approvals/"+approval+"/confirm", own, session...); a.status != 403 || a.problem(c.t).Key != "fault.api.csrf" {
 		c.t.Errorf("without the session's token: %d %s", a.status, a.body)
 	}
-	if a := c.ask(Network, "POST", v1+"/approvals/"+approval+"/confirm", "", append(session, "X-CSRF-Token", second.CSRF)...); a.status != 200 {
-		c.t.Errorf("by a page session: %d %s", a.status, a.body)
+	if a := c.ask(Network, "POST", v1+"/approvals/"+approval+"/confirm", own, append(session, "X-CSRF-Token", second.CSRF)...); a.status != 200 {
+		c.t.Errorf("by a page session and the passphrase: %d %s", a.status, a.body)
 	}
 	c.acting(key, lead, second)
 	c.try(key, "POST", v1+"/erasures/:id/finish", v1+"/erasures/"+other+"/finish", `{`+by("eraser")+`}`, 200)
@@ -224,5 +225,56 @@ func TestErasingOnPages(t *testing.T) {
 	}
 	if strings.Contains(r.log.String(), "Planted") || strings.Contains(r.log.String(), testPassphrase) {
 		t.Error("the log names them")
+	}
+}
+
+// A phone that was left open on a table signs nothing through the API either: every half
+// of an erasure, what takes it back and what makes it final want the person's passphrase in
+// that very request. Declining signs nothing and wants none, as on its page.
+func TestAnOpenPageSignsNoErasureOverTheAPI(t *testing.T) {
+	r := newRig(t)
+	key := r.key(staff.Lead)
+	var added struct{ ID string }
+	r.call(key, "POST", "/api/v1/people", `{"given_name":"Rosa","family_name":"Planted"}`).into(t, &added)
+	lead, second := r.session("lead", staff.Lead), r.session("second", staff.Coordinator)
+	as := func(s staff.Session, path, body string) answer {
+		return r.ask(Network, "POST", "/api/v1"+path, body, "Host", "localhost", "Cookie", "__Host-waypost="+s.Token, "X-CSRF-Token", s.CSRF, "Content-Type", "application/json")
+	}
+	own := fmt.Sprintf(`"passphrase":%q`, testPassphrase)
+	refused := func(what string, s staff.Session, path string, bodies ...string) {
+		t.Helper()
+		for _, body := range bodies {
+			if a := as(s, path, body); a.status != 403 || a.problem(t).Key != "fault.staff.own_hand" {
+				t.Errorf("%s with %q: %d %s", what, body, a.status, a.body)
+			}
+		}
+	}
+	ask := func() string {
+		t.Helper()
+		var got struct{ Approval string }
+		a := as(lead, "/people/"+added.ID+"/erase", `{"reason":"danger",`+own+`}`)
+		if a.status != 202 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		a.into(t, &got)
+		return got.Approval
+	}
+	refused("asking", lead, "/people/"+added.ID+"/erase", `{"reason":"danger"}`, `{"reason":"danger","passphrase":""}`)
+	waiting := ask()
+	if a := as(second, "/approvals/"+waiting+"/decline", ""); a.status != 200 {
+		t.Errorf("declining: %d %s", a.status, a.body)
+	}
+	waiting = ask()
+	refused("confirming", second, "/approvals/"+waiting+"/confirm", "", "{}")
+	if a := as(second, "/approvals/"+waiting+"/confirm", fmt.Sprintf(`{"user":"second",%s}`, own)); a.status != 200 {
+		t.Fatalf("confirming: %d %s", a.status, a.body)
+	}
+	refused("undoing", lead, "/erasures/"+added.ID+"/undo", "", "{}")
+	refused("finishing", lead, "/erasures/"+added.ID+"/finish", "", "{}")
+	if a := as(lead, "/erasures/"+added.ID+"/undo", `{"passphrase":"not mine"}`); a.status != 403 {
+		t.Errorf("another passphrase: %d", a.status)
+	}
+	if a := as(lead, "/erasures/"+added.ID+"/undo", `{`+own+`}`); a.status != 200 {
+		t.Errorf("undoing: %d %s", a.status, a.body)
 	}
 }

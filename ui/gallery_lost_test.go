@@ -7,9 +7,16 @@ import (
 )
 
 func galleryLost(s speaker) lostPage {
-	return lostPage{Boxes: []lostLine{
+	m := lostPage{Boxes: []lostLine{
 		lostLineOf(s.view, galleryIncident(s, "suspended").Incident.LostBox), lostLineOf(s.view, galleryIncident(s, "revoked").Incident.LostBox),
 	}}
+	for _, i := range []control.Issuer{
+		{ID: "0a1b2c3d4e5f60718293", Sites: []string{"North gate"}, Own: true}, {ID: "1a1b2c3d4e5f60718293", Sites: []string{"الميناء"}, Words: 1},
+		{ID: "2a1b2c3d4e5f60718293", Revoked: true}, {ID: "3a1b2c3d4e5f60718293", Sites: []string{"Clinic"}},
+	} {
+		m.Issuers = append(m.Issuers, issuerLineOf(s.view, i))
+	}
+	return m
 }
 
 func galleryIncident(s speaker, standing string) incidentPage {
@@ -31,7 +38,7 @@ func galleryHeld(s speaker) heldPage {
 	at := galleryTime
 	for i, kind := range []string{"registration.registered", "tokens.issued", "staff.enrolled", "identity.node_named", "chunks.kept", ""} {
 		o := control.HeldOp{Log: "0a0b", Seq: uint64(i + 9), Kind: kind, At: &at}
-		m.Ops = append(m.Ops, heldOpLine{o, heldText(s.view, kind)})
+		m.Ops = append(m.Ops, heldOpLine{HeldOp: o, Text: heldText(s.view, kind), Chosen: i == 1})
 	}
 	return m
 }

@@ -284,10 +284,11 @@ func firstPictures() []picture {
 			return transferOnly{transferPage{Failed: s.T("fault.backup.damaged"), Hint: s.T("fault.backup.damaged.hint")}}
 		}},
 		{name: "backup-never", page: "backup/backup", data: func(speaker) any { return backupPage{} }},
-		{name: "backup", page: "backup/backup", data: func(speaker) any {
+		{name: "backup", page: "backup/backup", data: func(s speaker) any {
 			return backupPage{
-				Last:   &control.LastBackup{Made: galleryTime.Add(-72 * time.Hour), Ops: 9000, Since: 412},
-				Places: []placeLine{{Folder: "/media/amina/STICK", File: "/media/amina/STICK/waypost-1-2026-11-24.wpb", Name: "STICK", Free: "12 GB"}},
+				Last:     &control.LastBackup{Made: galleryTime.Add(-72 * time.Hour), Ops: 9000, Since: 412},
+				Places:   []placeLine{{Folder: "/media/amina/STICK", File: "/media/amina/STICK/waypost-1-2026-11-24.wpb", Name: "STICK", Free: "12 GB"}},
+				Reopened: []reopenedLine{{Text: s.T("backup.reopened", "First", "Bo L.", "Second", "سعيد", "Site", "North gate"), At: galleryTime}},
 			}
 		}},
 		{name: "backup-running", page: "backup/backup", data: func(s speaker) any {

@@ -22,10 +22,16 @@ type Shutter interface {
 	AskRevoke(ctx context.Context, s staff.Session, node string) (oplog.ID, error)
 	AgreeRevoke(ctx context.Context, s staff.Session, node string) error
 	RevokeBoth(ctx context.Context, node string, users [2]string, passphrases [2][]byte) error
-	// Held lists what a revoked box wrote that does not count; Release makes one of it count
-	// after all, by the word of the issuer that lives here.
+	// Issuers lists who can let boxes in. RevokeIssuer says that one of them is one no more,
+	// by the issuer that lives here or with the text of the root's sheet; two people at one
+	// box agree to it, each with their passphrase.
+	Issuers(ctx context.Context, a staff.Actor) ([]control.Issuer, error)
+	RevokeIssuer(ctx context.Context, issuer string, users [2]string, passphrases [2][]byte, root []byte) error
+	// Held lists what a revoked box wrote that does not count; AskRelease is the first half of
+	// letting some of it count after all, by the word of the issuer that lives here. Of what it
+	// is given Log and Seq count.
 	Held(ctx context.Context, a staff.Actor, node string) ([]control.HeldOp, error)
-	Release(ctx context.Context, a staff.Actor, node, log string, seq uint64) error
+	AskRelease(ctx context.Context, s staff.Session, node string, ops []control.HeldOp) (oplog.ID, error)
 	// Lost lists the boxes that are shut out.
 	Lost(ctx context.Context, a staff.Actor) ([]control.LostBox, error)
 	// Incident is what could be read at a box, who worked there and whom to warn.

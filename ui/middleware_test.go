@@ -349,7 +349,7 @@ func TestLogsHoldNoPathsOrQueries(t *testing.T) {
 
 func TestBearerKeys(t *testing.T) {
 	r := newRig(t)
-	key := r.key(staff.Distributor)
+	key := r.key(staff.Caseworker)
 	for auth, want := range map[string]int{
 		"": 401, "Bearer": 401, "Bearer ": 401, "Bearer wpk_": 401, "Bearer " + key + "x": 401, "Basic " + key: 401, "bearer " + key: 200, "Bearer " + key: 200,
 	} {
@@ -359,7 +359,7 @@ func TestBearerKeys(t *testing.T) {
 		}
 	}
 	if a := r.call(key, "POST", "/api/v1/people", `{"given_name":"Layla"}`); a.status != 403 || a.problem(t).Key != "fault.staff.not_allowed" {
-		t.Errorf("a distributor registers: %d", a.status)
+		t.Errorf("a caseworker registers: %d", a.status)
 	}
 	// A session beside a wrong key does not help.
 	s := r.session("amina", staff.Lead)

@@ -62,7 +62,7 @@ func TestOperatorCalls(t *testing.T) {
 	if err != nil || len(accounts) != 1 || !accounts[0].Disabled {
 		t.Fatalf("%+v %v", accounts, err)
 	}
-	key, err := c.IssueKey(ctx, "distributor", "gate", time.Hour)
+	key, err := c.IssueKey(ctx, "caseworker", "gate", time.Hour)
 	if err != nil || !strings.HasPrefix(key.Secret, "wpk_") {
 		t.Fatalf("%+v %v", key, err)
 	}

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/staff"
 )
 
 // restorePage is where somebody chooses the backup that an empty box becomes.
@@ -44,6 +46,13 @@ type backupPage struct {
 	Places   []placeLine
 	Transfer transferPage
 	Running  bool
+	Reopened []reopenedLine // who let people be read after a restore
+}
+
+// reopenedLine is one of them, in words.
+type reopenedLine struct {
+	Text string
+	At   time.Time
 }
 
 type placeLine struct{ Folder, File, Name, Free string }
@@ -154,8 +163,36 @@ func (v *visit) backupModel() (backupPage, error) {
 	for _, p := range v.s.config.Box.BackupPlaces() {
 		m.Places = append(m.Places, placeLine{Folder: p.Folder, File: p.File, Name: filepath.Base(p.Folder), Free: sizeText(int64(min(p.Free, 1<<62)))}) //nolint:gosec // bounded
 	}
+	if m.Reopened, err = v.reopenedLines(); err != nil {
+		return backupPage{}, err
+	}
 	v.refreshSoon(state.Running)
 	return m, nil
+}
+
+// maxReopened is how many are listed; nobody restores so often.
+const maxReopened = 20
+
+func (v *visit) reopenedLines() (out []reopenedLine, err error) {
+	all, err := v.desks().Staff.Reopenings()
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := v.desks().Identity.Nodes()
+	if err != nil {
+		return nil, err
+	}
+	w := &view{Lang: v.lang}
+	for _, r := range all[:min(len(all), maxReopened)] {
+		site := ""
+		for _, n := range nodes {
+			if n.ID == r.Node {
+				site = n.Site
+			}
+		}
+		out = append(out, reopenedLine{At: r.At, Text: w.T("backup.reopened", "First", cmp.Or(r.Names[0], r.By[0].String()), "Second", cmp.Or(r.Names[1], r.By[1].String()), "Site", siteName(w, site))})
+	}
+	return out, nil
 }
 
 func (v *visit) backupPage() error {
@@ -208,7 +245,8 @@ func (v *visit) restoredPage() error {
 	return v.render("backup/restored", m)
 }
 
-// reopen takes the word of the second person.
+// reopen takes both signatures: of whoever is signed in, who shows their passphrase once
+// more, and of the second person.
 func (v *visit) reopen() error {
 	m, closed := v.restoredModel()
 	if !closed {
@@ -216,17 +254,28 @@ func (v *visit) reopen() error {
 	}
 	f := v.sent()
 	delete(f.values, "passphrase")
-	secret := v.secret("passphrase")
-	defer clear(secret)
-	ctx := identity.From(v.s.ctx, v.client())
-	err := v.s.config.Box.Reopen(ctx, v.actor, f.Value("user"), secret)
-	if err != nil && fault.ClassOf(err) == fault.Denied {
-		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {
-			err = v.s.config.Box.Reopen(ctx, v.actor, f.Value("user"), []byte(plain))
-		}
+	delete(f.values, "second")
+	s, done, err := v.ownHand()
+	defer done()
+	if err == nil {
+		err = v.reopenWith(s, f.Value("user"))
 	}
 	if err != nil {
 		return v.reshow("backup/restored", m, f, err, nil)
 	}
 	return v.redirect("/")
+}
+
+// reopenWith is the first person's hand and the second one's passphrase.
+func (v *visit) reopenWith(s staff.Session, user string) error {
+	secret := v.secret("second")
+	defer clear(secret)
+	ctx := identity.From(v.s.ctx, v.client())
+	err := v.s.config.Box.Reopen(ctx, s, user, secret)
+	if err != nil && fault.Of(err).Key == "fault.staff.wrong_sign_in" {
+		if plain := plainWords(string(secret)); plain != string(secret) && strings.Count(plain, " ") == 4 {
+			err = v.s.config.Box.Reopen(ctx, s, user, []byte(plain))
+		}
+	}
+	return err
 }

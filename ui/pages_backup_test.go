@@ -69,25 +69,30 @@ func TestNobodyReadsPeopleAfterARestore(t *testing.T) {
 	}
 
 	for name, f := range map[string]url.Values{
-		"herself":          {"user": {"lea"}, "passphrase": {testPassphrase}},
-		"a wrong word":     {"user": {"omar"}, "passphrase": {"not these words at all"}},
-		"somebody unknown": {"user": {"nobody"}, "passphrase": {testPassphrase}},
+		"herself":             {"user": {"lea"}, "second": {testPassphrase}, "passphrase": {testPassphrase}},
+		"a wrong word":        {"user": {"omar"}, "second": {"not these words at all"}, "passphrase": {testPassphrase}},
+		"somebody unknown":    {"user": {"nobody"}, "second": {testPassphrase}, "passphrase": {testPassphrase}},
+		"whoever finds phone": {"user": {"omar"}, "second": {testPassphrase}},
+		"a wrong own word":    {"user": {"omar"}, "second": {testPassphrase}, "passphrase": {"not these words at all"}},
 	} {
 		if a := page(lead, "POST", "/restored", f); a.status != 403 || r.box.Restored() == nil {
 			t.Errorf("opened by %s: %d", name, a.status)
 		}
 	}
-	if a := page(other, "POST", "/restored", url.Values{"user": {"lea"}, "passphrase": {testPassphrase}}); a.status != 403 || r.box.Restored() == nil {
+	if a := page(other, "POST", "/restored", url.Values{"user": {"lea"}, "second": {testPassphrase}, "passphrase": {testPassphrase}}); a.status != 403 || r.box.Restored() == nil {
 		t.Errorf("opened by a registrar: %d", a.status)
 	}
 	if a := r.call(r.key(staff.Lead), "POST", "/restored", ""); a.status/100 == 2 || r.box.Restored() == nil {
 		t.Errorf("opened by a key: %d", a.status)
 	}
-	if a := page(lead, "POST", "/restored", url.Values{"user": {"omar"}, "passphrase": {testPassphrase}}); a.status != 303 || r.box.Restored() != nil {
+	if a := page(lead, "POST", "/restored", url.Values{"user": {"omar"}, "second": {testPassphrase}, "passphrase": {testPassphrase}}); a.status != 303 || r.box.Restored() != nil {
 		t.Fatalf("not opened: %d %s", a.status, a.body)
 	}
 	if a := page(other, "GET", "/people/"+id, nil); a.status != 200 || !strings.Contains(string(a.body), given) {
 		t.Errorf("still closed: %d", a.status)
+	}
+	if a := page(lead, "GET", "/backup", nil); a.status != 200 || !strings.Contains(string(a.body), "let people be read at") {
+		t.Errorf("nobody learns who opened it: %d", a.status)
 	}
 }
 

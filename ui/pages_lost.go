@@ -22,12 +22,18 @@ func (s *Server) lostPages() []route {
 		{method: "POST", path: "/lost/:node/lift", policy: may, guess: bySignature, handle: (*visit).lift},
 		{method: "POST", path: "/lost/:node/revoke", policy: both, guess: bySignature, handle: (*visit).revoke},
 		{method: "GET", path: "/lost/:node/held", policy: may, handle: (*visit).heldBack},
-		{method: "POST", path: "/lost/:node/held", policy: both, handle: (*visit).release},
+		{method: "POST", path: "/lost/:node/held", policy: both, guess: bySignature, handle: (*visit).release},
 	}
 }
 
-// lostPage lists the boxes that are shut out.
-type lostPage struct{ Boxes []lostLine }
+// lostPage lists the boxes that are shut out, and the issuers where there are several.
+type lostPage struct {
+	Boxes   []lostLine
+	Issuers []issuerLine
+}
+
+// issuerLine is an issuer, by the sites where it lives, or by its id.
+type issuerLine struct{ ID, Name, State, Tone string }
 
 // lostLine is one of them, in a list.
 type lostLine struct {
@@ -53,7 +59,34 @@ func (v *visit) lost() error {
 	for _, b := range boxes {
 		m.Boxes = append(m.Boxes, lostLineOf(w, b))
 	}
+	if m.Issuers, err = v.issuerLines(w); err != nil {
+		return err
+	}
 	return v.render("lost/list", m)
+}
+
+func (v *visit) issuerLines(w *view) (out []issuerLine, err error) {
+	all, err := v.s.config.Box.Issuers(v.s.ctx, v.actor)
+	if err != nil || len(all) < 2 {
+		return nil, err
+	}
+	for _, i := range all {
+		out = append(out, issuerLineOf(w, i))
+	}
+	return out, nil
+}
+
+func issuerLineOf(w *view, i control.Issuer) issuerLine {
+	l := issuerLine{ID: i.ID, Name: strings.Join(i.Sites, ", "), Tone: "good", State: w.T("lost.issuers.good")}
+	switch {
+	case i.Revoked:
+		l.Tone, l.State = "bad", w.T("lost.issuers.revoked")
+	case i.Words > 0:
+		l.Tone, l.State = "warn", w.T("lost.issuers.asked")
+	case i.Own:
+		l.State = w.T("lost.issuers.here")
+	}
+	return l
 }
 
 func lostLineOf(w *view, b control.LostBox) lostLine {
@@ -165,8 +198,12 @@ type heldPage struct {
 
 type heldOpLine struct {
 	control.HeldOp
-	Text string
+	Text   string
+	Chosen bool
 }
+
+// Value names it in the form.
+func (l heldOpLine) Value() string { return l.Log + ":" + strconv.FormatUint(l.Seq, 10) }
 
 // maxHeldShown is how many are listed at once: those that are released make room.
 const maxHeldShown = 200
@@ -183,7 +220,7 @@ func (v *visit) heldModel() (heldPage, error) {
 	w := &view{Lang: v.lang}
 	m := heldPage{Path: i.Path, Name: i.Name, MayRelease: v.actor.Can(staff.RevokeNodes) && v.s.config.Box.Site().CanInvite}
 	for _, o := range held[:min(len(held), maxHeldShown)] {
-		m.Ops = append(m.Ops, heldOpLine{o, heldText(w, o.Kind)})
+		m.Ops = append(m.Ops, heldOpLine{HeldOp: o, Text: heldText(w, o.Kind)})
 	}
 	return m, nil
 }
@@ -208,18 +245,32 @@ func (v *visit) heldBack() error {
 	return v.render("lost/held", m)
 }
 
-// release lets one record count. The page lists what is left.
+// release asks that the chosen records count. A second person agrees, as to other acts.
 func (v *visit) release() error {
 	m, err := v.heldModel()
 	if err != nil {
 		return err
 	}
-	seq, err := strconv.ParseUint(v.form("seq"), 10, 64)
-	if err != nil {
-		return fault.New(fault.NotFound, "fault.identity.not_held").Wrap(err)
+	chosen := v.formAll("op")
+	var ops []control.HeldOp
+	for _, o := range m.Ops {
+		if slices.Contains(chosen, o.Value()) {
+			ops = append(ops, o.HeldOp)
+		}
 	}
-	if err := v.s.config.Box.Release(v.s.ctx, v.actor, v.param("node"), v.form("log"), seq); err != nil {
+	if len(ops) == 0 {
+		return v.reshow("lost/held", m, newForm(), fault.New(fault.NotFound, "fault.identity.not_held"), nil)
+	}
+	s, done, err := v.ownHand()
+	defer done()
+	if err == nil {
+		_, err = v.s.config.Box.AskRelease(v.s.ctx, s, v.param("node"), ops)
+	}
+	if err != nil {
+		for i := range m.Ops { // what was chosen stays chosen
+			m.Ops[i].Chosen = slices.Contains(chosen, m.Ops[i].Value())
+		}
 		return v.reshow("lost/held", m, newForm(), err, nil)
 	}
-	return v.redirect(m.Path + "/held")
+	return v.redirect("/acts")
 }

@@ -91,4 +91,19 @@ func TestABoxIsLostOnPages(t *testing.T) {
 		t.Fatal("two people did not do it")
 	}
 	get(first, "/lost/0000000000000000", 404)
+
+	// What it wrote behind the cut: several at once, by two people.
+	held := "/lost/" + node + "/held"
+	post(first, held, url.Values{"op": {"00:7", "01:7"}}, 403)
+	post(first, held, secret, 404)
+	post(first, held, url.Values{"op": {"00:7", "01:7", "09:9"}, "passphrase": {testPassphrase}}, 303)
+	acts := r.box.desks.Staff.Acts(second.Actor)
+	if len(r.box.released) != 0 || len(acts) != 1 {
+		t.Fatalf("one person released %v; %d wait", r.box.released, len(acts))
+	}
+	post(first, "/acts/"+acts[0].ID.String()+"/confirm", secret, 403)
+	post(second, "/acts/"+acts[0].ID.String()+"/confirm", secret, 303)
+	if len(r.box.released) != 2 || r.box.released[1].Log != "01" {
+		t.Errorf("released %v", r.box.released)
+	}
 }

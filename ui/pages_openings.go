@@ -17,7 +17,7 @@ import (
 // second signs, and then this box hands over what the other gave it to keep.
 
 // openPurpose is what the two sign for.
-const openPurpose = "open-node"
+const openPurpose = identity.PurposeOpen
 
 // openingsKept is how many answers are kept to be shown again.
 const openingsKept = 50

@@ -105,7 +105,7 @@ func TestAnyDeskTells(t *testing.T) {
 	b.post("/tell", url.Values{"tell.codes": {"wheelchair"}}).wants(400)
 	added, err := box.desks.Registration.Add(t.Context(), staff.Operator(), registration.Person{GivenName: "Rosa"}, registration.Request{})
 	must(t, err)
-	d := signedInAs(t, box, s, "Dist", staff.Distributor)
+	d := signedInAs(t, box, s, "Dist", staff.Coordinator)
 	path := "/people/" + added.ID.String()
 	d.get(path).wants(200, "Something to tell").post(path+"/tell", url.Values{"tell.codes": {"violence"}}).wants(200, "Passed on", "Rosa")
 	takes.has(t, added.ID.String())

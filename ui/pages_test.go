@@ -527,8 +527,8 @@ func TestAPhotoOfACard(t *testing.T) {
 func TestRolesSeeWhatTheyMayUse(t *testing.T) {
 	box, s := newPageServer(t)
 	b := signedInAs(t, box, s, "Dara", staff.Distributor)
-	b.get("/").wants(200, "Find people", "Check a card").lacks("/people/new", "/mesh", "/staff")
-	for _, path := range []string{"/people/new", "/mesh", "/staff"} {
+	b.get("/").wants(200, "Check a card").lacks("Find people", "/people/new", "/mesh", "/staff")
+	for _, path := range []string{"/people", "/people/new", "/mesh", "/staff"} {
 		b.get(path).wants(403, "Your role")
 	}
 	in := signedInAs(t, box, s, "Info", staff.Information)

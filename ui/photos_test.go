@@ -87,7 +87,7 @@ func TestAPhotoWithoutScripts(t *testing.T) {
 	b.sendPhoto(at, b.get(at).fields(at+"/photo"), colouredPhoto(t, 40, 30, color.White)).wants(200)
 	info := signedInAs(t, box, s, "Ines", staff.Information)
 	info.get(at + "/photo").wants(403)
-	hand := signedInAs(t, box, s, "Hadi", staff.Distributor)
+	hand := signedInAs(t, box, s, "Hadi", staff.Coordinator)
 	hand.get(at).wants(200, `class="face"`).lacks("Save the photo", "Remove the photo")
 }
 

@@ -41,6 +41,7 @@ const (
 type policy struct {
 	who    who
 	action staff.Action
+	plain  bool // of person: nothing is signed, and a page session is enough
 }
 
 // public is for what anybody may see in any state.

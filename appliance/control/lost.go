@@ -64,6 +64,35 @@ func (c *Client) Revoke(ctx context.Context, node string, users [2]string, passp
 	return i, err
 }
 
+// Issuer is one who can let boxes in.
+type Issuer struct {
+	ID      string   `json:"id"`
+	Sites   []string `json:"sites"`   // of the boxes where it lives, as far as is known here
+	Own     bool     `json:"own"`     // it lives here
+	Revoked bool     `json:"revoked"` // what it says from then on does not count
+	Words   int      `json:"words"`   // how many others said that it is to be revoked
+}
+
+// Issuers lists them.
+func (c *Client) Issuers(ctx context.Context) ([]Issuer, error) {
+	var l struct {
+		Items []Issuer `json:"items"`
+	}
+	err := c.Get(ctx, "/operator/issuers", &l)
+	return l.Items, err
+}
+
+// RevokeIssuer says that an issuer is one no more; two people say so. root is the text of the
+// root's sheet, or nil for the word of the issuer that lives there. It gives the issuer as it
+// stands then.
+func (c *Client) RevokeIssuer(ctx context.Context, issuer string, users [2]string, passphrases [2][]byte, root []byte) (Issuer, error) {
+	var i Issuer
+	err := c.Post(ctx, "/operator/revoke-issuer", map[string]any{
+		"issuer": issuer, "users": users, "passphrases": [2]string{string(passphrases[0]), string(passphrases[1])}, "root": string(root),
+	}, &i)
+	return i, err
+}
+
 // Rotate makes new keys for what is written from now on.
 func (c *Client) Rotate(ctx context.Context) error {
 	return c.Post(ctx, "/operator/rotate", map[string]string{}, nil)

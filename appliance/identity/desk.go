@@ -30,6 +30,8 @@ type Desk struct {
 	words    map[[32]byte][32]byte // whose a word is, by its hash; see wordOf
 	judged   *standings            // who is shut out
 	judgedAt uint64                // as of so many ops
+	hands    HandsCheck            // nil: nobody asks who agreed
+	agreed   map[[32]byte]bool     // what two people agreed to, by its hash; see handed
 
 	held     Held // the root's newest statement, as of that many ops
 	isHeld   bool
@@ -45,7 +47,7 @@ func OpenDesk(log *oplog.Log, v *Vault) *Desk {
 	self := Node{ID: v.NodeID(), Number: v.cert.Number, Site: v.SiteName(), Cert: v.Cert(), Founder: v.Cert().Has(CapEnrol), Confirmed: v.Cert().Has(CapEnrol)}
 	d := &Desk{
 		log: log, vault: v, byNumber: map[uint16]Node{self.Number: self}, byLog: map[oplog.LogID]Node{log.Own(): self}, sound: map[[32]byte]bool{},
-		words: map[[32]byte][32]byte{}, waiting: map[string]time.Time{},
+		words: map[[32]byte][32]byte{}, agreed: map[[32]byte]bool{}, waiting: map[string]time.Time{},
 	}
 	v.ask(d.reserveNumbers)
 	_ = d.look() // a view that cannot be read shows itself at the next question
@@ -289,21 +291,21 @@ func supplants(a, b NodeCert) bool {
 // one included. The result is the caller's.
 func (d *Desk) Nodes() ([]Node, error) {
 	var f facts
+	var said []mutedRow
 	err := d.log.View(func(r oplog.Reader) (err error) {
+		if said, err = d.mutedRows(r); err != nil {
+			return err
+		}
 		f, err = d.facts(r)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	nodes := make([]Node, 0, len(f.nodes))
-	for _, n := range f.nodes {
-		nodes = append(nodes, *n)
-	}
+	nodes := f.asCompared(d.mutedBy(f, said))
 	slices.SortFunc(nodes, func(a, b Node) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(string(a.ID[:]), string(b.ID[:])))
 	})
-	trusted(nodes, f.vouched)
 	for i := range nodes {
 		nodes[i] = d.weighed(nodes[i])
 	}
@@ -320,7 +322,7 @@ func (d *Desk) weighed(n Node) Node {
 	if s == nil { // nobody has looked since the start: the mesh may be off
 		s, _ = d.judge()
 	}
-	if s == nil || len(s.of) == 0 {
+	if s == nil || len(s.of) == 0 && len(s.muted) == 0 {
 		return n
 	}
 	if n.Confirmed && !s.sound[n.ID] { // it may have been compared since

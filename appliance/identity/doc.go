@@ -138,6 +138,7 @@
 //	a slip is found in its line                   TestASharesTyping
 //	two issuers apart give no number twice        TestTwoIssuersApart, TestABlockIsGivenOnce
 //	nobody can pretend that the ceremony was held TestEverybodyKnowsThatItWasHeld
+//	new words reach an inner part begun meanwhile TestWordsThatWereBeingStretchedReachTheNewInnerPart
 //	a power cut in the middle resumes             TestTheFullCeremony, TestAnInstalledIssuerIsToldLater
 //	papers stay readable                          TestPaperFormats
 //
@@ -179,6 +180,7 @@
 //	identity.suspended           a node is lost: nobody deals with it until an issuer lifts it
 //	identity.suspension_lifted   an issuer's word that suspensions of a node are over
 //	identity.revoked             two people and an issuer: a node is shut out for good, with cuts
+//	identity.issuer_revoked      another issuer's word, or the root's, that an issuer is one no more
 //	identity.released            an issuer's word that ops behind a cut count after all
 //	identity.epoch_begun         a new key of an area or of the membership traffic, sealed to nodes
 //	identity.opener_given        a node gave others the means to open it: sealed keys
@@ -205,9 +207,31 @@
 // same facts give the same answer in any order; its rules stand there. A suspension says
 // how far its writer had seen the logs of the node it is about: what that node says behind
 // counts no more. An issuer's word is a countersignature (countersign.go) over
-// "waypost/suspended/1", "waypost/suspension-lifted/1", "waypost/revoked/1" or
+// "waypost/suspended/1", "waypost/suspension-lifted/1", "waypost/revoked/2" (in a fact of
+// version 1: "waypost/revoked/1") or
 // "waypost/released/1" ‖ deployment (16) ‖ node (10) ‖ the fact without its word; the
 // root's is its public key (32) ‖ Ed25519 (64) over "waypost/root-word/1" ‖ the same.
+// A revocation, of a node or of an issuer, and an opening (identity.opened_by) count with the
+// hands of two people, whose check is lent by the staff desk (HandsCheck, handed.go) and looks
+// at how things were: whoever compares, later shuts out or ends an account changes nothing. Two
+// sign "revoke/2" ‖ node (10) ‖ SHA-256("waypost/revoke-cuts/1" ‖ the cuts in CBOR), or
+// "revoke-issuer/1" ‖ issuer (10) ‖ SHA-256("waypost/issuer-cuts/1" ‖ the cuts in CBOR), under
+// the purposes "revoke" and "revoke-issuer". In facts of version 1 of identity.revoked they had
+// signed "revoke" ‖ node (10): those count as they were meant, for whatever cuts they have
+// (TestARevocationCountsWithBothHandsForItsCuts, TestARevocationOfVersionOneStillCounts,
+// TestOtherFactsOfTwoPeopleTakeBothHands).
+//
+// An issuer is revoked (issuerout.go) by the words of two others for the same cuts, or by the
+// root's: countersignatures over "waypost/issuer-revoked/1" ‖ deployment (16) ‖ the issuer's
+// key (32) ‖ the cuts in CBOR, in identity.issuer_revoked {1: key (32), 2: [[log (16), sequence]…],
+// 3: [two hands], 4: word} about the issuer's id. Of its words in suspensions, lifts,
+// revocations and releases, and of what its boxes compared, that counts which lies within the
+// cuts; boxes it lets in later are compared by nobody until another box compares them. Two
+// revocations by thieves and by others that answer each other without having seen each other
+// both count, and the root's word decides. Not covered: an issuer's word on erasures and on
+// the keys of sealed compartments, which their folds judge without knowing of other subjects;
+// an erasure needs two people's signatures besides.
+//
 // A revocation holds back what lies behind its cuts (heldback.go; oplog.Holding): it is
 // stored and passed on and no view has it, until it is released.
 //
@@ -239,7 +263,10 @@
 // where somebody pressed is gone (TestWhoeverPressedIsGone); what a revoked box wrote
 // behind its cut counts nowhere, in any order and after a rebuild
 // (TestWhatARevokedBoxWroteIsHeldBack); a protected address is read by its own boxes only
-// (TestAProtectedAddress).
+// (TestAProtectedAddress); what a stolen issuer says after two others or the root revoked it
+// counts nowhere, and what it had said before does, whoever repeats it
+// (TestAStolenIssuersWordEndsWithItsRevocation, TestAnOldWordSaidAgainStillCounts,
+// TestARevokedIssuerMakesNobody, TestWhichIssuersAreRevoked).
 //
 // All but node_named, drilled, opened_by and night_chosen lie open in the deployment compartment, so that a locked
 // node or a carrier knows them too. Never stored: passphrases, invitation

@@ -64,7 +64,7 @@ func TestAStolenBoxReadsNothingNew(t *testing.T) {
 		case 0: // a lead anywhere
 			must(t, b.desk.Suspend(ctx(), oplog.By{2}, c.vault.NodeID()))
 		case 1:
-			must(t, a.desk.Revoke(ctx(), oplog.By{1}, c.vault.NodeID(), [2][]byte{{1}, {2}}))
+			must(t, a.revoke(t, c, [2][]byte{{1}, {2}}))
 		}
 		settled(t, a, b)
 		a.rename(t, "Planted gate")
@@ -330,10 +330,10 @@ func TestWhoMaySuspend(t *testing.T) {
 	if b.desk.Shut(b.vault.NodeID()) {
 		t.Error("a box refuses itself")
 	}
-	wantFault(t, a.desk.Revoke(ctx(), oplog.By{1}, a.vault.NodeID(), [2][]byte{}), fault.Conflict, "fault.identity.suspend_self")
-	must(t, a.desk.Revoke(ctx(), oplog.By{1}, b.vault.NodeID(), [2][]byte{{1}, {2}}))
+	wantFault(t, a.revoke(t, a, [2][]byte{}), fault.Conflict, "fault.identity.suspend_self")
+	must(t, a.revoke(t, b, [2][]byte{{1}, {2}}))
 	wantFault(t, a.desk.Lift(ctx(), oplog.By{1}, b.vault.NodeID()), fault.Conflict, "fault.identity.revoked")
-	wantFault(t, b.desk.Revoke(ctx(), oplog.By{1}, c.vault.NodeID(), [2][]byte{}), fault.Denied, "fault.identity.revoke_issuer")
+	wantFault(t, b.revoke(t, c, [2][]byte{}), fault.Denied, "fault.identity.revoke_issuer")
 }
 
 // TestSuspensionsDoNotDependOnOrder: the rows, whoever hears what first.

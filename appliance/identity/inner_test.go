@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -264,5 +265,35 @@ func TestPeersDoNotOpenAnOlderFolder(t *testing.T) {
 	must(t, err)
 	if p.CanEnrol() || p.RootOnBox() {
 		t.Fatal("another box reaches the issuer")
+	}
+}
+
+// Words are stretched for a second, and meanwhile the inner part may be begun anew (by a
+// second page, or a power-on that divides it). They carry the key that counts when they are
+// written, or the issuer would be gone with the day the older way is lost.
+func TestWordsThatWereBeingStretchedReachTheNewInnerPart(t *testing.T) {
+	c := clock.NewFake(noon())
+	first, dir := founder(t, c)
+	first.Close()
+	v := unlock(t, dir, c)
+	stretching.turn <- struct{}{} // nobody is stretched
+	done := make(chan error)
+	go func() { done <- v.AddSlot(SlotWords, words("five words for the deputy")) }()
+	for len(stretching.queue) == 0 { // it stands in line
+		runtime.Gosched()
+	}
+	v.mu.Lock()
+	slots, err := readSlots(dir)
+	must(t, err)
+	err = v.renewInner(slots)
+	v.mu.Unlock()
+	<-stretching.turn
+	must(t, err)
+	must(t, <-done)
+	v.Close()
+	again, err := Unlock(dir, c, words("five words for the deputy"))
+	must(t, err)
+	if _, _, issuer := again.Shut(); issuer || !again.CanEnrol() {
+		t.Error("the new words do not reach the issuer")
 	}
 }

@@ -43,7 +43,7 @@ type Issuer struct {
 
 // Issuers lists every issuer the root vouches for that is known here: those that signed a
 // node's certificate and those the ceremony named. Sorted by id. Whether one was revoked
-// is not looked at. The result is the caller's.
+// is not looked at: see IssuerStandings. The result is the caller's.
 func (d *Desk) Issuers() ([]Issuer, error) {
 	nodes, err := d.Nodes()
 	if err != nil {

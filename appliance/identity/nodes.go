@@ -30,22 +30,23 @@ type Node struct {
 //	r ‖ invitation       -> refusedRow: it refused that invitation
 //	l ‖ log ‖ from ‖ to  -> lossRow: somebody there accepted that these ops are lost
 //	s ‖ id ‖ log         -> suspensionRow: that log says that the node is lost
-//	u ‖ hash             -> liftRow: an issuer's word that suspensions are over
-//	x ‖ hash             -> revokedRow: an issuer's word that the node is shut out for good
-//	y ‖ hash             -> Released: an issuer's word that ops behind the cut count after all
+//	u ‖ hash ‖ log       -> liftRow: an issuer's word that suspensions are over
+//	x ‖ hash ‖ log       -> revokedRow: an issuer's word that the node is shut out for good
+//	y ‖ hash ‖ log       -> releasedRow: an issuer's word that ops behind the cut count after all
+//	z ‖ hash ‖ log       -> mutedRow, per issuer: an issuer's word that it is one no more
 //	k ‖ what ‖ area ‖ epoch ‖ log          -> epochRow: that log began, or gave away, an epoch
 //	K ‖ node ‖ what ‖ area ‖ epoch ‖ log   -> the epoch's key, sealed to that node
 //
 // What others say has rows of its own, one for each of them: a row that grows
 // with every log that says something would be made too long, and so be lost, by
 // one node that opens many logs.
-var nodesView = &oplog.View{Name: "nodes", Version: 4, Kinds: nodeKinds(), Fold: foldNode}
+var nodesView = &oplog.View{Name: "nodes", Version: 5, Kinds: nodeKinds(), Fold: foldNode}
 
 // nodeKinds are the facts about nodes.
 func nodeKinds() []oplog.Kind {
 	return []oplog.Kind{
 		logBorn, enrolled, confirmed, nodeNamed, invitationRefused, lossAccepted,
-		suspended, suspensionLifted, epochBegun, revoked, released,
+		suspended, suspensionLifted, epochBegun, revokedFirst, revoked, released, issuerRevoked,
 	}
 }
 
@@ -120,12 +121,20 @@ func foldNode(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 			if r, ok := liftRowOf(b, op); ok {
 				rows = append(rows, r)
 			}
+		case *revokedFirstBody:
+			if r, ok := revokedRowOf((*Revoked)(b), op); ok {
+				rows = append(rows, r)
+			}
 		case *Revoked:
 			if r, ok := revokedRowOf(b, op); ok {
 				rows = append(rows, r)
 			}
 		case *Released:
-			if r, ok := releasedRowOf(b); ok {
+			if r, ok := releasedRowOf(b, op); ok {
+				rows = append(rows, r)
+			}
+		case *IssuerRevoked:
+			if r, ok := mutedRowOf(b, subject, op); ok {
 				rows = append(rows, r)
 			}
 		case *EpochBegun:
@@ -186,16 +195,19 @@ func sortedLogs(logs []oplog.LogID) []oplog.LogID {
 
 // trusted marks who counts as confirmed: founders, and whoever a confirmed node
 // vouches for. A node that nobody compared yet cannot vouch for another.
-func trusted(nodes []Node, vouched map[NodeID][]oplog.Ref) {
-	good := map[oplog.LogID]bool{}
+//
+// Of an issuer that was revoked no box is a founder that nobody knew then, and its boxes
+// vouch for nobody from then on: whoever has the key makes as many as they like.
+func trusted(nodes []Node, vouched map[NodeID][]oplog.Ref, m muted) {
+	good := map[oplog.LogID]*Node{}
 	admit := func(n *Node) {
 		n.Confirmed = true
 		for _, l := range n.Logs {
-			good[l] = true
+			good[l] = n
 		}
 	}
 	for i := range nodes {
-		if nodes[i].Founder {
+		if nodes[i].Founder && m.knew(nodes[i]) {
 			admit(&nodes[i])
 		}
 	}
@@ -203,7 +215,9 @@ func trusted(nodes []Node, vouched map[NodeID][]oplog.Ref) {
 		changed = false
 		for i := range nodes {
 			n := &nodes[i]
-			if !n.Confirmed && slices.ContainsFunc(vouched[n.ID], func(r oplog.Ref) bool { return good[r.Log] }) {
+			if !n.Confirmed && slices.ContainsFunc(vouched[n.ID], func(r oplog.Ref) bool {
+				return good[r.Log] != nil && m.vouches(*good[r.Log], r)
+			}) {
 				admit(n)
 				changed = true
 			}

@@ -64,13 +64,13 @@ func openerKinds() []oplog.Kind { return []oplog.Kind{openerGiven, openedBy, nig
 //
 // A fold does not know whose log is whose. So every claim is a row of its own, of whoever
 // made it, and the reader judges: of means and choices only a node's own word counts.
-var openersView = &oplog.View{Name: "openers", Version: 1, Kinds: openerKinds(), Fold: foldOpeners}
+var openersView = &oplog.View{Name: "openers", Version: 2, Kinds: openerKinds(), Fold: foldOpeners}
 
 // openedRow is one opening.
 type openedRow struct {
-	_             struct{} `cbor:",toarray"`
-	First, Second []byte
-	At            int64 // Unix milliseconds
+	_                      struct{} `cbor:",toarray"`
+	Request, First, Second []byte
+	At                     int64 // Unix milliseconds
 }
 
 func openerKey(kind byte, log oplog.LogID, more []byte) []byte {
@@ -86,8 +86,11 @@ func foldOpeners(_ oplog.ID, ops []oplog.Op) []oplog.Row {
 		case *OpenerGiven:
 			rows = append(rows, oplog.Row{Key: openerKey('g', op.Log, b.Mark[:]), Value: encode(b)})
 		case *OpenedBy:
+			if len(b.Request) > maxOpenText || len(b.First) > 512 || len(b.Second) > 512 {
+				continue
+			}
 			rows = append(rows, oplog.Row{
-				Key: openerKey('o', op.Log, hashed("waypost/open-request/1", b.Request)[:16]), Value: encode(openedRow{First: b.First, Second: b.Second, At: op.At.UnixMilli()}),
+				Key: openerKey('o', op.Log, hashed("waypost/open-request/1", b.Request)[:16]), Value: encode(openedRow{Request: b.Request, First: b.First, Second: b.Second, At: op.At.UnixMilli()}),
 			})
 		case *NightChosen:
 			rows = append(rows, oplog.Row{Key: openerKey('w', op.Log, nil), Value: []byte(b.Way)})
@@ -330,18 +333,38 @@ type Opened struct {
 	First, Second []byte // their signatures
 }
 
-// Openings lists them, the latest first.
+// Openings lists those that two people signed, the latest first; whatever else somebody
+// wrote down is none.
 func (d *Desk) Openings() (out []Opened, err error) {
-	err = d.log.View(func(r oplog.Reader) error {
+	var asked [][]byte
+	var f facts
+	err = d.log.View(func(r oplog.Reader) (err error) {
+		if f, err = d.facts(r); err != nil {
+			return err
+		}
 		return r.Rows(openersView, []byte{'o'}, nil, func(key []byte, subject oplog.ID, value []byte) error {
 			var row openedRow
 			if err := decodeRow(value, &row); err != nil {
 				return err
 			}
+			asked = append(asked, row.Request)
 			out = append(out, Opened{Box: subject, At: time.UnixMilli(row.At).UTC(), Log: oplog.LogID(key[1:17]), First: row.First, Second: row.Second})
 			return nil
 		})
 	})
+	nodes, kept := f.asCompared(nil), out[:0]
+	for i, o := range out {
+		if isRequestOf(asked[i], o.Box) && d.handed(nodes, PurposeOpen, asked[i], [][]byte{o.First, o.Second}) {
+			kept = append(kept, o)
+		}
+	}
+	out = kept
 	slices.SortStableFunc(out, func(a, b Opened) int { return b.At.Compare(a.At) })
 	return out, err
+}
+
+// isRequestOf reports whether two people were asked to open that box.
+func isRequestOf(request []byte, box NodeID) bool {
+	var w openRequestWire
+	return decode(request, &w) == nil && w.Version == openVersion && w.Node == box
 }

@@ -19,6 +19,16 @@ func views(t testing.TB, p post) string {
 	return r.Views
 }
 
+// revoke shuts a box out with the cuts as they are here.
+func (p post) revoke(t testing.TB, of post, hands [2][]byte) error {
+	t.Helper()
+	cuts, err := p.desk.RevokeCutsFor(of.vault.NodeID())
+	if err != nil {
+		cuts = RevokeCuts{}
+	}
+	return p.desk.Revoke(ctx(), oplog.By{1}, of.vault.NodeID(), cuts, hands)
+}
+
 // TestWhatARevokedBoxWroteIsHeldBack: behind the cut nothing counts, whatever came first,
 // at every node alike, after a rebuild too; what is released counts.
 func TestWhatARevokedBoxWroteIsHeldBack(t *testing.T) {
@@ -34,7 +44,7 @@ func TestWhatARevokedBoxWroteIsHeldBack(t *testing.T) {
 				t.Fatal("not there")
 			}
 		}
-		must(t, a.desk.Revoke(ctx(), oplog.By{1}, c.vault.NodeID(), [2][]byte{{1}, {2}}))
+		must(t, a.revoke(t, c, [2][]byte{{1}, {2}}))
 		settled(t, a, b)
 		if !early {
 			only(t, c, b, c.log.Own())
@@ -59,9 +69,23 @@ func TestWhatARevokedBoxWroteIsHeldBack(t *testing.T) {
 
 		held, err := a.desk.HeldBack(c.vault.NodeID())
 		must(t, err)
-		wantFault(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{{Seq: 9}}), fault.NotFound, "fault.identity.not_held")
-		wantFault(t, b.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{held[0].Ref}), fault.Denied, "fault.identity.revoke_issuer")
-		must(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{held[0].Ref}))
+		wantFault(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{{Seq: 9}}, [2][]byte{{1}, {2}}), fault.NotFound, "fault.identity.not_held")
+		wantFault(t, b.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), []oplog.Ref{held[0].Ref}, [2][]byte{{1}, {2}}), fault.Denied, "fault.identity.revoke_issuer")
+		ops, err := a.desk.Holds(c.vault.NodeID(), []oplog.Ref{held[0].Ref})
+		must(t, err)
+		for _, p := range []post{a, b} {
+			p.desk.SetHands(func(_ []Node, purpose string, body, first, second []byte) bool {
+				return purpose != PurposeRelease || checkSigned(nil, purpose, body, first, second)
+			})
+		}
+		must(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), ops, [2][]byte{{1}, {2}})) // one lead alone
+		other := bothHands(PurposeRelease, ReleaseBody(c.vault.NodeID(), []oplog.Ref{held[1].Ref}))
+		must(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), ops, other)) // for another record
+		settled(t, a, b)
+		if got := b.site(t, c); got != "Before" {
+			t.Errorf("nobody agreed, and b shows %q", got)
+		}
+		must(t, a.desk.Release(ctx(), oplog.By{1}, c.vault.NodeID(), ops, bothHands(PurposeRelease, ReleaseBody(c.vault.NodeID(), ops))))
 		settled(t, a, b)
 		for name, p := range map[string]post{"a": a, "b": b} {
 			if got := p.site(t, c); got != "After" {
@@ -83,7 +107,7 @@ func TestHeldBackOutlivesARestart(t *testing.T) {
 	c.rename(t, "Before")
 	settled(t, a, b, c)
 	c.rename(t, "After")
-	must(t, a.desk.Revoke(ctx(), oplog.By{1}, c.vault.NodeID(), [2][]byte{{1}, {2}}))
+	must(t, a.revoke(t, c, [2][]byte{{1}, {2}}))
 	only(t, c, a, c.log.Own())
 	settled(t, a, b)
 	want := views(t, a)
@@ -104,7 +128,7 @@ func TestHeldBackOutlivesARestart(t *testing.T) {
 // TestANewLogOfARevokedBoxIsHeldBack: it cannot begin anew beside the cuts.
 func TestANewLogOfARevokedBoxIsHeldBack(t *testing.T) {
 	a, b, c := compared(t)
-	must(t, a.desk.Revoke(ctx(), oplog.By{1}, c.vault.NodeID(), [2][]byte{{1}, {2}}))
+	must(t, a.revoke(t, c, [2][]byte{{1}, {2}}))
 	settled(t, a, b)
 	other := openPost(t, c.vault)
 	other.rename(t, "From another log")

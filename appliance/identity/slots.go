@@ -103,22 +103,27 @@ func (s slot) cost() Cost { return Cost{Passes: s.Passes, MemoryKiB: s.KiB} }
 
 // newSlot wraps the storage key, and the inner key unless it is nil, under a passphrase.
 func newSlot(kind string, passphrase []byte, cost Cost, storage *[32]byte, inner []byte) (slot, error) {
-	cost = cost.or()
-	s := slot{Kind: kind, Passes: cost.Passes, KiB: cost.MemoryKiB}
-	copy(s.Salt[:], random(len(s.Salt)))
-	wrapping, err := Stretch(context.Background(), passphrase, s.Salt[:], cost)
+	s, wrapping, err := stretched(kind, passphrase, cost)
 	if err != nil {
 		return slot{}, err
 	}
 	return s, s.wrap(&wrapping, storage, inner)
 }
 
-// newStick is newSlot under the key of a new key file.
-func newStick(key [32]byte, storage *[32]byte, inner []byte) (slot, error) {
-	s := slot{Kind: SlotStick}
+// stretched is a slot that holds nothing yet, and the key for it.
+func stretched(kind string, passphrase []byte, cost Cost) (s slot, wrapping [32]byte, err error) {
+	cost = cost.or()
+	s = slot{Kind: kind, Passes: cost.Passes, KiB: cost.MemoryKiB}
 	copy(s.Salt[:], random(len(s.Salt)))
-	wrapping := stickKey(key, s.Salt[:])
-	return s, s.wrap(&wrapping, storage, inner)
+	wrapping, err = Stretch(context.Background(), passphrase, s.Salt[:], cost)
+	return s, wrapping, err
+}
+
+// emptyStick is stretched under the key of a new key file.
+func emptyStick(key [32]byte) (s slot, wrapping [32]byte) {
+	s.Kind = SlotStick
+	copy(s.Salt[:], random(len(s.Salt)))
+	return s, stickKey(key, s.Salt[:])
 }
 
 // wrap seals the keys and overwrites wrapping.

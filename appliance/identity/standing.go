@@ -52,6 +52,15 @@ type revocation struct {
 	at   int64 // Unix milliseconds
 	who  oplog.By
 	fact oplog.Ref
+
+	body   []byte   // what two people signed
+	signed [][]byte // … and how
+}
+
+// release is what an issuer let count after all, of a node.
+type release struct {
+	node NodeID
+	fact Released
 }
 
 // logMark is how far a log counts.
@@ -84,18 +93,20 @@ func covers(marks []logMark, log oplog.LogID, seq uint64) bool {
 //   - An issuer lifts every suspension but that of its own box. An issuer whose box is
 //     suspended lifts none; what it had lifted before stays lifted. Its words for
 //     suspensions stay in any case: shutting out wins.
+//   - An issuer that was revoked says nothing more: of its words those count that lie
+//     within the cuts of its revocation (issuerout.go).
 type court struct {
 	nodes    map[NodeID]*Node
 	authors  map[oplog.LogID]NodeID
 	said     []Suspension // sorted by (clock, log, seq)
 	lifts    []lift
 	revoked  []revocation
-	released []oplog.Ref
-	issuerOK func(issuer [32]byte) bool // false for an issuer that was itself revoked
+	released []release
+	muted    muted // issuers that were revoked, and from where on
 }
 
 func newCourt(nodes map[NodeID]*Node) *court {
-	c := &court{nodes: nodes, authors: map[oplog.LogID]NodeID{}, issuerOK: func([32]byte) bool { return true }}
+	c := &court{nodes: nodes, authors: map[oplog.LogID]NodeID{}}
 	for id, n := range nodes {
 		for _, l := range n.Logs {
 			c.authors[l] = id
@@ -122,7 +133,7 @@ func (c *court) heard() (said []Suspension) {
 		if own, issues := c.issues(s.Node); issues && own == s.word {
 			s.word = [32]byte{}
 		}
-		worded := s.word != [32]byte{} && c.issuerOK(s.word)
+		worded := s.word != [32]byte{} && c.muted.signs(s.word, s.log, s.seq)
 		if !worded {
 			s.word = [32]byte{}
 		}
@@ -141,7 +152,7 @@ func (c *court) liftedBy(said []Suspension, may func(lift) bool) []Suspension {
 	return slices.DeleteFunc(slices.Clone(said), func(s Suspension) bool {
 		own, issues := c.issues(s.Node)
 		return slices.ContainsFunc(c.lifts, func(l lift) bool {
-			return l.node == s.Node && slices.Contains(l.ids, s.ID) && (!issues || own != l.word) && c.issuerOK(l.word) && may(l)
+			return l.node == s.Node && slices.Contains(l.ids, s.ID) && (!issues || own != l.word) && c.muted.signs(l.word, l.log, l.seq) && may(l)
 		})
 	})
 }

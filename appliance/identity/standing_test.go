@@ -105,7 +105,7 @@ func TestWhoIsShutOut(t *testing.T) {
 				c := courtOf(x.nodes)
 				c.say(x.said)
 				if strings.Contains(x.said, "Z^") {
-					c.issuerOK = func(k [32]byte) bool { return k != issuerNamed('Z') }
+					c.muted = muted{issuerNamed('Z'): {{}}}
 				}
 				for _, s := range []func(){
 					func() { rand.Shuffle(len(c.said), func(i, j int) { c.said[i], c.said[j] = c.said[j], c.said[i] }) },

@@ -72,7 +72,7 @@ func suspensionRowOf(b *Suspended, op oplog.Op) (row oplog.Row, ok bool) {
 	return oplog.Row{Key: key, Value: encode(suspensionRow{Seq: op.Seq, Clock: op.Clock, Fact: *b, By: op.By, At: op.At.UnixMilli()})}, true
 }
 
-// liftRow is one SuspensionLifted as the view keeps it.
+// liftRow is one SuspensionLifted as the view keeps it; its key is hash ‖ log.
 type liftRow struct {
 	_    struct{} `cbor:",toarray"`
 	Log  oplog.LogID
@@ -84,13 +84,14 @@ func liftRowOf(b *SuspensionLifted, op oplog.Op) (row oplog.Row, ok bool) {
 	if len(b.IDs) > maxLifts || len(b.Word) > maxCertBytes {
 		return row, false
 	}
-	key := append(slices.Clone(liftedKey), hashed("waypost/lift-row/1", encode(*b))[:16]...) // the first place counts
+	key := saidIn(liftedKey, hashed("waypost/lift-row/1", encode(*b)), op.Log)
 	return oplog.Row{Key: key, Value: encode(liftRow{Log: op.Log, Seq: op.Seq, Fact: *b})}, true
 }
 
-// court reads what was said about who is lost, besides f.
-func (d *Desk) court(r oplog.Reader, f facts) (*court, error) {
+// court reads what was said about who is lost, besides f and m.
+func (d *Desk) court(r oplog.Reader, f facts, m muted) (*court, error) {
 	c := newCourt(f.nodes)
+	c.muted = m
 	dep := DeploymentID(d.vault.Deployment())
 	err := r.Rows(nodesView, suspendedKey, nil, func(key []byte, subject oplog.ID, value []byte) error {
 		var row suspensionRow
@@ -177,7 +178,8 @@ type standings struct {
 	cuts []revocation
 	free []oplog.Ref // ops behind a cut that count after all
 
-	issuers map[[32]byte]bool // whose box is shut out
+	muted   muted             // issuers that were revoked
+	issuers map[[32]byte]bool // those, and whose box is shut out
 	sound   map[NodeID]bool   // compared, by the word of those who could still be believed
 }
 
@@ -191,38 +193,41 @@ func (d *Desk) judge() (*standings, error) {
 	}
 	d.mu.Unlock()
 	s := &standings{of: map[NodeID]Standing{}}
-	var nodes []Node
-	var vouched map[NodeID][]oplog.Ref
-	err := d.log.View(func(r oplog.Reader) error {
-		f, err := d.facts(r)
-		if err != nil {
+	var f facts
+	var said []mutedRow
+	err := d.log.View(func(r oplog.Reader) (err error) {
+		if said, err = d.mutedRows(r); err != nil {
 			return err
 		}
-		vouched = f.vouched
-		for _, n := range f.nodes {
-			nodes = append(nodes, *n)
-		}
-		trusted(nodes, vouched)
-		for i := range nodes {
-			f.nodes[nodes[i].ID] = &nodes[i]
-		}
-		c, err := d.court(r, f)
-		if err != nil {
-			return err
-		}
-		s.said, s.cuts, s.free = c.judge(), c.revoked, c.released
-		return nil
+		f, err = d.facts(r)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	// Whose hands there are is looked up outside: it reads the journal too.
+	s.muted = d.mutedBy(f, said)
+	nodes := f.asCompared(s.muted)
+	for i := range nodes {
+		f.nodes[nodes[i].ID] = &nodes[i]
+	}
+	var c *court
+	err = d.log.View(func(r oplog.Reader) (err error) {
+		c, err = d.court(r, f, s.muted)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.revoked = d.agreedTo(f.asCompared(nil), c.revoked)
+	s.said, s.cuts, s.free = c.judge(), c.revoked, d.releasedBy(f.asCompared(nil), c.released)
 	for _, x := range s.said {
 		s.of[x.Node] = StandingSuspended
 	}
 	for _, x := range s.cuts {
 		s.of[x.node] = StandingRevoked
 	}
-	s.believe(nodes, vouched)
+	s.believe(nodes, f.vouched)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.judged, d.judgedAt = s, ops
@@ -270,20 +275,23 @@ func (s *standings) believed(node NodeID, op oplog.Ref) bool {
 // issuers among them, and have the box say that their words were compared.
 func (s *standings) believe(nodes []Node, vouched map[NodeID][]oplog.Ref) {
 	s.issuers, s.sound = map[[32]byte]bool{}, map[NodeID]bool{}
+	for issuer := range s.muted {
+		s.issuers[issuer] = true
+	}
 	for _, n := range nodes {
 		if n.Cert.Has(CapEnrol) && s.of[n.ID] != StandingGood {
 			s.issuers[n.Cert.Issuer.Public] = true
 		}
 	}
-	authors := map[oplog.LogID]NodeID{}
+	authors := map[oplog.LogID]Node{}
 	admit := func(n Node) {
 		s.sound[n.ID] = true
 		for _, l := range n.Logs {
-			authors[l] = n.ID
+			authors[l] = n
 		}
 	}
 	for _, n := range nodes {
-		if n.Cert.Has(CapEnrol) && (s.of[n.ID] != StandingGood || !s.issuers[n.Cert.Issuer.Public]) {
+		if n.Cert.Has(CapEnrol) && s.muted.knew(n) && (s.of[n.ID] != StandingGood || !s.issuers[n.Cert.Issuer.Public] || s.muted[n.Cert.Issuer.Public] != nil) {
 			admit(n)
 		}
 	}
@@ -292,7 +300,7 @@ func (s *standings) believe(nodes []Node, vouched map[NodeID][]oplog.Ref) {
 		for _, n := range nodes {
 			if !s.sound[n.ID] && slices.ContainsFunc(vouched[n.ID], func(r oplog.Ref) bool {
 				by, known := authors[r.Log]
-				return known && s.believed(by, r)
+				return known && s.believed(by.ID, r) && s.muted.vouches(by, r)
 			}) {
 				admit(n)
 				changed = true
@@ -357,7 +365,9 @@ func (d *Desk) Suspend(ctx context.Context, by oplog.By, node NodeID) error {
 		return cmp.Or(err, error(fault.New(fault.NotFound, "fault.identity.no_such_node")))
 	}
 	fact := Suspended{ID: [8]byte(random(8)), Seen: d.marks(target.Logs), Node: self}
-	fact.Word, _ = d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
+	if d.inOffice(s) {
+		fact.Word, _ = d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
+	}
 	if len(fact.Word) == 0 && d.ownSuspensions(s) >= maxSuspends {
 		return fault.New(fault.Conflict, "fault.identity.suspend_limit", "Count", maxSuspends)
 	}
@@ -437,7 +447,7 @@ func (d *Desk) Lift(ctx context.Context, by oplog.By, node NodeID) error {
 	}
 	slices.SortFunc(fact.IDs, func(a, b [8]byte) int { return bytes.Compare(a[:], b[:]) })
 	word, ok := d.vault.Countersign(fact.signed(DeploymentID(d.vault.Deployment()), node))
-	if !ok || node == d.vault.NodeID() || s.of[d.vault.NodeID()] != StandingGood {
+	if !ok || node == d.vault.NodeID() || !d.inOffice(s) {
 		return fault.New(fault.Denied, "fault.identity.lift_issuer")
 	}
 	fact.Word = word
@@ -495,6 +505,6 @@ func (d *Desk) ShutOut() ([]ShutOut, error) {
 func (d *Desk) mayLift(s *standings, node NodeID) bool {
 	n, known, err := d.node(node)
 	own := d.vault.Cert().Issuer.Public
-	return err == nil && known && d.vault.CanEnrol() && node != d.vault.NodeID() && s.of[d.vault.NodeID()] == StandingGood &&
+	return err == nil && known && d.vault.CanEnrol() && node != d.vault.NodeID() && d.inOffice(s) &&
 		(!n.Cert.Has(CapEnrol) || n.Cert.Issuer.Public != own)
 }

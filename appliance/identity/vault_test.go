@@ -310,8 +310,8 @@ func FuzzParseSlots(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	stick, err := newStick([32]byte{2}, &[32]byte{1}, nil)
-	if err != nil {
+	stick, wrapping := emptyStick([32]byte{2})
+	if err := stick.wrap(&wrapping, &[32]byte{1}, nil); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(encodeSlots([]slot{s}))

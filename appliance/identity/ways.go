@@ -41,14 +41,30 @@ func (v *Vault) AddSlot(kind string, passphrase []byte) error {
 	if kind == "" || len(kind) > maxSlotKind || kind == SlotStick || kind == SlotPeers {
 		return fault.New(fault.Invalid, "fault.identity.slot_kind")
 	}
-	storage, inner := v.keysCopy()
-	defer clear(storage[:])
-	defer clear(inner)
-	added, err := newSlot(kind, passphrase, v.cost, &storage, inner) // takes a second: not under the lock
+	added, wrapping, err := stretched(kind, passphrase, v.cost) // takes a second: not under the lock
 	if err != nil {
 		return err
 	}
-	return v.setSlot(added)
+	return v.wrapSlot(added, wrapping)
+}
+
+// wrapSlot puts the keys into a slot and the slot into its place. The keys are taken under
+// the lock the slot is written under: while somebody's words were stretched the inner part
+// may have been begun anew, and words that carry its old key would reach nothing.
+func (v *Vault) wrapSlot(added slot, wrapping [32]byte) error {
+	defer clear(wrapping[:])
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended {
+		return errEnded()
+	}
+	v.using.RLock()
+	err := added.wrap(&wrapping, v.storage, v.inner)
+	v.using.RUnlock()
+	if err != nil {
+		return err
+	}
+	return v.putSlot(added)
 }
 
 // keysCopy is the storage key and the inner key, nil where that is not open, for the time
@@ -61,12 +77,18 @@ func (v *Vault) keysCopy() (storage [32]byte, inner []byte) {
 	return *v.storage, bytes.Clone(v.inner)
 }
 
+// setSlot puts a slot of the kind peers, which carries the storage key alone, into its place.
 func (v *Vault) setSlot(added slot) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.ended {
 		return errEnded()
 	}
+	return v.putSlot(added)
+}
+
+// putSlot writes a slot over the one of its kind. The caller holds mu.
+func (v *Vault) putSlot(added slot) error {
 	slots, err := readSlots(v.dir)
 	if err != nil {
 		return err
@@ -140,12 +162,6 @@ func (v *Vault) newWords(kind string, n int) (string, error) {
 // AddSlot.
 func (v *Vault) KeyStick() (KeyFile, error) {
 	k := KeyFile{Node: v.NodeID(), Key: [32]byte(random(32))}
-	storage, inner := v.keysCopy()
-	defer clear(storage[:])
-	defer clear(inner)
-	added, err := newStick(k.Key, &storage, inner)
-	if err != nil {
-		return KeyFile{}, err
-	}
-	return k, v.setSlot(added)
+	added, wrapping := emptyStick(k.Key)
+	return k, v.wrapSlot(added, wrapping)
 }

@@ -111,8 +111,8 @@ func TestTheLastWayInStays(t *testing.T) {
 // A stick's slot that asks for stretching, and a passphrase's that asks for none, are not
 // what this program writes.
 func TestASlotIsStretchedByItsKind(t *testing.T) {
-	stick, err := newStick([32]byte{2}, &[32]byte{1}, nil)
-	must(t, err)
+	stick, wrapping := emptyStick([32]byte{2})
+	must(t, stick.wrap(&wrapping, &[32]byte{1}, nil))
 	plain, err := newSlot(SlotLead, words("x"), TestCost(), &[32]byte{1}, nil)
 	must(t, err)
 	if _, err := parseSlots(encodeSlots([]slot{stick, plain})); err != nil {

@@ -83,7 +83,10 @@ func (r Role) may() []Action {
 	case Registrar:
 		return []Action{ReadPeople, RegisterPeople, CorrectPeople, IssueTokens, VerifyTokens, SeeMesh, SeeStatus, SealIntake}
 	case Distributor:
-		return []Action{ReadPeople, VerifyTokens, SeeStatus, SealIntake}
+		// A table needs what the scan of a card says and no more (journeys J5: a verdict, one
+		// initial, how much); whoever hands out soap has no use for the whole register, and
+		// such a phone lies about in a queue.
+		return []Action{VerifyTokens, SeeStatus, SealIntake}
 	case Caseworker, Medical, Tracing:
 		return []Action{ReadPeople, VerifyTokens, SealIntake, WorkSealed, SignForFiles}
 	case Coordinator:

@@ -16,7 +16,7 @@ const policy = `
              read reg corr erase undo imp issue verify mesh invite confirm staff keys status check box backups intake sealed glass files suspend revoke open ceremony reads
 lead         y    y   y    y     y    y   y     y      y    y      y       y     y    y      y     y   y       y      .      y     y     y       y      y    y        y
 registrar    y    y   y    .     .    .   y     y      y    .      .       .     .    y      .     .   .       y      .      .     .     .       .      .    .        .
-distributor  y    .   .    .     .    .   .     y      .    .      .       .     .    y      .     .   .       y      .      .     .     .       .      .    .        .
+distributor  .    .   .    .     .    .   .     y      .    .      .       .     .    y      .     .   .       y      .      .     .     .       .      .    .        .
 caseworker   y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     y     .       .      .    .        .
 medical      y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     y     .       .      .    .        .
 tracing      y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     y     .       .      .    .        .

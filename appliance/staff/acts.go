@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -71,6 +72,40 @@ func (d *Desk) CheckHands(a Act, first, second Hand) error {
 		return fault.New(fault.Denied, "fault.staff.act_stranger")
 	}
 	return d.twoPeople(one, two, "act")
+}
+
+// HandsAmong is CheckHands by what is known of the nodes then: who was compared, whatever
+// became of them since. Both accounts were made by their own node, which said so in a log of
+// its own. It is for identity.Desk, which asks it while it finds out how nodes stand. Faults:
+// as CheckHands.
+func (d *Desk) HandsAmong(nodes []identity.Node, a Act, first, second Hand) error {
+	one, ok := parseHand(first)
+	two, also := parseHand(second)
+	msg := a.message(d.issuer.Deployment)
+	if !ok || !also || !one.valid(msg) || !two.valid(msg) {
+		return fault.New(fault.Denied, "fault.staff.act_hands")
+	}
+	for _, e := range []enrolled{one.Who, two.Who} {
+		i := slices.IndexFunc(nodes, func(n identity.Node) bool { return n.ID == e.Node })
+		if i < 0 || !nodes[i].Confirmed || !(Actor{ID: idOf(e.subject()), Role: e.Role}).Can(a.Action) || !d.madeAt(e, nodes[i].Logs) {
+			return fault.New(fault.Denied, "fault.staff.act_stranger")
+		}
+	}
+	return d.twoPeople(one, two, "act")
+}
+
+// madeAt reports whether one of logs says that an account was made: anybody can draw keys
+// and say that they are of somebody at another node.
+func (d *Desk) madeAt(e enrolled, logs []oplog.LogID) (made bool) {
+	subject := e.subject()
+	_ = d.log.View(func(r oplog.Reader) error { // what cannot be read was not made
+		ops, err := r.Ops(subject)
+		made = err == nil && slices.ContainsFunc(ops, func(op oplog.Op) bool {
+			return enrolment(op, subject) != nil && slices.Contains(logs, op.Log)
+		})
+		return err
+	})
+	return made
 }
 
 // twoPeople refuses two signatures that may be one person's. what begins the keys of its

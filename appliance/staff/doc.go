@@ -4,7 +4,8 @@
 // Actor.Can is the only policy in Waypost. Every command of every desk takes an
 // Actor and asks it; no page, no call and no verb decides for itself. The table of
 // roles and actions stands in actor.go and is pinned by a test, cell by cell, so
-// that a right is never widened by accident.
+// that a right is never widened by accident. A distributor checks cards and reads nobody:
+// a card's answer has no name for them.
 //
 // # Accounts
 //
@@ -76,6 +77,7 @@
 //	staff.undertaken   they signed the confidentiality undertaking, when and how; in the register
 //	staff.key_issued   a bearer key: hash, role, name, end; in the register
 //	staff.key_revoked  it counts no more; open
+//	staff.reopened     two people let people be read after a restore; in the register
 //
 // and those of erasing people, below.
 //
@@ -91,6 +93,8 @@
 //	staff.key_issued   {1: hash of the secret (32), 2: role, 3: name if any, 4: end in Unix
 //	                    seconds, 5: node (10), 6: proof (16), 7: issued at, in Unix seconds}
 //	staff.key_revoked  {1: proof (16)}
+//	staff.reopened     version 2 {1: hand, 2: hand, 3: when the backup was made, in Unix seconds};
+//	                   version 1 had two ids for the hands
 //
 // # Whose word counts
 //
@@ -157,7 +161,9 @@
 // An act (Act) that no single person may do is asked for by one and done by another, each
 // with their own signature over "waypost/staff-signature/1" ‖ "waypost/act/1" ‖ deployment ‖
 // CBOR [purpose, body]. Both signatures (Hand) travel in the fact that says it was done, so
-// that every node can judge them (CheckHands). Neither of the two may have made or reset the
+// that every node can judge them (CheckHands; HandsAmong for the register of nodes, which this
+// desk stands on). An account of another node is somebody's when a log of that node made it
+// (TestHandsOfAccountsNobodyMade). Neither of the two may have made or reset the
 // other's account, under any account of theirs, and they must be two persons
 // (TestOnePersonAtTwoPosts). Nobody of a node that was shut out, and nobody whose account
 // ended, is one of the two from then on; an act may be for some accounts only, and nobody
@@ -168,6 +174,13 @@
 // A desk that takes one person's word where there is nobody else asks Alone, which counts
 // whoever could agree here now (TestWhoIsAlone). Not held off: a lead who ends the second
 // person's account first; that is written down.
+//
+// One act is done at once by two who stand at the box: letting people be read there after a
+// restore (staff.reopened, purpose "reopen", body: node (10) ‖ when the backup was made (8)).
+// The first may keep backups, of the second nothing is asked but to be somebody else of that
+// node whom the first did not make. Reopenings shows what both signed; version 1, two bare ids
+// that anybody could write, opened the node that wrote it and is shown to nobody
+// (TestReopeningIsSignedByTwoPeople, TestForgedReopeningsSayNothing).
 //
 // # Who looked
 //

@@ -269,9 +269,14 @@ func (d *Desk) trustsSigner(e enrolled, x Action) bool { return d.signer(e, x, t
 func (d *Desk) trustedSigner(e enrolled, x Action) bool { return d.signer(e, x, false) }
 
 func (d *Desk) signer(e enrolled, x Action, still bool) bool {
-	if !(Actor{ID: idOf(e.subject()), Role: e.Role}).Can(x) {
-		return false
-	}
+	return (Actor{ID: idOf(e.subject()), Role: e.Role}).Can(x) && d.isSomebody(e, still)
+}
+
+// knownSigner is trustedSigner for what any role may.
+func (d *Desk) knownSigner(e enrolled) bool { return d.isSomebody(e, false) }
+
+// isSomebody reports whether an account is of this node or of one that somebody compared.
+func (d *Desk) isSomebody(e enrolled, still bool) bool {
 	if e.Node == d.node {
 		return d.isOurs(e, still)
 	}
@@ -283,7 +288,7 @@ func (d *Desk) signer(e enrolled, x Action, still bool) bool {
 		return false
 	}
 	return slices.ContainsFunc(nodes, func(n identity.Node) bool {
-		return n.ID == e.Node && n.Confirmed && (!still || n.Standing == identity.StandingGood)
+		return n.ID == e.Node && n.Confirmed && (!still || n.Standing == identity.StandingGood) && d.madeAt(e, n.Logs)
 	})
 }
 

@@ -128,14 +128,16 @@ var (
 )
 
 // Kinds are the facts of this desk.
-func Kinds() []oplog.Kind { return append(append(accountKinds(), eraseKinds()...), lookedKind) }
+func Kinds() []oplog.Kind {
+	return append(append(accountKinds(), eraseKinds()...), lookedKind, reopenedFirstKind, reopenedKind)
+}
 
 func accountKinds() []oplog.Kind {
-	return []oplog.Kind{enrolledFirstKind, enrolledKind, namedKind, disabledKind, undertakenKind, keyIssuedKind, keyRevokedKind, reopenedKind}
+	return []oplog.Kind{enrolledFirstKind, enrolledKind, namedKind, disabledKind, undertakenKind, keyIssuedKind, keyRevokedKind}
 }
 
 // Views are what they add up to.
-func Views() []*oplog.View { return []*oplog.View{staffView, erasures, approvals, looks} }
+func Views() []*oplog.View { return []*oplog.View{staffView, erasures, approvals, looks, reopenings} }
 
 // staffView has, per subject and its id (the first eight bytes of it):
 //

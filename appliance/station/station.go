@@ -63,6 +63,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Identity.SetHands(HandsOf(s.Staff))
 	line := chunks.NewLine(o.Clock) // one image at a time, whatever it is for
 	sites := &sites{desk: s.Identity, known: map[oplog.LogID]string{}}
 	s.Registration, err = registration.Open(o.Log, registration.Options{
@@ -91,6 +92,18 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// HandsOf is how the register of nodes learns that two people agreed.
+func HandsOf(desk *staff.Desk) identity.HandsCheck {
+	actions := map[string]staff.Action{
+		identity.PurposeRevoke: staff.RevokeNodes, identity.PurposeRevokeIssuer: staff.RevokeNodes, identity.PurposeOpen: staff.OpenNodes,
+		identity.PurposeRelease: staff.RevokeNodes,
+	}
+	return func(nodes []identity.Node, purpose string, body, first, second []byte) bool {
+		action, known := actions[purpose]
+		return known && desk.HandsAmong(nodes, staff.Act{Purpose: purpose, Action: action, Body: body}, first, second) == nil
+	}
 }
 
 // Close ends the sessions of the people who work here, and what the desks still do by

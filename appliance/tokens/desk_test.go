@@ -143,7 +143,7 @@ func TestACardIsIssuedReadAndReplaced(t *testing.T) {
 	if r := s.verify(t, second.Text); r.Verdict != Genuine || r.Generation != 1 {
 		t.Fatalf("the new card: %+v", r)
 	}
-	for role, printable := range map[staff.Role]bool{staff.Registrar: true, staff.Distributor: false} {
+	for role, printable := range map[staff.Role]bool{staff.Registrar: true, staff.Caseworker: false} {
 		c, ok, err := s.Current(context.Background(), actorOf(role), person)
 		if err != nil || !ok || c.Generation != 1 || c.Typed != second.Typed || !c.Expires.Equal(second.Expires) {
 			t.Fatalf("%s: %+v %v %v", role, c, ok, err)
@@ -194,7 +194,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		issue, verify, current, read fault.Class
 	}{
 		{actorOf(staff.Registrar), "", "", "", fault.Unsupported},
-		{actorOf(staff.Distributor), denied, "", "", fault.Unsupported},
+		{actorOf(staff.Distributor), denied, "", denied, fault.Unsupported},
 		{actorOf(staff.Carrier), denied, denied, denied, denied},
 		{staff.Actor{}, nobody, nobody, nobody, nobody},
 	} {
