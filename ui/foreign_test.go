@@ -38,9 +38,10 @@ var whose = map[string]string{
 	"/api/v1/erasures/:id/undo": "site", "/api/v1/erasures/:id/finish": "site",
 
 	"/desk/:id": "assigned", "/desk/:id/note": "assigned", "/desk/:id/assign": "assigned", "/desk/:id/unassign": "assigned",
-	"/desk/:id/link": "assigned", "/desk/:id/close": "assigned",
+	"/desk/:id/link": "assigned", "/desk/:id/close": "assigned", "/desk/:id/out": "assigned", "/desk/:id/end": "assigned", "/desk/:id/receipt/:number": "assigned",
 
 	"/acts/:id": "second", "/acts/:id/confirm": "second", "/acts/:id/decline": "second",
+	"/second/:id": "second", "/second/:id/confirm": "second", "/second/:id/decline": "second", "/second/:id/take": "second",
 	"/approvals/:id": "second", "/approvals/:id/confirm": "second", "/approvals/:id/decline": "second",
 	"/api/v1/approvals/:id/confirm": "second", "/api/v1/approvals/:id/decline": "second",
 	"/officers/:id/confirm": "second", "/officers/:id/decline": "second", "/openings/:id": "second", "/openings/:id/confirm": "second", "/openings/:id/decline": "second",

@@ -42,9 +42,17 @@ func aboutFile(a staff.Act) bool {
 // outModel asks for a hand-over, or an erasure.
 type outModel struct{ Path, ID string }
 
-// fileModel is the file a form is about; reading it is not needed to show the form.
+// fileModel is the file a form is about. Nothing of it is shown, so no look is written; and
+// for whoever does not work in it there is no form either.
 func (v *visit) fileModel() (outModel, oplog.ID, error) {
 	id, err := v.subject("fault.sealed.no_file")
+	if err != nil {
+		return outModel{}, id, err
+	}
+	s, err := v.own()
+	if err == nil {
+		err = v.desks().Sealed.Works(s, id)
+	}
 	if err != nil {
 		return outModel{}, id, err
 	}

@@ -126,6 +126,13 @@ func (d *Desk) load(s staff.Session, id oplog.ID) (*file, people, error) {
 // readable reports whether somebody works in the file, or nobody does yet.
 func (f *file) readable(id staff.ID) bool { return f.members[id] || len(groupOf(f.members)) == 0 }
 
+// Works tells whether a file is there for the person of the session. It shows nothing of it,
+// so no look is written. Fault: NotFound "fault.sealed.no_file".
+func (d *Desk) Works(s staff.Session, id oplog.ID) error {
+	_, _, err := d.load(s, id)
+	return err
+}
+
 // payloads are the ciphertexts of a file.
 func (d *Desk) payloads(id oplog.ID) (out [][]byte, err error) {
 	err = d.log.View(func(r oplog.Reader) error {
