@@ -167,7 +167,7 @@ func (v *visit) notSignedIn() error {
 // aboutPeople are the actions that show or touch what people told; whoever does them has
 // signed the undertaking first.
 var aboutPeople = []staff.Action{staff.ReadPeople, staff.RegisterPeople, staff.CorrectPeople, staff.ErasePeople, staff.UndoErasures, staff.ImportPeople,
-	staff.IssueTokens, staff.VerifyTokens, staff.SealIntake, staff.WorkSealed, staff.BreakGlass, staff.SeeReads}
+	staff.IssueTokens, staff.VerifyTokens, staff.SealIntake, staff.WorkSealed, staff.BreakGlass, staff.SignForFiles, staff.SeeReads}
 
 // mayReadPeople reports whether whoever asks has signed the undertaking, or needs not: a
 // program's key and the operator are nobody to sign, and in practice nobody is real.
@@ -178,7 +178,7 @@ func (v *visit) mayReadPeople() bool {
 // personal is what a person answers for: a key in a program's settings must not make
 // accounts, keys or nodes, whatever its role.
 var personal = []staff.Action{staff.ManageStaff, staff.ManageKeys, staff.InviteNodes, staff.ConfirmNodes, staff.ManageBox, staff.KeepBackups, staff.ErasePeople, staff.UndoErasures,
-	staff.WorkSealed, staff.BreakGlass, staff.SuspendNodes, staff.RevokeNodes, staff.OpenNodes, staff.HoldCeremony, staff.SeeReads}
+	staff.WorkSealed, staff.BreakGlass, staff.SignForFiles, staff.SuspendNodes, staff.RevokeNodes, staff.OpenNodes, staff.HoldCeremony, staff.SeeReads}
 
 // recognise takes a bearer key before a page session: a program that shows a key
 // means the key. Pages are for people and know no keys.

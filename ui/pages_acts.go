@@ -43,6 +43,9 @@ func (v *visit) actLines() (out []actLine) {
 
 func (v *visit) actLine(a staff.Waiting) actLine {
 	w := &view{Lang: v.lang}
+	if aboutFile(a.Act) { // what it says is for the pages of sealed files
+		return actLine{Path: "/second/" + a.ID.String(), Text: w.T("second." + a.Act.Purpose), By: a.ByName, At: a.At, Own: a.By == v.actor.ID}
+	}
 	return actLine{Path: "/acts/" + a.ID.String(), Text: w.actText(a.Act), By: a.ByName, At: a.At, Own: a.By == v.actor.ID}
 }
 
@@ -86,7 +89,7 @@ func (v *visit) theAct() (actLine, oplog.ID, error) {
 		return actLine{}, id, err
 	}
 	for _, a := range v.desks().Staff.Acts(v.actor) {
-		if a.ID == id {
+		if a.ID == id && !aboutFile(a.Act) {
 			return v.actLine(a), id, nil
 		}
 	}

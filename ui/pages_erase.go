@@ -101,6 +101,7 @@ type approvalLine struct {
 type erasureLine struct {
 	Path, ID, State, Tone string
 	At                    time.Time
+	File                  bool // a sealed file
 }
 
 type approvalsPage struct {
@@ -142,7 +143,7 @@ func (v *visit) approvalLine(w speaker, a staff.Approval) approvalLine {
 
 // erasureLine says how far an erasure is.
 func (s speaker) erasureLine(e staff.Erasure) erasureLine {
-	l := erasureLine{Path: "/erasures/" + e.Person.String(), ID: e.Person.String(), At: e.At, Tone: "warn"}
+	l := erasureLine{Path: "/erasures/" + e.Person.String(), ID: e.Person.String(), At: e.At, Tone: "warn", File: e.File}
 	switch {
 	case e.Here && len(e.Pending) == 0:
 		l.Tone, l.State = "good", s.T("erase.state.done")
@@ -290,7 +291,11 @@ func (v *visit) erasure() error {
 
 func (v *visit) undoErasure() error {
 	return v.settleErasure(func(s staff.Session, id oplog.ID) (string, error) {
-		return "/people/" + id.String(), v.desks().Staff.UndoErasure(v.s.ctx, s, id)
+		next := "/people/" + id.String()
+		if e, err := v.desks().Staff.ErasureOf(v.s.ctx, v.actor, id); err == nil && e.File {
+			next = "/approvals" // nobody here has a page of it
+		}
+		return next, v.desks().Staff.UndoErasure(v.s.ctx, s, id)
 	})
 }
 

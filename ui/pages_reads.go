@@ -131,7 +131,9 @@ func (v *visit) readsBy() error {
 	var shown []registration.Record
 	for _, s := range seen {
 		l := v.seenLine(s)
-		if s.Person.IsZero() {
+		if s.What == staff.TookOut {
+			l.Name = w.T("reads.file")
+		} else if s.Person.IsZero() {
 			l.Name = w.T("reads.names", "Count", s.Names)
 		} else if r, err := v.desks().Registration.Get(v.s.ctx, v.actor, s.Person); err == nil {
 			l.Name, l.Path = w.name(r.Person), "/people/"+s.Person.String()

@@ -103,6 +103,7 @@ var places = []struct {
 	{"/ceremony", "nav.ceremony", "check", "", staff.HoldCeremony, false, true},
 	{"/drill", "nav.drill", "check", "", staff.HoldCeremony, false, true},
 	{"/officers", "nav.officers", "lock", "", staff.BreakGlass, false, true},
+	{"/second", "nav.second", "check", "", staff.SignForFiles, false, false},
 }
 
 // navFor is the bar on top: only what this person may use.

@@ -33,6 +33,7 @@ func (s *Server) sealedPages() []route {
 		{method: "POST", path: "/box/desks", policy: box, handle: (*visit).beginDesks},
 		{method: "GET", path: "/officers", policy: glass, handle: (*visit).officers},
 		{method: "POST", path: "/officers/ask", policy: glass, guess: bySignature, handle: (*visit).askGlass},
+		{method: "POST", path: "/officers/change", policy: glass, guess: bySignature, handle: (*visit).askTurn},
 		{method: "POST", path: "/officers/:id/confirm", policy: glass, guess: bySignature, handle: (*visit).confirmGlass},
 		{method: "POST", path: "/officers/:id/decline", policy: glass, handle: (*visit).declineGlass},
 	}
@@ -57,11 +58,13 @@ type fileLine struct {
 	Marked, Exposed bool
 	Dropped         int
 	Waiting, Closed bool
+	Erased          bool
 }
 
 // deskPage is somebody's work.
 type deskPage struct {
 	Waiting, Mine, Closed []fileLine
+	Erased                []fileLine
 	Shut                  []string // desks without keys
 	Keyless               []string // desks this person was not given the keys of
 	Contested             bool
@@ -75,7 +78,7 @@ func (s speaker) fileLine(x sealed.Item, name string) fileLine {
 	id := x.ID.String()
 	return fileLine{
 		Path: "/desk/" + id, ID: fileNumber(id), Number: id, Desk: s.narrow(x.Narrow), Name: name, Began: x.Began, Due: x.Due, Late: !x.Due.IsZero() && x.Due.Before(s.now),
-		Marked: x.Marked, Exposed: x.Exposed, Dropped: x.Dropped, Waiting: x.Waiting, Closed: x.Closed,
+		Marked: x.Marked, Exposed: x.Exposed, Dropped: x.Dropped, Waiting: x.Waiting, Closed: x.Closed, Erased: x.Erased,
 	}
 }
 
@@ -87,6 +90,8 @@ func (s speaker) deskPage(l sealed.List, name func(oplog.ID) string) deskPage {
 	for _, x := range l.Items {
 		line := s.fileLine(x, name(x.About))
 		switch {
+		case x.Erased:
+			m.Erased = append(m.Erased, line)
 		case x.Closed:
 			m.Closed = append(m.Closed, line)
 		case x.Waiting:
@@ -206,6 +211,7 @@ type entryLine struct {
 	At, Due                    time.Time
 	Unsure, Marked, Hand       bool
 	File                       string
+	Receipt                    string // of a hand-over
 }
 
 type personChoice struct{ Value, Name, Site string }
@@ -260,6 +266,9 @@ func (s speaker) filePage(f sealed.File, me staff.ID) filePage {
 		if !l.File.IsZero() {
 			e.File = "/desk/" + l.File.String()
 		}
+		if l.Out != nil {
+			e.Receipt = m.Path + "/receipt/" + l.Out.Number.String()
+		}
 		m.Lines = append(m.Lines, e)
 	}
 	slices.Reverse(m.Lines)
@@ -291,7 +300,7 @@ func (v *visit) showFile(form *form, refused error) error {
 			return err
 		}
 		for _, x := range l.Items {
-			if !x.Waiting && !x.Closed && x.Narrow == f.Narrow {
+			if !x.Waiting && !x.Closed && !x.Erased && x.Narrow == f.Narrow {
 				m.Files = append(m.Files, v.words().fileLine(x, v.personName(x.About)))
 			}
 		}

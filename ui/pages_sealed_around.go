@@ -87,14 +87,17 @@ type officersPage struct {
 	Share    bool
 	Small    bool // there are none
 	Broken   []brokenLine
+	Out      []brokenLine
 	Waiting  []waitingLine
 	Desks    []string
 	Workers  []personChoice
+	May      []personChoice // who could be an officer
 }
 
 type brokenLine struct {
 	At            time.Time
 	First, Second string
+	Parcel        string // of a hand-over
 }
 
 type waitingLine struct {
@@ -116,9 +119,13 @@ func (v *visit) officersModel() (m officersPage, err error) {
 	for _, b := range o.Broken {
 		m.Broken = append(m.Broken, brokenLine(b))
 	}
+	for _, b := range o.Out {
+		b.Parcel = inFours(b.Parcel[:min(len(b.Parcel), 16)])
+		m.Out = append(m.Out, brokenLine(b))
+	}
 	w := v.words()
 	for _, a := range v.desks().Staff.Acts(v.actor) {
-		if a.Act.Purpose != sealed.GlassPurpose && a.Act.Purpose != sealed.BeginPurpose {
+		if a.Act.Purpose != sealed.GlassPurpose && a.Act.Purpose != sealed.BeginPurpose && a.Act.Purpose != sealed.TurnPurpose {
 			continue
 		}
 		m.Waiting = append(m.Waiting, waitingLine{
@@ -130,8 +137,12 @@ func (v *visit) officersModel() (m officersPage, err error) {
 	}
 	all, err := v.desks().Staff.Directory()
 	for _, one := range all {
-		if !one.Off && one.Actor().Can(staff.WorkSealed) {
+		switch {
+		case one.Off:
+		case one.Actor().Can(staff.WorkSealed):
 			m.Workers = append(m.Workers, choices([]staff.Worker{one})...)
+		case one.Actor().Can(staff.BreakGlass):
+			m.May = append(m.May, choices([]staff.Worker{one})...)
 		}
 	}
 	return m, err
@@ -163,6 +174,17 @@ func (v *visit) askGlass() error {
 			return err
 		}
 		_, err = v.desks().Sealed.AskGlass(s, e)
+		return err
+	})
+}
+
+// askTurn asks for other officers: those that are ticked.
+func (v *visit) askTurn() error {
+	return v.glass(func(s staff.Session) error {
+		next, err := v.accounts("officers")
+		if err == nil {
+			_, err = v.desks().Sealed.AskTurn(s, next)
+		}
 		return err
 	})
 }
@@ -211,13 +233,16 @@ func (v *visit) declineGlass() error {
 // a lead that the desks have no keys yet.
 func (v *visit) sealedAlerts() (out []alertLine, err error) {
 	d := v.desks().Sealed
-	n, err := d.Alerts(v.actor)
+	n, left, err := d.Alerts(v.actor)
 	if err != nil {
 		return nil, err
 	}
 	w := &view{Lang: v.lang}
 	if n > 0 {
 		out = append(out, alertLine{Tone: "warn", Text: w.T("home.glass", "Count", n), Link: "/officers"})
+	}
+	if left > 0 {
+		out = append(out, alertLine{Tone: "warn", Text: w.T("home.out", "Count", left), Link: "/officers"})
 	}
 	return out, nil
 }

@@ -53,7 +53,7 @@ func pageNames() []string {
 		"reads/list", "reads/person", "reads/reader",
 		"erase/ask", "erase/list", "erase/approval", "erase/erasure",
 		"lost/ask", "lost/list", "lost/sheet", "lost/held",
-		"sealed/desk", "sealed/new", "sealed/file", "sealed/access", "sealed/begin", "sealed/officers",
+		"sealed/desk", "sealed/new", "sealed/file", "sealed/access", "sealed/begin", "sealed/officers", "sealed/out", "sealed/end", "sealed/second", "sealed/agree", "sealed/agreed", "sealed/receipt",
 		"help/index", "help/topic",
 	}
 }
@@ -357,7 +357,7 @@ func (v *visit) view(page string, data any, f *form) *view {
 	w := &view{
 		Lang: v.lang, Page: page, Path: v.c.Path(), State: state, Site: site, Practice: site.Practice,
 		Open: state == "open" || state == "read-only", Form: f, Now: v.s.config.Clock.Now(), D: data, Rung: v.rungLine(), watch: v.s.watcher.words,
-		NoSwitch: page == "first/words" || page == "mesh/invite" || page == "ceremony/issuer" || page == "staff/words",
+		NoSwitch: page == "first/words" || page == "mesh/invite" || page == "ceremony/issuer" || page == "staff/words" || page == "sealed/agreed",
 	}
 	if v.c.Method() == fiber.MethodGet {
 		w.Query = string(v.c.Request().URI().QueryString())

@@ -24,7 +24,7 @@ func sealedPictures() []picture {
 	all := sealed.List{Items: []sealed.Item{
 		item(31, func(x *sealed.Item) { x.Waiting = true }), item(32, func(x *sealed.Item) { x.Waiting, x.Exposed, x.Narrow = true, true, staff.NarrowChild }),
 		item(33, func(x *sealed.Item) { x.Due = galleryTime.Add(-24 * time.Hour) }), item(34, func(x *sealed.Item) { x.Due, x.Marked, x.Dropped = galleryTime.Add(72*time.Hour), true, 2 }),
-		item(35, func(x *sealed.Item) { x.Closed = true }),
+		item(35, func(x *sealed.Item) { x.Closed = true }), item(36, func(x *sealed.Item) { x.Erased, x.About = true, oplog.ID{} }),
 	}, Narrows: []sealed.NarrowInfo{{Narrow: staff.NarrowProtection, Open: true, Mine: true}, {Narrow: staff.NarrowChild, Open: true}, {Narrow: staff.NarrowMedical}}, Contested: true}
 	name := func(oplog.ID) string { return "Rosa Ixchel Tum" }
 	line := func(kind string, change func(*sealed.Line)) sealed.Line {
@@ -44,7 +44,7 @@ func sealedPictures() []picture {
 				l.Text, l.Due = "She sleeps in block 4.\nلا تسأل أمام أحد.", galleryTime
 			}),
 			line("assigned", func(l *sealed.Line) { l.Who, l.Name = noor.ID, noor.User }), line("marked", func(l *sealed.Line) { l.Name, l.Text = noor.User, "Mina is in hospital." }),
-			line("looked", func(l *sealed.Line) { l.Marked = true }), line("foretold", func(l *sealed.Line) { l.ByName = "" }),
+			line("looked", func(l *sealed.Line) { l.Marked = true }), line("handed_over", func(l *sealed.Line) { l.Text, l.Out = "Court of appeal", &sealed.Receipt{Number: galleryID(40)} }), line("foretold", func(l *sealed.Line) { l.ByName = "" }),
 		},
 	}
 	waiting := sealed.File{ID: galleryID(31), Narrow: staff.NarrowChild, Began: galleryTime, Intake: true, Waiting: true, Lines: file.Lines[:1]}
@@ -74,9 +74,16 @@ func sealedPictures() []picture {
 		{name: "desks-elsewhere", page: "sealed/begin", data: func(speaker) any { return beginPage{} }},
 		{name: "desks-asked", page: "sealed/begin", data: func(speaker) any { return beginPage{Here: true, Open: true, Asked: true} }},
 		{name: "officers", page: "sealed/officers", data: func(s speaker) any {
-			return officersPage{Officers: two, Share: true, Desks: desks, Workers: two, Broken: []brokenLine{{galleryTime, "Amina K.", "Bo L."}},
+			return officersPage{Officers: two, Share: true, Desks: desks, Workers: two, Broken: []brokenLine{{galleryTime, "Amina K.", "Bo L.", ""}}, Out: []brokenLine{{galleryTime, "Mina H.", "Bo L.", "9f86 d081 884c 7d65"}},
 				Waiting: []waitingLine{{ID: "x", Action: "/officers/x", Text: s.T("sealed.act.glass", "Name", "نور", "Desk", s.Label("sealed.desk", "protection"), "Which", galleryID(33).String(), "Reason", "Mina is in hospital."), By: "Amina K.", At: galleryTime},
 					{ID: "y", Action: "/officers/y", Text: s.T("sealed.act.again", "Officers", "Amina K., Bo L.", "Workers", "نور"), By: "Bo L.", At: galleryTime, Own: true}}}
+		}},
+		{name: "officers-change", page: "sealed/officers", form: func(v *view) *form {
+			f := topOf("fault.sealed.officers_apart")(v)
+			f.set("officers", two[0].Value)
+			return f
+		}, data: func(s speaker) any {
+			return officersPage{Officers: two, Share: true, Desks: desks, Workers: two, May: two, Waiting: []waitingLine{{ID: "x", Action: "/officers/x", Text: s.T("sealed.act.turn", "Officers", "Amina K., نور"), By: "Bo L.", At: galleryTime}}}
 		}},
 		{name: "officers-none", page: "sealed/officers", data: func(speaker) any { return officersPage{Small: true} }},
 	}

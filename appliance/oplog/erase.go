@@ -253,3 +253,21 @@ func compareRefs(a, b Ref) int {
 	}
 	return 0
 }
+
+// OnlyNarrow reports whether all that a subject has beside open facts lies in the Narrow
+// compartment, and there is some: it is a sealed file and nobody's record. It is so also
+// while it is hidden, and after its payloads are gone.
+func (l *Log) OnlyNarrow(subject ID) (only bool, err error) {
+	err = l.snapshot(func(r StoreReader) error {
+		ops, _, _, err := loadOps(&space{base: r}, subject)
+		for _, o := range ops {
+			if o.sealed && !o.narrow {
+				only = false
+				return err
+			}
+			only = only || o.narrow
+		}
+		return err
+	})
+	return only, err
+}

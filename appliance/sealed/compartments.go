@@ -34,7 +34,8 @@ type compartment struct {
 //   - an issuer gave its word for it; or
 //   - the key of an epoch that counts signed it as the next one, with the same officers, and
 //     so did the account that began it: one that may have the compartment, at the node where
-//     it signs in, before that node said that the account ended.
+//     it signs in, before that node said that the account ended; or
+//   - the same with other officers, by two of the officers before, neither of whom had left.
 //
 // The key alone is not enough: whoever left still has it.
 func (d *Desk) compartment(r oplog.Reader, n staff.Narrow, who people) (compartment, error) {
@@ -69,9 +70,11 @@ func (d *Desk) follows(c compartment, e *epoch, who people) bool {
 	before := c.epochs[e.Before]
 	by, known := who[e.By]
 	msg := e.message(d.o.Deployment)
-	return before != nil && before.Epoch+1 == e.Epoch && before.Officers == e.Officers && slices.Equal(before.Staff, e.Staff) &&
-		known && by.Opens(e.Narrow) && d.home(e.log, by) && !(by.Off && by.OffAt < e.clock) &&
-		ed25519.Verify(before.Sign[:], msg, e.Word) && staff.Signed(by.Sign, msg, e.Hand)
+	if before == nil || before.Epoch+1 != e.Epoch || !known || !d.home(e.log, by) || by.Off && by.OffAt < e.clock {
+		return false
+	}
+	same := e.Turn == nil && by.Opens(e.Narrow) && before.Officers == e.Officers && slices.Equal(before.Staff, e.Staff)
+	return (same || d.turned(before, e, who)) && ed25519.Verify(before.Sign[:], msg, e.Word) && staff.Signed(by.Sign, msg, e.Hand)
 }
 
 // choose finds the epoch things are sealed to, on every node that knows the same alike.
@@ -87,7 +90,7 @@ func (c *compartment) choose() {
 		}
 	}
 	slices.SortFunc(ends, func(a, b *epoch) int {
-		return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), order(!a.issuer, !b.issuer), bytes.Compare(a.name[:], b.name[:]))
+		return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), order(!a.issuer, !b.issuer), order(a.Turn == nil, b.Turn == nil), bytes.Compare(a.name[:], b.name[:]))
 	})
 	if len(ends) > 0 {
 		c.current = ends[0]

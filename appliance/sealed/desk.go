@@ -36,7 +36,12 @@ type Desk struct {
 
 	mu      sync.Mutex
 	whole   map[staff.ID]time.Time // when an account's list was last compared with all there is, by the running clock
+	erased  map[staff.ID]int       // how many were erased then
 	writing map[staff.ID]*sync.Mutex
+	parcels map[oplog.ID]*parcel     // by the act that waits, or was agreed to
+	asked   map[staff.ID][]time.Time // when somebody asked to hand a file over, by the running clock
+
+	wrapping sync.Mutex // one parcel at a time: stretching its passphrase takes 32 MB
 
 	begun atomic.Bool // Opened said yes
 }
@@ -46,7 +51,8 @@ func OpenDesk(log *oplog.Log, o Options) *Desk {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{log: log, o: o, dir: filepath.Join(o.Dir, "sealed"), whole: map[staff.ID]time.Time{}, writing: map[staff.ID]*sync.Mutex{}}
+	return &Desk{log: log, o: o, dir: filepath.Join(o.Dir, "sealed"), whole: map[staff.ID]time.Time{}, erased: map[staff.ID]int{}, writing: map[staff.ID]*sync.Mutex{},
+		parcels: map[oplog.ID]*parcel{}, asked: map[staff.ID][]time.Time{}}
 }
 
 // counts reports whether a log is the word of a node that was compared. What a box said

@@ -183,7 +183,7 @@ func TestWhatNobodyMayHaveWrittenIsLeftOut(t *testing.T) {
 		"nothing":                  {nil, k},
 		"spelled otherwise":        {append(bytes.Clone(base[1].content), 0), k},
 	}
-	never := func(marked, staff.ID) bool { return false }
+	never := judge{func(marked, staff.ID) bool { return false }, func(handedOver) bool { return false }}
 	want := b.fold(base, who, never)
 	if want.dropped != 0 || len(want.entries) != 2 || !want.members[mina.ID] || !want.first {
 		t.Fatalf("%+v", want)
@@ -249,6 +249,7 @@ func TestFactsDoNotDependOnOrder(t *testing.T) {
 		fact(1, epochBegunKind, subjectOf(n), big), fact(2, epochBegunKind, a, e), fact(0, seedGivenKind, a, seedGiven{Epoch: e.hash(), Sealed: []byte{1}}),
 		fact(1, seedGivenKind, a, seedGiven{Epoch: e.hash(), Sealed: []byte{2}}), fact(2, shareGivenKind, b, shareGiven{Sealed: []byte{3}}),
 		fact(0, glassBrokenKind, b, glassBroken{First: []byte{1}}), fact(1, glassBrokenKind, b, glassBroken{First: []byte{2}}),
+		fact(0, fileHandedKind, b, fileHanded{First: []byte{1}}), fact(2, fileHandedKind, b, fileHanded{First: []byte{2}}), fact(1, fileHandedKind, b, fileHanded{First: make([]byte, 3000)}),
 		fact(2, oplog.Sealed, a, entry), fact(0, oplog.Sealed, a, entry), fact(1, oplog.Sealed, b, entry),
 	)
 }
@@ -275,7 +276,7 @@ func FuzzEntry(f *testing.F) {
 			}
 			_, _, _ = b.openAll([][]byte{try, try}, nil, []key{k})
 		}
-		if file := b.fold([]unsealed{{raw, k}}, people{}, func(marked, staff.ID) bool { return true }); file.first && !file.intake {
+		if file := b.fold([]unsealed{{raw, k}}, people{}, judge{func(marked, staff.ID) bool { return true }, func(handedOver) bool { return true }}); file.first && !file.intake {
 			t.Fatal("a file that nobody signed")
 		}
 		_ = olderIn(raw)
@@ -360,7 +361,7 @@ func TestWhoWasTakenOffDoesNotTakeIt(t *testing.T) {
 	again, _ := say(noor, kindAssigned, 2, assigned{Who: noor.ID}, first)
 	late, _ := say(bilal, kindAssigned, 5, assigned{Who: bilal.ID}, second)
 	apart, _ := say(bilal, kindAssigned, 2, assigned{Who: bilal.ID}, first)
-	never := func(marked, staff.ID) bool { return false }
+	never := judge{func(marked, staff.ID) bool { return false }, func(handedOver) bool { return false }}
 	for name, x := range map[string]struct {
 		entry unsealed
 		in    bool

@@ -2,8 +2,10 @@ package sealed
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdh"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -236,4 +238,115 @@ func Forgeries(tx *oplog.Tx, d *Desk, s staff.Session) error {
 	}
 	_, err = tx.Append(glassBrokenKind, oplog.NewID(), glassBroken{First: []byte{1}, Second: []byte{2}})
 	return err
+}
+
+// HandAct is what two people sign who hand a file over.
+func HandAct(request, parcel [32]byte) staff.Act { return handAct(request, parcel) }
+
+// Tamper changes a parcel that waits, as whoever reaches into the program could.
+func (d *Desk) Tamper(t testing.TB, id oplog.ID) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.parcels[id].sealed[100] ^= 1
+}
+
+// HandedFact writes down that something was handed over, whatever the hands are.
+func HandedFact(tx *oplog.Tx, request, parcel [32]byte, first, second staff.Hand) error {
+	_, err := tx.Append(fileHandedKind, oplog.NewID(), fileHanded{Request: request, Parcel: parcel, First: first, Second: second})
+	return err
+}
+
+// ForgeHanded is somebody in a file writing with their own program that it was handed over.
+// sign is asked for both hands over what the entry says.
+func (d *Desk) ForgeHanded(t testing.TB, s staff.Session, id oplog.ID, of oplog.ID, sign func(request, parcel [32]byte) (first, second staff.Hand)) {
+	t.Helper()
+	f, who, err := d.load(s, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := handedOver{Request: handRequest{File: of, Narrow: f.narrow, To: "Forged", Number: oplog.NewID()}, Parcel: [32]byte{7}}
+	h.First, h.Second = sign(sha256.Sum256(encode(h.Request)), h.Parcel)
+	if err := d.write(context.Background(), s, f, who, kindHandedOver, h, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ForgeLink is somebody writing into their file that another one was put into it.
+func (d *Desk) ForgeLink(t testing.TB, s staff.Session, id, other oplog.ID) {
+	t.Helper()
+	f, who, err := d.load(s, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.write(context.Background(), s, f, who, kindLinked, linked{File: other, Intake: &takenIn{Note: "forged"}, By: s.Actor.ID}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TurnedEpoch is one with other officers, signed by a seed and by somebody's hand.
+func (d *Desk) TurnedEpoch(t testing.TB, n staff.Narrow, by staff.Session, seed [32]byte, after []staff.ID, sign func(staff.Act) (staff.Hand, staff.Hand)) Epoch {
+	t.Helper()
+	e := d.NextEpoch(t, n, by.Actor.ID, seed, func([]byte) []byte { return nil })
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := d.opened(n, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Officers, e.Staff = pairOf(newKey()).publicSeal(), after
+	e.Turn = &turn{Shares: [][32]byte{{1}, {2}}}
+	e.Turn.First, e.Turn.Second = sign(turnAct(c.current.Officers, e.Officers, e.Staff, e.Turn.Shares))
+	msg := e.message(d.o.Deployment)
+	hand, _ := by.Sign(msg)
+	e.Word, e.Hand = ed25519.Sign(pairOf(seed).sign, msg), hand
+	return e
+}
+
+// OfficersKeyOf is the officers' key, made of two shares.
+func (d *Desk) OfficersKeyOf(t testing.TB, one, two staff.Session) *ecdh.PrivateKey {
+	t.Helper()
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := d.officersNow(who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := d.share(one, public, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.share(two, public, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := join(public, a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TextsWithKey is what a key alone opens of a file.
+func (d *Desk) TextsWithKey(t testing.TB, k *ecdh.PrivateKey, id oplog.ID) string {
+	t.Helper()
+	payloads, err := d.payloads(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := d.people()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	if f := d.fold(binder{d.o.Deployment, id}, payloads, []*ecdh.PrivateKey{k}, nil, who); f != nil {
+		for _, l := range f.public(staff.ID{}, who).Lines {
+			out = append(out, l.Text)
+		}
+	}
+	return strings.Join(out, "|")
 }

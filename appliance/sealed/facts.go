@@ -24,6 +24,16 @@ type epochBegun struct {
 	By          staff.ID     `cbor:"9,keyasint"`            // who began it
 	Word        []byte       `cbor:"10,keyasint,omitempty"` // an issuer's word, or the Ed25519 signature of the epoch before
 	Hand        []byte       `cbor:"11,keyasint,omitempty"` // By's own signature; none beside an issuer's word
+	Turn        *turn        `cbor:"12,keyasint,omitempty"` // begins with other officers, by two of those before
+}
+
+// turn is what two officers sign who put others in their place. The old key, the new one,
+// who has it and its shares are what they sign; see turnAct.
+type turn struct {
+	First  staff.Hand `cbor:"1,keyasint"`
+	Second staff.Hand `cbor:"2,keyasint"`
+	Shares [][32]byte `cbor:"3,keyasint"` // SHA-256 of each shareGiven.Sealed of the new key
+	Chain  []byte     `cbor:"4,keyasint"` // HPKE of the officers' key before, to the new one
 }
 
 // hash names the epoch: all of it but the two signatures.
@@ -66,15 +76,25 @@ type glassBroken struct {
 	Second  staff.Hand `cbor:"3,keyasint"`
 }
 
+// fileHanded says that a sealed file left the deployment, by two hands. Which file, and to
+// whom, is in the file alone.
+type fileHanded struct {
+	Request [32]byte   `cbor:"1,keyasint"` // hash of what was asked for
+	Parcel  [32]byte   `cbor:"2,keyasint"` // SHA-256 of what left
+	First   staff.Hand `cbor:"3,keyasint"`
+	Second  staff.Hand `cbor:"4,keyasint"`
+}
+
 var (
 	epochBegunKind  = oplog.NewKind[epochBegun]("sealed.epoch_begun", 1, oplog.Deployment)
 	seedGivenKind   = oplog.NewKind[seedGiven]("sealed.seed_given", 1, oplog.Deployment)
 	shareGivenKind  = oplog.NewKind[shareGiven]("sealed.share_given", 1, oplog.Deployment)
 	glassBrokenKind = oplog.NewKind[glassBroken]("sealed.glass_broken", 1, oplog.Deployment)
+	fileHandedKind  = oplog.NewKind[fileHanded]("sealed.handed_over", 1, oplog.Deployment)
 )
 
 func openKinds() []oplog.Kind {
-	return []oplog.Kind{epochBegunKind, seedGivenKind, shareGivenKind, glassBrokenKind}
+	return []oplog.Kind{epochBegunKind, seedGivenKind, shareGivenKind, glassBrokenKind, fileHandedKind}
 }
 
 // Kinds are the facts of this desk.
@@ -88,11 +108,12 @@ func Views() []*oplog.View { return []*oplog.View{keysView, entriesView} }
 //	e ‖ hash of the epoch ‖ log              -> epochRow: what that log says began
 //	g ‖ hash of the epoch ‖ log ‖ digest (8) -> a seedGiven, about the account it is for
 //	s ‖ officers' key ‖ log ‖ digest (8)     -> a shareGiven, about the account it is for
-//	b                                        -> brokenRow
+//	b ‖ log ‖ digest (8)                     -> brokenRow
+//	h ‖ log ‖ digest (8)                     -> brokenRow, of a fileHanded
 //
 // A fold knows neither which log belongs to whom nor what seeds open: whoever reads a row
 // judges it.
-var keysView = &oplog.View{Name: "sealed keys", Version: 1, Kinds: openKinds(), Fold: foldKeys}
+var keysView = &oplog.View{Name: "sealed keys", Version: 2, Kinds: openKinds(), Fold: foldKeys}
 
 // entriesView has for every sealed op, about its subject: c ‖ log ‖ sequence (8) -> 1.
 // So whoever looks for what is new reads on where they stopped.
@@ -105,7 +126,7 @@ type epochRow struct {
 	Body  epochBegun
 }
 
-// brokenRow is a glassBroken with where and when it was written.
+// brokenRow is a glassBroken or a fileHanded with where and when it was written.
 type brokenRow struct {
 	_    struct{} `cbor:",toarray"`
 	Body []byte
@@ -118,6 +139,7 @@ const (
 	maxOfficers = 5
 	maxWord     = 2048
 	maxWrapped  = 512
+	maxSigned   = 2048 // what two hands stand under
 )
 
 // subjectOf is what the facts about a compartment are about.
@@ -128,7 +150,8 @@ func subjectOf(n staff.Narrow) oplog.ID {
 
 func (e epochBegun) fits(subject oplog.ID) bool {
 	return slices.Contains(staff.Narrows(), e.Narrow) && subject == subjectOf(e.Narrow) && e.Epoch > 0 && len(e.Staff) <= maxOfficers &&
-		len(e.Word) <= maxWord && len(e.Hand) <= 64 && len(e.ForOfficers) <= maxWrapped
+		len(e.Word) <= maxWord && len(e.Hand) <= 64 && len(e.ForOfficers) <= maxWrapped &&
+		(e.Turn == nil || len(e.Turn.Shares) <= maxOfficers && len(e.Turn.First)+len(e.Turn.Second) <= maxSigned && len(e.Turn.Chain) <= maxWrapped)
 }
 
 func epochKey(hash [32]byte, log oplog.LogID) []byte {
@@ -153,12 +176,22 @@ func foldKeys(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 				rows[string(given('s', b.Officers, op.Log, encode(b)))] = encode(b)
 			}
 		case *glassBroken:
-			if _, told := rows["b"]; !told {
-				rows["b"] = encode(brokenRow{Body: encode(b), At: op.At.Unix(), Log: op.Log})
-			}
+			signedRow(rows, 'b', op, encode(b))
+		case *fileHanded:
+			signedRow(rows, 'h', op, encode(b))
 		}
 	}
 	return sorted(rows)
+}
+
+// signedRow keeps what two hands stand under: each that a log says, so that none can hide
+// another. Whoever reads it checks the hands.
+func signedRow(rows map[string][]byte, kind byte, op oplog.Op, body []byte) {
+	if len(body) > maxSigned {
+		return
+	}
+	sum := sha256.Sum256(body)
+	rows[string(slices.Concat([]byte{kind}, op.Log[:], sum[:8]))] = encode(brokenRow{Body: body, At: op.At.Unix(), Log: op.Log})
 }
 
 func given(kind byte, what [32]byte, log oplog.LogID, body []byte) []byte {

@@ -34,6 +34,13 @@ type file struct {
 	first   bool           // the file has a beginning
 }
 
+// judge says whether two people agreed to what an entry claims: break-glass, whose author
+// is given, and a hand-over.
+type judge struct {
+	glass  func(marked, staff.ID) bool
+	handed func(handedOver) bool
+}
+
 // unsealed is an entry opened: its content and the key it was under.
 type unsealed struct {
 	content []byte
@@ -103,8 +110,8 @@ func olderIn(content []byte) []key {
 }
 
 // fold adds up a file. It never refuses: what nobody may have written is left out and
-// counted. glass judges what two people signed.
-func (b binder) fold(in []unsealed, who people, glass func(marked, staff.ID) bool) *file {
+// counted. judge says what two people signed.
+func (b binder) fold(in []unsealed, who people, judge judge) *file {
 	f := &file{bind: b, members: map[staff.ID]bool{}, begins: map[key]*entry{}}
 	byKey := map[[16]byte]key{}
 	have := map[[16]byte]bool{}
@@ -128,7 +135,7 @@ func (b binder) fold(in []unsealed, who people, glass func(marked, staff.ID) boo
 	kept := f.entries[:0]
 	for i := range f.entries {
 		e := f.entries[i]
-		if !f.take(&e, who, glass) {
+		if !f.take(&e, who, judge) {
 			f.dropped++
 			continue
 		}
@@ -153,7 +160,7 @@ func (f *file) putFirst(who people) {
 }
 
 // take applies one entry; false when it does not count.
-func (f *file) take(e *entry, who people, glass func(marked, staff.ID) bool) bool {
+func (f *file) take(e *entry, who people, judge judge) bool {
 	if !f.first {
 		return f.begin(e, who)
 	}
@@ -176,11 +183,15 @@ func (f *file) take(e *entry, who people, glass func(marked, staff.ID) bool) boo
 	case *resealed:
 		f.exposed = true
 	case *marked:
-		if b.Request.Narrow != f.narrow || !who[b.Request.To].Opens(f.narrow) || !glass(*b, e.By) {
+		if b.Request.Narrow != f.narrow || !who[b.Request.To].Opens(f.narrow) || !judge.glass(*b, e.By) {
 			return false
 		}
 		f.marked = true
 		f.members[b.Request.To] = true
+	case *handedOver:
+		second := who[b.Second.Signer()]
+		return b.Request.File == f.bind.file && b.Request.Narrow == f.narrow && f.members[e.By] && b.First.Signer() == e.By &&
+			(second.Opens(f.narrow) || second.Actor().Can(staff.BreakGlass)) && judge.handed(*b)
 	}
 	return true
 }
@@ -280,13 +291,14 @@ func (f *file) heads() (out [][16]byte) {
 	return out
 }
 
-// key is the newest key that is wrapped to exactly those who work in the file now, and
+// key is the newest key that is wrapped to exactly those who work in the file now and to the
+// officers there are (wrapped; nil: whoever they were), and
 // hands on every other key that is known here; false when there is none, and the next entry
 // has to begin one. So of keys that were begun apart everybody gets the others' in the end.
-func (f *file) key(group []staff.ID) (best key, ok bool) {
+func (f *file) key(group []staff.ID, wrapped []byte) (best key, ok bool) {
 	var from *entry
 	for k, e := range f.begins {
-		if !slices.Equal(e.Group, group) || from != nil && (e.Clock < from.Clock || e.Clock == from.Clock && bytes.Compare(e.id[:], from.id[:]) < 0) {
+		if !slices.Equal(e.Group, group) || wrapped != nil && !bytes.Equal(e.Wrapped, wrapped) || from != nil && (e.Clock < from.Clock || e.Clock == from.Clock && bytes.Compare(e.id[:], from.id[:]) < 0) {
 			continue
 		}
 		if slices.ContainsFunc(f.keys, func(other key) bool { return other != k && !slices.Contains(e.Older, other) }) {

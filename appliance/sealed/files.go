@@ -1,6 +1,7 @@
 package sealed
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdh"
 	"slices"
@@ -39,7 +40,7 @@ func (d *Desk) TakeIn(ctx context.Context, actor staff.Actor, n staff.Narrow, ab
 	}
 	b := binder{d.o.Deployment, oplog.NewID()}
 	k := newKey()
-	payload, err := d.compose(b, k, record{Narrow: n, Kind: kindTakenIn, By: actor.ID, Clock: 1, Body: encode(body)}, nil, c.pool())
+	payload, err := d.compose(b, k, record{Narrow: n, Kind: kindTakenIn, By: actor.ID, Clock: 1, Wrapped: c.wrapped(), Body: encode(body)}, nil, c.pool())
 	if err != nil {
 		return err
 	}
@@ -64,6 +65,14 @@ func (d *Desk) opened(n staff.Narrow, who people) (c compartment, err error) {
 
 // pool are the keys of what nobody in particular works in.
 func (c compartment) pool() [][32]byte { return c.with(c.current.Seal) }
+
+// wrapped says of a key to which officers it is wrapped; empty for none.
+func (c compartment) wrapped() []byte {
+	if c.current.Officers == [32]byte{} {
+		return []byte{}
+	}
+	return bytes.Clone(c.current.Officers[:8])
+}
 
 // with adds the officers' key.
 func (c compartment) with(to ...[32]byte) [][32]byte {
@@ -153,7 +162,7 @@ func (d *Desk) fold(b binder, payloads [][]byte, privs []*ecdh.PrivateKey, keys 
 	if len(in) == 0 {
 		return nil
 	}
-	f := b.fold(in, who, d.glass)
+	f := b.fold(in, who, judge{d.glass, d.handed})
 	if !f.first {
 		return nil
 	}
@@ -192,7 +201,7 @@ func (d *Desk) next(s staff.Session, f *file, who people, kind string, body any,
 		return nil, err
 	}
 	r := record{Narrow: f.narrow, Kind: kind, By: s.Actor.ID, Clock: f.clock(), Seen: f.heads(), Body: encode(body)}
-	k, ok := f.key(f.group(who, nil))
+	k, ok := f.key(f.group(who, nil), c.wrapped())
 	switch {
 	case !ok || kind == kindResealed:
 		p, err := d.rekey(c, f, r, s.Sign, f.group(who, change), who)
@@ -213,7 +222,7 @@ func (d *Desk) next(s staff.Session, f *file, who people, kind string, body any,
 // rekey makes an entry under a new key, wrapped to a group and the officers; to the
 // compartment where nobody is in the group.
 func (d *Desk) rekey(c compartment, f *file, r record, sign func([]byte) ([]byte, bool), group []staff.ID, who people) ([]byte, error) {
-	r.Group, r.Older = group, f.keys[max(0, len(f.keys)-maxOlder):]
+	r.Group, r.Wrapped, r.Older = group, c.wrapped(), f.keys[max(0, len(f.keys)-maxOlder):]
 	var to [][32]byte
 	for _, id := range group {
 		if w, known := who[id]; known {
@@ -252,7 +261,7 @@ func (d *Desk) Open(ctx context.Context, s staff.Session, n staff.Narrow, about 
 	b := binder{d.o.Deployment, oplog.NewID()}
 	k := newKey()
 	first := record{
-		Narrow: n, Kind: kindOpened, By: me.ID, Clock: 1, Group: []staff.ID{me.ID}, Older: nil,
+		Narrow: n, Kind: kindOpened, By: me.ID, Clock: 1, Group: []staff.ID{me.ID}, Wrapped: c.wrapped(), Older: nil,
 		Body: encode(opened{About: about, Due: seconds(due)}),
 	}
 	payloads := make([][]byte, 0, 2)

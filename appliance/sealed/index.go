@@ -88,6 +88,7 @@ const (
 	stateMine    = 2
 	stateClosed  = 3
 	stateNot     = 4 // no longer this person's
+	stateErased  = 5 // two people erased it: hidden, and its payloads not destroyed here yet
 )
 
 // listSizes are the sizes of what is sealed: 4 KB doubled until it fits.
@@ -171,7 +172,8 @@ func (d *Desk) refresh(s staff.Session, mine *ecdh.PrivateKey, h held, who peopl
 	d.mu.Lock()
 	last, looked := d.whole[s.Actor.ID]
 	now := d.o.Clock.Now()
-	whole := !looked || now.Sub(last) > wholeEvery || len(l.Logs) == 0
+	erased := countErased(d.log.Gone())
+	whole := !looked || now.Sub(last) > wholeEvery || len(l.Logs) == 0 || d.erased[s.Actor.ID] != erased
 	d.mu.Unlock()
 	before := encode(l)
 	err := d.log.View(func(r oplog.Reader) error {
@@ -193,14 +195,38 @@ func (d *Desk) refresh(s staff.Session, mine *ecdh.PrivateKey, h held, who peopl
 	}
 	if whole {
 		d.mu.Lock()
-		d.whole[s.Actor.ID] = now
+		d.whole[s.Actor.ID], d.erased[s.Actor.ID] = now, erased
 		d.mu.Unlock()
 	}
+	d.dropErased(l)
 	slices.SortFunc(l.Files, func(a, b listed) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	if !bytes.Equal(before, encode(l)) {
 		d.writeList(f, l)
 	}
 	return l, nil
+}
+
+func countErased(all []oplog.Gone) (n int) {
+	for _, g := range all {
+		if g.Erased {
+			n++
+		}
+	}
+	return n
+}
+
+// dropErased takes the keys of what was erased out of a list, and all of it once its
+// payloads are gone. Taken back, it is found again as any file is.
+func (d *Desk) dropErased(l *list) {
+	l.Files = slices.DeleteFunc(l.Files, func(x listed) bool {
+		g := d.log.GoneOf(x.ID)
+		return g.Erased && (g.Final || g.Kept == 0)
+	})
+	for i, x := range l.Files {
+		if d.log.GoneOf(x.ID).Erased {
+			l.Files[i] = listed{ID: x.ID, Keys: []key{}, Narrow: x.Narrow, State: stateErased, Began: x.Began}
+		}
+	}
 }
 
 // changedSince are the files with ops that the list has not seen; it has seen them then.
@@ -328,7 +354,7 @@ func (d *Desk) relist(l *list, id oplog.ID, payloads [][]byte, a staff.Actor, mi
 // sealedTo is the epoch that the newest key of what waits was sealed to; zeros when that is
 // none this person holds.
 func sealedTo(payloads [][]byte, b binder, h held, f *file) (name [32]byte, newest uint32) {
-	k, ok := f.key([]staff.ID{})
+	k, ok := f.key([]staff.ID{}, nil)
 	if !ok {
 		return name, 0
 	}
@@ -358,6 +384,7 @@ type Item struct {
 	Marked  bool // opened in an emergency, and this person has not looked since
 	Exposed bool
 	Dropped int
+	Erased  bool // it opens no more; a lead can take that back until its payloads are destroyed
 }
 
 // List is what a person has to do.
@@ -439,7 +466,7 @@ func (d *Desk) look(s staff.Session, who people) (l *list, out List, current map
 func (x listed) item() Item {
 	return Item{
 		ID: x.ID, Narrow: x.Narrow, About: x.About, Began: at(x.Began), Due: at(x.Due), Waiting: x.State == stateWaiting,
-		Closed: x.State == stateClosed, Marked: x.Marked && !x.Seen, Exposed: x.Exposed, Dropped: int(x.Dropped), //nolint:gosec // a count
+		Closed: x.State == stateClosed, Marked: x.Marked && !x.Seen, Exposed: x.Exposed, Dropped: int(x.Dropped), Erased: x.State == stateErased, //nolint:gosec // a count
 	}
 }
 

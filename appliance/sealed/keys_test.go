@@ -185,7 +185,7 @@ func TestTwoOfficersOpenAFileInAnEmergency(t *testing.T) {
 	if len(o.Broken) != 1 || o.Broken[0].First != "amal" || o.Broken[0].Second != "cora" || !o.Share || len(o.Officers) != 2 {
 		t.Errorf("%+v", o)
 	}
-	if n, err := c.south.Sealed.Alerts(c.south.as(t, "bea").Actor); n != 1 || err != nil {
+	if n, _, err := c.south.Sealed.Alerts(c.south.as(t, "bea").Actor); n != 1 || err != nil {
 		t.Errorf("the lead in the south hears of %d: %v", n, err)
 	}
 	// The first has to be signed in as well: the key is whole for that moment only.

@@ -109,12 +109,17 @@ func (d *Desk) share(s staff.Session, public [32]byte, who people) (out share, e
 	if !known || public == [32]byte{} {
 		return out, none
 	}
+	turned, err := d.turnedShares(public, who)
+	if err != nil {
+		return out, err
+	}
 	found := false
 	err = s.WithSealKey(func(mine *ecdh.PrivateKey) error {
 		return d.log.View(func(r oplog.Reader) error {
 			return r.Rows(keysView, append([]byte{'s'}, public[:]...), nil, func(_ []byte, subject oplog.ID, value []byte) error {
 				var g shareGiven
-				if subject != me.Subject || decode(value, &g) != nil || !identity.VerifyCountersign(d.o.Deployment, g.Word, g.message(d.o.Deployment, subject)) {
+				if subject != me.Subject || decode(value, &g) != nil ||
+					!turned[sha256.Sum256(g.Sealed)] && !identity.VerifyCountersign(d.o.Deployment, g.Word, g.message(d.o.Deployment, subject)) {
 					return nil
 				}
 				raw, err := unwrap(mine, d.shareInfo(public, subject), g.Sealed)
@@ -166,10 +171,14 @@ func (d *Desk) breakGlass(ctx context.Context, g glassRequest, by staff.ID, firs
 	if err != nil {
 		return fault.New(fault.Denied, "fault.sealed.no_share").Wrap(err)
 	}
-	if g.What == GlassAccess {
-		return d.glassAccess(ctx, g, c, officers, by, first, second, who)
+	all, err := d.chain(officers, who)
+	if err != nil {
+		return err
 	}
-	return d.glassFiles(ctx, g, officers, s2, first, second, who)
+	if g.What == GlassAccess {
+		return d.glassAccess(ctx, g, c, all, by, first, second, who)
+	}
+	return d.glassFiles(ctx, g, all, s2, first, second, who)
 }
 
 // broken is the fact that everybody sees.
@@ -181,13 +190,17 @@ func broken(g glassRequest, first, second staff.Hand) func(*oplog.Tx) error {
 }
 
 // glassAccess gives somebody the seeds of a compartment.
-func (d *Desk) glassAccess(ctx context.Context, g glassRequest, c compartment, officers *ecdh.PrivateKey, by staff.ID, first, second staff.Hand, who people) error {
+func (d *Desk) glassAccess(ctx context.Context, g glassRequest, c compartment, officers []*ecdh.PrivateKey, by staff.ID, first, second staff.Hand, who people) error {
 	to := who[g.To]
 	var give []seedGiven
 	for _, e := range c.epochs {
-		seed, err := unwrap(officers, d.officersInfo(e.Seal), e.ForOfficers)
-		if err != nil || len(seed) != 32 || pairOf(key(seed)).publicSeal() != e.Seal {
+		i := slices.IndexFunc(officers, func(k *ecdh.PrivateKey) bool { return [32]byte(k.PublicKey().Bytes()) == e.Officers })
+		if i < 0 {
 			continue // of other officers
+		}
+		seed, err := unwrap(officers[i], d.officersInfo(e.Seal), e.ForOfficers)
+		if err != nil || len(seed) != 32 || pairOf(key(seed)).publicSeal() != e.Seal {
+			continue
 		}
 		one, err := d.give(e.epochBegun, key(seed), to)
 		clear(seed)
@@ -211,7 +224,7 @@ func (d *Desk) glassAccess(ctx context.Context, g glassRequest, c compartment, o
 
 // glassFiles finds the files and lets somebody into them. That it was tried is written down
 // before anything is looked for.
-func (d *Desk) glassFiles(ctx context.Context, g glassRequest, officers *ecdh.PrivateKey, s staff.Session, first, second staff.Hand, who people) error {
+func (d *Desk) glassFiles(ctx context.Context, g glassRequest, officers []*ecdh.PrivateKey, s staff.Session, first, second staff.Hand, who people) error {
 	if err := d.log.Do(ctx, s.Actor.ID, broken(g, first, second)); err != nil {
 		return err
 	}
@@ -221,7 +234,7 @@ func (d *Desk) glassFiles(ctx context.Context, g glassRequest, officers *ecdh.Pr
 		if err != nil {
 			return err
 		}
-		f := d.fold(binder{d.o.Deployment, id}, payloads, []*ecdh.PrivateKey{officers}, nil, who)
+		f := d.fold(binder{d.o.Deployment, id}, payloads, officers, nil, who)
 		if f == nil || f.narrow != g.Narrow || g.Which != id && (g.Which != f.about || g.Which.IsZero()) {
 			continue
 		}
@@ -260,6 +273,7 @@ func (d *Desk) candidates(g glassRequest) (out []oplog.ID) {
 type Broken struct {
 	At            time.Time // wall time its node claims
 	First, Second string    // user names; empty for somebody not known here
+	Parcel        string    // of a hand-over: SHA-256 of what left, in hex
 }
 
 // Officers is how the officers stand.
@@ -267,6 +281,7 @@ type Officers struct {
 	Officers []staff.Worker
 	Share    bool // the one who asks has a part of the key that opens
 	Broken   []Broken
+	Out      []Broken // files that were handed over; Parcel says which receipt is whose
 }
 
 // Officers lists the officers and every emergency opening, the newest first, and tries the
@@ -302,23 +317,27 @@ func (d *Desk) Officers(s staff.Session) (out Officers, err error) {
 	default:
 		return out, err
 	}
-	out.Broken, err = d.broken(who)
+	if out.Broken, err = d.broken(who); err == nil {
+		out.Out, err = d.out(who)
+	}
 	return out, err
 }
 
 // broken lists the emergency openings that two people signed.
 func (d *Desk) broken(who people) (out []Broken, err error) {
+	told := map[[32]byte]bool{}
 	err = d.log.View(func(r oplog.Reader) error {
 		return r.Rows(keysView, []byte{'b'}, nil, func(_ []byte, _ oplog.ID, value []byte) error {
 			var row brokenRow
 			var g glassBroken
-			if decode(value, &row) != nil || decode(row.Body, &g) != nil {
+			if decode(value, &row) != nil || decode(row.Body, &g) != nil || told[g.Request] {
 				return nil
 			}
 			act := staff.Act{Purpose: GlassPurpose, Action: staff.BreakGlass, Body: g.Request[:]}
 			if d.o.Staff.CheckHands(act, g.First, g.Second) != nil {
 				return nil
 			}
+			told[g.Request] = true
 			out = append(out, Broken{At: at(row.At), First: who[g.First.Signer()].User, Second: who[g.Second.Signer()].User})
 			return nil
 		})
@@ -327,21 +346,26 @@ func (d *Desk) broken(who people) (out []Broken, err error) {
 	return out, err
 }
 
-// Alerts is how many emergency openings there were in the last week, by this node's clock.
-func (d *Desk) Alerts(a staff.Actor) (int, error) {
+// Alerts is how many emergency openings and hand-overs there were in the last week, by this
+// node's clock.
+func (d *Desk) Alerts(a staff.Actor) (opened, out int, err error) {
 	if !a.Can(staff.BreakGlass) || a.Key || a.Operator {
-		return 0, nil
+		return 0, 0, nil
 	}
 	who, err := d.people()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	all, err := d.broken(who)
-	n := 0
-	for _, b := range all {
-		if age := d.o.Clock.Now().Sub(b.At); age < 7*24*time.Hour {
-			n++
+	lately := func(all []Broken, err error) (n int, _ error) {
+		for _, b := range all {
+			if age := d.o.Clock.Now().Sub(b.At); age < 7*24*time.Hour {
+				n++
+			}
 		}
+		return n, err
 	}
-	return n, err
+	if opened, err = lately(d.broken(who)); err == nil {
+		out, err = lately(d.out(who))
+	}
+	return opened, out, err
 }

@@ -174,7 +174,7 @@ type fact struct {
 
 // begin draws the keys, writes them down wrapped, and forgets them.
 func (d *Desk) begin(ctx context.Context, by staff.ID, officers, workers []staff.Worker, who people) error {
-	public, facts, err := d.shares(officers)
+	public, facts, err := d.shares(officers, true)
 	if err != nil {
 		return err
 	}
@@ -207,8 +207,9 @@ func (d *Desk) begin(ctx context.Context, by staff.ID, officers, workers []staff
 	})
 }
 
-// shares draws an officers' key and wraps its shares; a key of zeros for no officers.
-func (d *Desk) shares(officers []staff.Worker) (public [32]byte, facts []fact, err error) {
+// shares draws an officers' key and wraps its shares; a key of zeros for no officers. word
+// asks for the issuer's: shares that two officers sign for need none.
+func (d *Desk) shares(officers []staff.Worker, word bool) (public [32]byte, facts []fact, err error) {
 	if len(officers) == 0 {
 		return public, nil, nil
 	}
@@ -225,9 +226,11 @@ func (d *Desk) shares(officers []staff.Worker) (public [32]byte, facts []fact, e
 			return public, nil, fault.Of(err)
 		}
 		g := shareGiven{Officers: public, Sealed: sealed}
-		var ok bool
-		if g.Word, ok = d.o.Countersign(g.message(d.o.Deployment, o.Subject)); !ok {
-			return public, nil, fault.New(fault.Denied, "fault.sealed.no_issuer")
+		if word {
+			var ok bool
+			if g.Word, ok = d.o.Countersign(g.message(d.o.Deployment, o.Subject)); !ok {
+				return public, nil, fault.New(fault.Denied, "fault.sealed.no_issuer")
+			}
 		}
 		facts = append(facts, fact{shareGivenKind, o.Subject, g})
 	}

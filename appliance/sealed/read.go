@@ -24,6 +24,7 @@ type Line struct {
 	File   oplog.ID  // where it belongs, or came from
 	Marked bool      // a look after an emergency opening
 	Hand   bool      // somebody signed it; false for what was passed on
+	Out    *Receipt  // of a hand-over
 }
 
 // File is a file as it was opened for one question. Nothing here keeps it.
@@ -110,6 +111,8 @@ func (f *file) line(e *entry, who people) Line {
 		if b.Intake != nil {
 			l.Text, l.Codes = b.Intake.Note, b.Intake.Codes
 		}
+	case *handedOver:
+		l.Text, l.Out = b.Request.To, b.receipt(e, who)
 	case *marked:
 		l.Text, l.Who, l.Name = b.Request.Reason, b.Request.To, who[b.Request.To].User
 	}

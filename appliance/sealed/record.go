@@ -22,6 +22,7 @@ const (
 	kindLinked     = "intake_linked" // what was passed on belongs to another file
 	kindResealed   = "resealed"      // sealed anew: it had been sealed to an epoch that ended
 	kindMarked     = "marked"        // two officers opened it in an emergency
+	kindHandedOver = "handed_over"   // it left the deployment, by two hands
 	kindKeyed      = "keyed"         // begins a key and says nothing else
 )
 
@@ -42,6 +43,7 @@ type record struct {
 	Body    cbor.RawMessage `cbor:"10,keyasint"`
 	Group   []staff.ID      `cbor:"11,keyasint,omitempty"` // begins a key: whom it is wrapped to
 	Older   []key           `cbor:"12,keyasint,omitempty"` // … and the keys before it
+	Wrapped []byte          `cbor:"13,keyasint,omitempty"` // … and to which officers: the first 8 bytes of their key
 }
 
 // signedRecord is the content of an entry.
@@ -91,6 +93,12 @@ type (
 		First   staff.Hand   `cbor:"2,keyasint"`
 		Second  staff.Hand   `cbor:"3,keyasint"`
 	}
+	handedOver struct {
+		Request handRequest `cbor:"1,keyasint"`
+		Parcel  [32]byte    `cbor:"2,keyasint"` // SHA-256 of what left
+		First   staff.Hand  `cbor:"3,keyasint"`
+		Second  staff.Hand  `cbor:"4,keyasint"`
+	}
 )
 
 // Bounds of what an entry holds, in runes and items.
@@ -116,6 +124,8 @@ type entry struct {
 	id     [16]byte
 	body   any
 	signed bool
+	raw    []byte // the record as it was signed
+	sig    []byte // by its author; empty for what was taken in
 }
 
 // parseRecord reads the content of an entry sealed under k, and judges its signature.
@@ -132,7 +142,7 @@ func (b binder) parseRecord(content []byte, k key, who people) (entry, bool) {
 	if e.Key != b.keyID(k) || e.Version != entryVersion || e.Clock >= farClock || len(e.Seen) > maxSeen || len(e.Group) > maxGroup || len(e.Older) > maxOlder {
 		return entry{}, false
 	}
-	e.id = b.entryID(s.Record)
+	e.id, e.raw, e.sig = b.entryID(s.Record), s.Record, s.Sig
 	author, known := who[e.By]
 	e.signed = known && staff.Signed(author.Sign, b.message(s.Record), s.Sig)
 	if !e.signed && (e.Kind != kindTakenIn || len(s.Sig) > 0) {
@@ -166,6 +176,8 @@ func bodyOf(kind string, raw []byte) (any, bool) {
 		b = new(resealed)
 	case kindMarked:
 		b = new(marked)
+	case kindHandedOver:
+		b = new(handedOver)
 	case kindKeyed:
 		b = new(struct{})
 	default:

@@ -53,6 +53,7 @@ const (
 	SealIntake     Action = "seal-intake"     // pass something on to a narrow compartment, without reading any
 	WorkSealed     Action = "work-sealed"     // work in the narrow compartments the account was given; see Actor.Opens
 	BreakGlass     Action = "break-glass"     // be one of the two who open a sealed file in an emergency
+	SignForFiles   Action = "sign-for-files"  // be one of the two who hand over or erase a sealed file
 	SuspendNodes   Action = "suspend-nodes"   // shut a lost node out, until an issuer lifts it
 	RevokeNodes    Action = "revoke-nodes"    // be one of the two who shut a node out for good
 	OpenNodes      Action = "open-nodes"      // be one of the two who open another, locked node
@@ -65,7 +66,7 @@ func Actions() []Action {
 	return []Action{
 		ReadPeople, RegisterPeople, CorrectPeople, ErasePeople, UndoErasures, ImportPeople, IssueTokens, VerifyTokens, SeeMesh,
 		InviteNodes, ConfirmNodes, ManageStaff, ManageKeys, SeeStatus, Check, ManageBox, KeepBackups,
-		SealIntake, WorkSealed, BreakGlass, SuspendNodes, RevokeNodes, OpenNodes, HoldCeremony, SeeReads,
+		SealIntake, WorkSealed, BreakGlass, SignForFiles, SuspendNodes, RevokeNodes, OpenNodes, HoldCeremony, SeeReads,
 	}
 }
 
@@ -84,9 +85,9 @@ func (r Role) may() []Action {
 	case Distributor:
 		return []Action{ReadPeople, VerifyTokens, SeeStatus, SealIntake}
 	case Caseworker, Medical, Tracing:
-		return []Action{ReadPeople, VerifyTokens, SealIntake, WorkSealed}
+		return []Action{ReadPeople, VerifyTokens, SealIntake, WorkSealed, SignForFiles}
 	case Coordinator:
-		return []Action{ReadPeople, ErasePeople, SeeMesh, SeeStatus, SealIntake, BreakGlass, SuspendNodes, RevokeNodes, OpenNodes, HoldCeremony, SeeReads}
+		return []Action{ReadPeople, ErasePeople, SeeMesh, SeeStatus, SealIntake, BreakGlass, SignForFiles, SuspendNodes, RevokeNodes, OpenNodes, HoldCeremony, SeeReads}
 	case Information:
 		return []Action{SeeStatus, SealIntake}
 	case Carrier:

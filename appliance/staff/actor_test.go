@@ -13,16 +13,16 @@ import (
 // The whole policy, cell by cell: y is may, . is may not. Columns in the order of
 // Actions.
 const policy = `
-             read reg corr erase undo imp issue verify mesh invite confirm staff keys status check box backups intake sealed glass suspend revoke open ceremony reads
-lead         y    y   y    y     y    y   y     y      y    y      y       y     y    y      y     y   y       y      .      y     y       y      y    y        y
-registrar    y    y   y    .     .    .   y     y      y    .      .       .     .    y      .     .   .       y      .      .     .       .      .    .        .
-distributor  y    .   .    .     .    .   .     y      .    .      .       .     .    y      .     .   .       y      .      .     .       .      .    .        .
-caseworker   y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     .       .      .    .        .
-medical      y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     .       .      .    .        .
-tracing      y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     .       .      .    .        .
-coordinator  y    .   .    y     .    .   .     .      y    .      .       .     .    y      .     .   .       y      .      y     y       y      y    y        y
-information  .    .   .    .     .    .   .     .      .    .      .       .     .    y      .     .   .       y      .      .     .       .      .    .        .
-carrier      .    .   .    .     .    .   .     .      y    .      .       .     .    .      .     .   .       .      .      .     .       .      .    .        .
+             read reg corr erase undo imp issue verify mesh invite confirm staff keys status check box backups intake sealed glass files suspend revoke open ceremony reads
+lead         y    y   y    y     y    y   y     y      y    y      y       y     y    y      y     y   y       y      .      y     y     y       y      y    y        y
+registrar    y    y   y    .     .    .   y     y      y    .      .       .     .    y      .     .   .       y      .      .     .     .       .      .    .        .
+distributor  y    .   .    .     .    .   .     y      .    .      .       .     .    y      .     .   .       y      .      .     .     .       .      .    .        .
+caseworker   y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     y     .       .      .    .        .
+medical      y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     y     .       .      .    .        .
+tracing      y    .   .    .     .    .   .     y      .    .      .       .     .    .      .     .   .       y      y      .     y     .       .      .    .        .
+coordinator  y    .   .    y     .    .   .     .      y    .      .       .     .    y      .     .   .       y      .      y     y     y       y      y    y        y
+information  .    .   .    .     .    .   .     .      .    .      .       .     .    y      .     .   .       y      .      .     .     .       .      .    .        .
+carrier      .    .   .    .     .    .   .     .      y    .      .       .     .    .      .     .   .       .      .      .     .     .       .      .    .        .
 `
 
 func TestPolicyIsTheTable(t *testing.T) {

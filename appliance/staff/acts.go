@@ -20,6 +20,12 @@ type Act struct {
 	Body    []byte // what exactly; part of what is signed
 	Key     string // locale key of the sentence the second person reads
 	Args    []any  // … and its arguments, in pairs
+	Only    []ID   // who may see it and agree besides the one who asks; nil: everybody whose role may
+}
+
+// concerns reports whether somebody sees the act and could settle it.
+func (p *pending) concerns(a Actor) bool {
+	return a.Can(p.Act.Action) && (p.Act.Only == nil || a.ID == p.By || slices.Contains(p.Act.Only, a.ID))
 }
 
 // message is what both sign.
@@ -193,7 +199,7 @@ func (d *Desk) Acts(actor Actor) []Waiting {
 	d.sweepActs()
 	var out []Waiting
 	for _, p := range d.acts.all {
-		if actor.Can(p.Act.Action) {
+		if p.concerns(actor) {
 			out = append(out, p.Waiting)
 		}
 	}
@@ -226,7 +232,7 @@ func (d *Desk) takeAct(actor Actor, id oplog.ID) *pending {
 	defer d.acts.mu.Unlock()
 	d.sweepActs()
 	p := d.acts.all[id]
-	if p == nil || !actor.Can(p.Act.Action) {
+	if p == nil || !p.concerns(actor) {
 		return nil
 	}
 	delete(d.acts.all, id)
@@ -256,4 +262,12 @@ func (d *Desk) DeclineAct(actor Actor, id oplog.ID) error {
 		return fault.New(fault.NotFound, "fault.staff.no_act")
 	}
 	return nil
+}
+
+// Waits reports whether an act still waits for its second person.
+func (d *Desk) Waits(id oplog.ID) bool {
+	d.acts.mu.Lock()
+	defer d.acts.mu.Unlock()
+	d.sweepActs()
+	return d.acts.all[id] != nil
 }

@@ -128,7 +128,8 @@
 //	staff.erase_countersigned  an issuer's word: final
 //	staff.erase_done           the node whose log it is has destroyed the payloads
 //
-// A statement is {1: nonce (16), 2: subjects, 3: hashes of their cards}; a signature is
+// A statement is {1: nonce (16), 2: subjects, 3: hashes of their cards, 4: true for a sealed
+// file}; a signature is
 // {1: body of staff.enrolled, 2: Ed25519 (64)} over "waypost/staff-signature/1" ‖
 // "waypost/erase/1" ‖ deployment ‖ statement. The body of staff.enrolled travels along,
 // so that the signer's id is bound to the key without asking anybody.
@@ -143,6 +144,11 @@
 // once a node has said that it is done, but a withdrawal that crossed with it wins where
 // the payloads still lie, and the others fetch them back from there.
 //
+// A sealed file is erased by the same fact, by somebody who signs for files and a lead or
+// coordinator, as an act (AskFileErasure): the signatures are over the act "erase-file" of
+// the statement, so that they are none for a person. Such a statement destroys narrow ops
+// alone, and one about a person never does (TestAFileErasureDestroysNobody).
+//
 // The sealed file "erasures" counts how long this node has run, and since when it has
 // known of each erasure. Without it every wait begins anew.
 //
@@ -154,7 +160,8 @@
 // that every node can judge them (CheckHands). Neither of the two may have made or reset the
 // other's account, under any account of theirs, and they must be two persons
 // (TestOnePersonAtTwoPosts). Nobody of a node that was shut out, and nobody whose account
-// ended, is one of the two from then on; what two agreed to before stays agreed to
+// ended, is one of the two from then on; an act may be for some accounts only, and nobody
+// else hears of it (TestAnActForAFew); what two agreed to before stays agreed to
 // (TestASecondPersonOfALostNode). What waits is kept in memory only. Not held off: a lead who
 // makes two accounts for one accomplice.
 //
@@ -164,13 +171,14 @@
 //
 // # Who looked
 //
-//	staff.looked  somebody saw people: {1: "open", "print" or "list", 2: true for a program's
+//	staff.looked  somebody saw people: {1: "open", "print", "list" or "taken", 2: true for a program's
 //	              call, 3: the people, 4: how many names a list showed}; in the register
 //
 // Whoever shows people in full asks Looking first, which writes the fact (about 260 bytes
 // in the journal, one flush) and then answers; the same reader and person are written once
 // an hour. Lists of names are counted, not named: the first of an hour is written, then
-// every 200 names. The subject is a fresh id each time. Nobody at a site can take a look
+// every 200 names. A sealed file that is handed over is written without whose it was
+// (TakingOut). The subject is a fresh id each time. Nobody at a site can take a look
 // back: facts are only added, and erasing a person leaves them (the id that stays says
 // nothing). Where the journal takes no writes, reading goes on and the looks wait in memory;
 // who pulls the power then has read without a trace. A node that was tampered with writes

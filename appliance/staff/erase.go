@@ -368,7 +368,14 @@ func (d *Desk) FinishErasure(ctx context.Context, s Session, person oplog.ID) er
 	if _, err := d.signature(s, []byte("waypost/erase-finish/1")); err != nil {
 		return err // an issuer's word is given by a person, not by a program
 	}
+	file, err := d.log.OnlyNarrow(person)
+	if err != nil {
+		return err
+	}
 	for _, st := range e.statements {
+		if st.File != file { // hands for a file are none for a person
+			return fault.New(fault.NotFound, "fault.staff.no_erasure")
+		}
 		if d.issuer.Countersign == nil {
 			return fault.New(fault.Conflict, "fault.staff.no_issuer")
 		}

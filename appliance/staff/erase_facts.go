@@ -19,6 +19,7 @@ type statement struct {
 	Nonce    [16]byte   `cbor:"1,keyasint"`
 	Subjects []oplog.ID `cbor:"2,keyasint"`
 	Cards    [][16]byte `cbor:"3,keyasint,omitempty"`
+	File     bool       `cbor:"4,keyasint,omitempty"` // of a sealed file and what was put into it; of nobody in the register
 }
 
 // signature is one person's own. Who is the fact that made the account; the account
@@ -91,6 +92,9 @@ const (
 
 // What is signed: a purpose, the deployment, and what it is about.
 func (s statement) message(deployment [16]byte) []byte {
+	if s.File {
+		return fileAct(s).message(deployment)
+	}
 	return slices.Concat([]byte("waypost/erase/1"), deployment[:], encode(s))
 }
 

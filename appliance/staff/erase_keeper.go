@@ -220,6 +220,12 @@ func (k *keeper) left(statements []statement) (left time.Duration, over bool) {
 // due reports whether this node destroys the payloads of a subject now.
 func (d *Desk) due(r oplog.Reader, g oplog.Gone) (bool, error) {
 	facts, err := d.standing(r, g.Subject)
+	if err != nil {
+		return false, err
+	}
+	// What was signed about a file destroys nobody's record, and the other way round.
+	file, err := d.log.OnlyNarrow(g.Subject)
+	facts = slices.DeleteFunc(facts, func(f standingErasure) bool { return f.row.Fact.Statement.File != file })
 	if err != nil || len(facts) == 0 {
 		return false, err
 	}

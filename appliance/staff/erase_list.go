@@ -50,6 +50,7 @@ func (d *Desk) Approvals(_ context.Context, actor Actor) ([]Approval, error) {
 // people who did it.
 type Erasure struct {
 	Person  oplog.ID
+	File    bool      // it is a sealed file and nobody in the register
 	At      time.Time // when the second person signed, as their node claims
 	By      []string  // the two; empty where no name is known
 	Final   bool      // an issuer signed it: nobody can take it back
@@ -142,7 +143,7 @@ func (d *Desk) erasure(person oplog.ID) (e Erasure, err error) {
 		return e, fault.New(fault.NotFound, "fault.staff.no_erasure")
 	}
 	first := facts[0].row
-	e.Person, e.At = person, time.Unix(first.At, 0).UTC()
+	e.Person, e.File, e.At = person, first.Fact.Statement.File, time.Unix(first.At, 0).UTC()
 	for _, s := range first.Fact.By {
 		e.By = append(e.By, d.NameOf(idOf(s.Who.subject())))
 	}
@@ -163,7 +164,10 @@ func (d *Desk) erasure(person oplog.ID) (e Erasure, err error) {
 // issuer: both people count at this node still, and so does the node that wrote it. What
 // people of a node that was shut out agreed to hides whom it hides, and waits for the issuer.
 func (d *Desk) trustsErasure(row erasedRow) bool {
-	if !d.trustsSigner(row.Fact.By[0].Who, ErasePeople) || !d.trustsSigner(row.Fact.By[1].Who, ErasePeople) {
+	if row.Fact.Statement.File && !d.trustsFileErasure(row.Fact) {
+		return false
+	}
+	if !row.Fact.Statement.File && (!d.trustsSigner(row.Fact.By[0].Who, ErasePeople) || !d.trustsSigner(row.Fact.By[1].Who, ErasePeople)) {
 		return false
 	}
 	if row.Log == d.log.Own() {

@@ -34,6 +34,7 @@ const (
 	LookedAt      Looked = "open"  // everything about a person: their page, their photo, a call's answer
 	LookedToPrint Looked = "print" // a card, to print it
 	LookedThrough Looked = "list"  // names in lists
+	TookOut       Looked = "taken" // a sealed file, handed over; whose it was is written in the file alone
 )
 
 // Look is something about to be shown. People are shown in full; Named are in a list,
@@ -72,6 +73,16 @@ func (d *Desk) Looking(ctx context.Context, actor Actor, l Look) (unwritten erro
 		return nil, nil
 	}
 	return d.writeLooks(ctx, actor.ID, facts), nil
+}
+
+// TakingOut records that a sealed file is about to leave with somebody, as Looking does a
+// look: it counts as one person opened, and limits stop it. Neither the file nor the
+// person is named: that there is a file about them is nobody's business who is not in it.
+func (d *Desk) TakingOut(ctx context.Context, actor Actor) (unwritten error, err error) {
+	if err := d.pace.take(actor, Look{What: TookOut, People: []oplog.ID{oplog.NewID()}}, d.clock.Now()); err != nil {
+		return nil, err
+	}
+	return d.writeLooks(ctx, actor.ID, []looked{{What: TookOut, Names: 1}}), nil
 }
 
 // writeLooks writes facts and those of this reader that could not be written before.
@@ -173,7 +184,7 @@ type lookKey struct {
 }
 
 // whats finds the word for its first letter.
-var whats = map[byte]Looked{'o': LookedAt, 'p': LookedToPrint, 'l': LookedThrough}
+var whats = map[byte]Looked{'o': LookedAt, 'p': LookedToPrint, 'l': LookedThrough, 't': TookOut}
 
 func parseLookKey(key []byte, prefix int) (k lookKey, ok bool) {
 	if len(key) != 1+len(oplog.ID{})+8+len(ID{})+1 || prefix >= len(key) {

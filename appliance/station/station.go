@@ -96,6 +96,7 @@ func Open(ctx context.Context, o Options) (*Station, error) {
 // Close ends the sessions of the people who work here, and what the desks still do by
 // themselves.
 func (s *Station) Close() error {
+	s.Sealed.Forget()
 	s.Registration.Close()
 	s.Staff.Close()
 	return nil
