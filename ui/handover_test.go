@@ -65,6 +65,14 @@ func TestTwoPeopleOnPages(t *testing.T) {
 	}
 	want("on the other page", page(lead, "GET", "/acts/"+second), 404)
 	want("not hers", page(noor, "GET", "/second/"+second), 404)
+	if body := want("the call", page(lead, "GET", "/api/v1/approvals"), 200); strings.Contains(body, "Qvzk") || strings.Contains(body, second) {
+		t.Error("a call says what is shown where sealed files are, and nowhere else")
+	}
+	for _, end := range []string{"confirm", "decline"} {
+		want(end+" where the officers are", page(lead, "POST", "/officers/"+second+"/"+end, "passphrase", testPassphrase), 404)
+		a := r.ask(Network, "POST", "/api/v1/approvals/"+second+"/"+end, `{"user":"lead","passphrase":"`+testPassphrase+`"}`, "Host", "localhost", "Content-Type", "application/json")
+		want(end+" by a call", a, 404)
+	}
 	if body := want("one act", page(lead, "GET", "/second/"+second), 200); !strings.Contains(body, "Qvzkcourt") || strings.Contains(body, "Qvzknote") || strings.Contains(body, "Rosa") {
 		t.Error("the lead reads too little, or the file")
 	}
