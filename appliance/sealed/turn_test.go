@@ -145,3 +145,35 @@ func TestNobodyElseChangesOfficers(t *testing.T) {
 		t.Error("the test forges nothing")
 	}
 }
+
+// Somebody who holds the keys, at a box nobody meets meanwhile, changes them twice: what two
+// officers decided elsewhere stands.
+func TestAHolderAloneUndoesNoChangeOfOfficers(t *testing.T) {
+	c := newCamp(t)
+	c.beginThree(t)
+	n, s := c.north, c.south
+	bilal := s.as(t, "bilal")
+	for range 2 {
+		must(t, s.Sealed.Rotate(ctx, bilal, staff.NarrowProtection, nil))
+	}
+	act, err := n.Sealed.AskTurn(n.as(t, "amal"), []staff.ID{n.ids["amal"], n.ids["zoe"]})
+	must(t, err)
+	must(t, n.Staff.ConfirmAct(ctx, n.as(t, "cora"), act))
+	want := n.Sealed.CurrentOf(t, staff.NarrowProtection)
+	c.meet(t)
+	for _, p := range []*post{n, s} {
+		if p.Sealed.CurrentOf(t, staff.NarrowProtection) != want {
+			t.Error("the officers before are officers again")
+		}
+	}
+	if o, err := n.Sealed.Officers(n.as(t, "zoe")); err != nil || !o.Share {
+		t.Errorf("%+v %v", o, err)
+	}
+	if !s.list(t, bilal).Contested {
+		t.Error("nobody is told")
+	}
+	// And they can be changed once more.
+	act, err = n.Sealed.AskTurn(n.as(t, "amal"), []staff.ID{n.ids["amal"], n.ids["cora"]})
+	must(t, err)
+	must(t, n.Staff.ConfirmAct(ctx, n.as(t, "zoe"), act))
+}
