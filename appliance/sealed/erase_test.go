@@ -191,3 +191,23 @@ func TestErasingTakesNothingElseAlong(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Taken back, a file is in its list again, also where it was the only one its box ever wrote.
+func TestTheOnlyFileIsListedAgain(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	mina := n.as(t, "mina")
+	id := n.open(t, mina, "the first of all")
+	if x := n.shown(t, "mina", id); x == nil || x.Erased {
+		t.Fatalf("%+v", x)
+	}
+	c.erase(t, mina, id, "amal")
+	if x := n.shown(t, "mina", id); x == nil || !x.Erased {
+		t.Fatalf("%+v", x)
+	}
+	must(t, n.Staff.UndoErasure(ctx, n.as(t, "amal"), id))
+	if x := n.shown(t, "mina", id); x == nil || x.Erased {
+		t.Errorf("mina sees %+v", x)
+	}
+}
