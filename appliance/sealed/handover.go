@@ -90,6 +90,7 @@ type parcel struct {
 
 	first, second staff.Hand // once somebody agreed
 	agreed        time.Time
+	agreeing      int // how many are saying yes now: the act is off its list while they do
 }
 
 // Bounds of what waits, in memory. Times are by the running clock.
@@ -178,7 +179,7 @@ func (d *Desk) Forget() {
 func (d *Desk) sweepParcels() {
 	now := d.o.Clock.Now()
 	for id, p := range d.parcels {
-		if p.second == nil && !d.o.Staff.Waits(id) || p.second != nil && now.Sub(p.agreed) > takeLife {
+		if p.second == nil && p.agreeing == 0 && !d.o.Staff.Waits(id) || p.second != nil && now.Sub(p.agreed) > takeLife {
 			p.forget()
 			delete(d.parcels, id)
 		}
@@ -270,16 +271,27 @@ func (d *Desk) agreed(p *parcel, by staff.ID, first, second staff.Hand) error {
 // AgreeToHandOver is the second person saying yes; the session is of that moment. words
 // open the parcel and are shown this once, to them alone: whoever takes the parcel has no
 // words, and who has the words has no parcel. Empty where a receiver's key opens it.
-// Faults: those of staff.ConfirmAct, Denied "fault.sealed.not_second".
+// Faults: those of staff.ConfirmAct, Denied "fault.sealed.not_second", NotFound
+// "fault.sealed.no_parcel".
 func (d *Desk) AgreeToHandOver(ctx context.Context, s staff.Session, id oplog.ID) (words string, err error) {
-	if err := d.o.Staff.ConfirmAct(ctx, s, id); err != nil {
-		return "", err
+	d.mu.Lock()
+	p := d.parcels[id]
+	if p != nil {
+		p.agreeing++
 	}
+	d.mu.Unlock()
+	if p == nil {
+		return "", fault.New(fault.NotFound, "fault.sealed.no_parcel")
+	}
+	err = d.o.Staff.ConfirmAct(ctx, s, id)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p := d.parcels[id]
-	if p == nil || p.second.Signer() != s.Actor.ID {
-		return "", nil
+	p.agreeing--
+	switch {
+	case err != nil:
+		return "", err
+	case d.parcels[id] != p || p.second.Signer() != s.Actor.ID: // the box was locked meanwhile
+		return "", fault.New(fault.NotFound, "fault.sealed.no_parcel")
 	}
 	words = string(p.words)
 	p.forget()
