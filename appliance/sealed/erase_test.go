@@ -39,9 +39,12 @@ func (p *post) destroy(t testing.TB, id oplog.ID) {
 	run, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() { p.Staff.RunErasures(run, nil); close(ended) }()
-	for p.log.GoneOf(id).Kept > 0 {
+	for said := false; !said; { // gone, and written down
 		p.clock.Advance(time.Minute)
 		runtime.Gosched()
+		e, err := p.Staff.ErasureOf(ctx, staff.Operator(), id)
+		must(t, err)
+		said = e.Here
 	}
 	stop()
 	<-ended

@@ -93,7 +93,7 @@ func (d *Desk) AskGlass(s staff.Session, e Emergency) (oplog.ID, error) {
 	act := g.act()
 	// The second officer agrees to what stands there: which desk, and whether it is one file
 	// or all that was ever passed on.
-	act.Key, act.Args = "sealed.act.glass_all", []any{"Name", to.User, "Desk", g.Narrow, "Reason", e.Reason}
+	act.Key, act.Args = "sealed.act.glass_all", []any{"Name", nameOf(to, who), "Desk", g.Narrow, "Reason", e.Reason}
 	if g.What == GlassFile {
 		act.Key, act.Args = "sealed.act.glass", append(act.Args, "Which", g.Which.String())
 	}

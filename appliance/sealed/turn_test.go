@@ -1,6 +1,7 @@
 package sealed_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -176,4 +177,27 @@ func TestAHolderAloneUndoesNoChangeOfOfficers(t *testing.T) {
 	act, err = n.Sealed.AskTurn(n.as(t, "amal"), []staff.ID{n.ids["amal"], n.ids["cora"]})
 	must(t, err)
 	must(t, n.Staff.ConfirmAct(ctx, n.as(t, "zoe"), act))
+}
+
+// What the second officer agrees to tells people of one name apart.
+func TestAnotherOfTheSameNameIsNotTakenForHer(t *testing.T) {
+	c := newCamp(t)
+	c.beginThree(t)
+	n, s := c.north, c.south
+	s.hire(t, staff.Coordinator, "cora")
+	s.hire(t, staff.Caseworker, "noor")
+	c.meet(t)
+	_, err := n.Sealed.AskTurn(n.as(t, "amal"), []staff.ID{n.ids["amal"], n.ids["lena"], s.ids["cora"]})
+	must(t, err)
+	_, err = n.Sealed.AskGlass(n.as(t, "amal"), sealed.Emergency{What: sealed.GlassAccess, Narrow: staff.NarrowProtection, To: s.ids["noor"], Reason: "nobody is left to read"})
+	must(t, err)
+	said := ""
+	for _, a := range n.Staff.Acts(n.as(t, "cora").Actor) {
+		said += fmt.Sprint(a.Act.Args...)
+	}
+	for _, who := range []string{"cora (South gate)", "noor (South gate)"} {
+		if !strings.Contains(said, who) {
+			t.Errorf("%q does not say %s", said, who)
+		}
+	}
 }
