@@ -409,23 +409,15 @@ func (h *handedOver) receipt(e *entry, who people) *Receipt {
 }
 
 // out lists the hand-overs that two people signed, the newest first.
-func (d *Desk) out(who people) (out []Broken, err error) {
-	told := map[[32]byte]bool{}
-	err = d.log.View(func(r oplog.Reader) error {
-		return r.Rows(keysView, []byte{'h'}, nil, func(_ []byte, _ oplog.ID, value []byte) error {
-			var row brokenRow
-			var h fileHanded
-			if decode(value, &row) != nil || decode(row.Body, &h) != nil || told[h.Request] ||
-				d.o.Staff.CheckHands(handAct(h.Request, h.Parcel), h.First, h.Second) != nil {
-				return nil
-			}
-			told[h.Request] = true
-			out = append(out, Broken{At: at(row.At), First: who[h.First.Signer()].User, Second: who[h.Second.Signer()].User, Parcel: hex.EncodeToString(h.Parcel[:])})
-			return nil
-		})
+func (d *Desk) out(who people) ([]Broken, error) {
+	return d.signed('h', func(body []byte) ([32]byte, Broken, bool) {
+		var h fileHanded
+		if decode(body, &h) != nil {
+			return h.Request, Broken{}, false
+		}
+		b := Broken{First: who[h.First.Signer()].User, Second: who[h.Second.Signer()].User, Parcel: hex.EncodeToString(h.Parcel[:])}
+		return h.Request, b, d.o.Staff.CheckHands(handAct(h.Request, h.Parcel), h.First, h.Second) == nil
 	})
-	slices.SortFunc(out, cmpBroken)
-	return out, err
 }
 
 func cmpBroken(a, b Broken) int {

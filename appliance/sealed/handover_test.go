@@ -374,6 +374,17 @@ func TestHandOversThatNobodySigned(t *testing.T) {
 	if o, err = n.Sealed.Officers(amal); err != nil || len(o.Out) != 1 {
 		t.Errorf("%+v %v", o.Out, err)
 	}
+	// Written down again at another time, by whoever may write: it stays as new as it was.
+	latest := o.Out[0].At
+	for range 4 {
+		n.clock.Advance(-30 * 24 * time.Hour)
+		must(t, s.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error { return sealed.HandedFact(tx, request, parcel, m, nr) }))
+	}
+	n.clock.Advance(120 * 24 * time.Hour)
+	c.meet(t)
+	if o, err = n.Sealed.Officers(amal); err != nil || len(o.Out) != 1 || !o.Out[0].At.Equal(latest) {
+		t.Errorf("%+v %v", o.Out, err)
+	}
 	// In a file: by one hand twice, by hands for another file, by somebody who may not.
 	id, elsewhere := n.open(t, mina, "secret"), n.open(t, mina, "another")
 	good := func(request, parcel [32]byte) (staff.Hand, staff.Hand) {
