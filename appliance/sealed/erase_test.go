@@ -214,3 +214,20 @@ func TestTheOnlyFileIsListedAgain(t *testing.T) {
 		t.Errorf("mina sees %+v", x)
 	}
 }
+
+// Nobody erases the keys of a desk: they are no file.
+func TestNobodyErasesADesk(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	want := n.Sealed.CurrentOf(t, staff.NarrowProtection)
+	act, err := n.Staff.AskFileErasure(n.as(t, "mina"), []oplog.ID{staff.NarrowProtection.Subject()}, staff.Act{Key: "x"}, func(staff.ID) error { return nil })
+	must(t, err)
+	must(t, n.Staff.ConfirmAct(ctx, n.as(t, "amal"), act))
+	c.meet(t)
+	for _, p := range []*post{n, c.south} {
+		if p.Sealed.CurrentOf(t, staff.NarrowProtection) != want {
+			t.Error("the desk has no keys any more")
+		}
+	}
+}
