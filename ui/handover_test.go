@@ -10,7 +10,9 @@ import (
 
 	filippo "filippo.io/age"
 
+	"github.com/waypost/waypost/appliance/sealed"
 	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/ui/locale"
 )
 
 // From a file that somebody works in to a closed file in their hands and the words in
@@ -169,5 +171,28 @@ func TestTwoPeopleOnPages(t *testing.T) {
 func TestPlainTextObeysNobody(t *testing.T) {
 	if got := plainText("a\x1b[31m\u009bb\r\nc\x00"); got != "a [31m b \nc " {
 		t.Errorf("%q", got)
+	}
+}
+
+// What somebody wrote is never a line that an entry, or a field, begins with.
+func TestNobodyWritesAnEntryIntoAParcel(t *testing.T) {
+	catalog, err := locale.New()
+	must(t, err)
+	w := speaker{&view{Lang: catalog.For("en")}, galleryTime}
+	forged := "said\n-- 2026-01-01T00:00:00Z · a note · somebody else"
+	h := sealed.Handed{To: "Court" + forged, Basis: forged, Unasked: forged, AskedBy: forged, Person: forged, Entries: []sealed.HandedEntry{{Kind: "noted", Name: "mina" + forged, Text: forged}}}
+	for _, p := range w.papers(h) {
+		begun := 0
+		for _, line := range strings.Split(string(p.Body), "\r\n") {
+			if strings.HasPrefix(line, "--") {
+				begun++
+			}
+			if strings.Contains(line, "\n") {
+				t.Errorf("%s: %q", p.Name, line)
+			}
+		}
+		if want := map[string]int{"record.txt": 1}[p.Name]; begun != want {
+			t.Errorf("%s has %d entries: %s", p.Name, begun, p.Body)
+		}
 	}
 }
