@@ -215,6 +215,27 @@ func TestTheOnlyFileIsListedAgain(t *testing.T) {
 	}
 }
 
+// Whoever was taken off a file does not hear that it was erased.
+func TestWhoIsOffHearsOfNoErasure(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	mina := n.as(t, "mina")
+	id := n.open(t, mina, "to be gone")
+	must(t, n.Sealed.Assign(ctx, mina, id, n.ids["noor"]))
+	if n.shown(t, "noor", id) == nil {
+		t.Fatal("noor is not in it")
+	}
+	must(t, n.Sealed.Unassign(ctx, mina, id, n.ids["noor"]))
+	if x := n.shown(t, "noor", id); x != nil {
+		t.Fatalf("%+v", x)
+	}
+	c.erase(t, mina, id, "amal")
+	if x := n.shown(t, "noor", id); x != nil {
+		t.Errorf("%+v", x)
+	}
+}
+
 // Nobody erases the keys of a desk: they are no file.
 func TestNobodyErasesADesk(t *testing.T) {
 	c := newCamp(t)

@@ -226,7 +226,7 @@ func (d *Desk) dropErased(l *list) {
 		return g.Erased && (g.Final || g.Kept == 0)
 	})
 	for i, x := range l.Files {
-		if d.log.GoneOf(x.ID).Erased {
+		if x.State != stateNot && d.log.GoneOf(x.ID).Erased { // whoever is off hears nothing new of it
 			l.Files[i] = listed{ID: x.ID, Keys: []key{}, Narrow: x.Narrow, State: stateErased, Began: x.Began}
 		}
 	}
