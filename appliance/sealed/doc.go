@@ -150,6 +150,8 @@
 // who could read something forgets it; that a lead who makes an account for a caseworker who
 // does not exist is found out by this program and not by those who give it access; anything
 // against a box whose program or memory was tampered with while somebody was signed in; that
+// nobody who has the ops of a node sees by their places which file an open fact of a hand-over
+// or an emergency is about, and so one number of a file with two accounts; that
 // a receiver keeps to what they signed for, or that two people who agree to it do not hand
 // over what they may read; that two accounts of a node that was let in do not hide a file
 // whose number they know (a lead takes it back, nothing is destroyed); that copies of the
