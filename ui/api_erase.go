@@ -6,22 +6,26 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/staff"
 )
 
-// eraseRoutes are the calls of erasing people.
+// eraseRoutes are the calls of erasing people. Programs rely on it that a page session is
+// enough for the two halves of an erasure: it hides somebody at once, and for 72 hours of
+// running one lead takes it back. Whatever is more than that, or takes that back, wants the
+// passphrase in the request.
 func (s *Server) eraseRoutes() []route {
 	const v1 = "/api/v1"
-	signs := func(path string, a staff.Action, handle func(*visit) error) route {
-		return route{method: "POST", path: v1 + path, policy: byPerson(a), where: onAPI, guess: bySignature, handle: handle}
+	signs := func(path string, p policy, handle func(*visit) error) route {
+		return route{method: "POST", path: v1 + path, policy: p, where: onAPI, guess: bySignature, handle: handle}
 	}
 	return []route{
-		signs("/people/:id/erase", staff.ErasePeople, postErase),
-		signs("/approvals/:id/confirm", staff.ErasePeople, postConfirm),
-		{method: "POST", path: v1 + "/approvals/:id/decline", policy: byPerson(staff.ErasePeople).orPage(), where: onAPI, guess: bySignature, handle: postDecline},
-		signs("/erasures/:id/undo", staff.UndoErasures, postUndo),
-		signs("/erasures/:id/finish", staff.UndoErasures, postFinish),
+		signs("/people/:id/erase", byPerson(staff.ErasePeople).orPage(), postErase),
+		signs("/approvals/:id/confirm", byPerson(staff.ErasePeople).orPage(), postConfirm),
+		signs("/approvals/:id/decline", byPerson(staff.ErasePeople).orPage(), postDecline),
+		signs("/erasures/:id/undo", byPerson(staff.UndoErasures), postUndo),
+		signs("/erasures/:id/finish", byPerson(staff.UndoErasures), postFinish),
 		{method: "GET", path: v1 + "/approvals", policy: need(staff.ErasePeople), where: onAPI, handle: getApprovals},
 		{method: "GET", path: v1 + "/erasures", policy: need(staff.ErasePeople), where: onAPI, handle: getErasures},
 	}
@@ -35,7 +39,7 @@ type byHand struct {
 
 func (v *visit) onlyHand() error {
 	if len(v.body) == 0 {
-		return nil // declining by a page session; whatever is signed has been asked for its passphrase
+		return nil // a page session says it all, where one is enough
 	}
 	return v.decode(&byHand{})
 }
@@ -101,6 +105,9 @@ func postConfirm(v *visit) error {
 		return err
 	}
 	if v.isAct(id) {
+		if _, secret := v.credentials(); len(secret) == 0 { // as on its page
+			return fault.New(fault.Denied, "fault.staff.own_hand")
+		}
 		if err := v.desks().Staff.ConfirmAct(v.s.ctx, *v.session, id); err != nil {
 			return err
 		}

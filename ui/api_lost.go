@@ -15,16 +15,16 @@ import (
 func (s *Server) lostAPI() []route {
 	const lost = "/api/v1/lost"
 	may := need(staff.SuspendNodes)
-	signs := func(path string, a staff.Action, handle func(*visit) error) route {
-		return route{method: "POST", path: lost + path, policy: byPerson(a), where: onAPI, guess: bySignature, handle: handle}
+	signs := func(path string, p policy, handle func(*visit) error) route {
+		return route{method: "POST", path: lost + path, policy: p, where: onAPI, guess: bySignature, handle: handle}
 	}
 	return []route{
 		{method: "GET", path: lost, policy: may, where: onAPI, handle: operatorLost},
 		{method: "GET", path: lost + "/:node", policy: may, where: onAPI, handle: getIncident},
 		{method: "GET", path: lost + "/:node/held", policy: may, where: onAPI, handle: getHeld},
-		signs("/:node/suspend", staff.SuspendNodes, postSuspend),
-		signs("/:node/lift", staff.SuspendNodes, postLift),
-		signs("/:node/revoke", staff.RevokeNodes, postRevoke),
+		signs("/:node/suspend", byPerson(staff.SuspendNodes).orPage(), postSuspend),
+		signs("/:node/lift", byPerson(staff.SuspendNodes), postLift),
+		signs("/:node/revoke", byPerson(staff.RevokeNodes), postRevoke),
 	}
 }
 

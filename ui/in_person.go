@@ -17,7 +17,7 @@ import (
 // byPerson is for calls that a person signs; their role must cover the action.
 func byPerson(a staff.Action) policy { return policy{who: person, action: a} }
 
-// orPage is for what a person says without signing it: an open page is enough.
+// orPage is for calls to which an open page is enough.
 func (p policy) orPage() policy {
 	p.plain = true
 	return p
