@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/fault"
@@ -68,7 +69,7 @@ func (b *box) AskEmergency(_ context.Context, s staff.Session, mode string) (act
 	before := n.emergency.Get()
 	set := identity.EmergencySet{Mode: want, Serial: before.Serial + 1, By: s.Actor.ID, At: b.clock.Now().UTC()}
 	if want == before.Mode {
-		return act, nil // and who decided it stays written
+		return act, n.emergencyStays(s.Actor, before, set)
 	}
 	enough := want < before.Mode
 	if !enough {
@@ -87,6 +88,19 @@ func (b *box) AskEmergency(_ context.Context, s staff.Session, mode string) (act
 		agreed.Second, agreed.At = by, b.clock.Now().UTC()
 		return n.setEmergency(agreed)
 	})
+}
+
+// emergencyStays is somebody choosing what there is: who decided it stays written, and more
+// that was asked for before waits no longer.
+func (n *node) emergencyStays(a staff.Actor, before, set identity.EmergencySet) error {
+	waits := slices.ContainsFunc(n.desks.Staff.Acts(a), func(w staff.Waiting) bool { return w.Act.Purpose == emergencyPurpose })
+	if !waits {
+		return nil
+	}
+	if before.Serial > 0 {
+		set.By, set.Second, set.At = before.By, before.Second, before.At
+	}
+	return n.setEmergency(set)
 }
 
 func (n *node) setEmergency(s identity.EmergencySet) error {

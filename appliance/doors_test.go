@@ -312,11 +312,11 @@ func (n *canaryNode) opened(secret []byte) []byte {
 		defer unlock()
 		node, err := openFolder(context.Background(), n.data, secret, slog.New(slog.NewTextHandler(&out, nil)))
 		must(err)
-		defer func() { must(node.Close()) }()
 		for _, label := range []string{"accounts", "chunks", "journal", "letterbox", "views", "secrets", "web"} {
 			keys = append(keys, node.vault.Subkey(label))
 		}
 		must(node.pour(&out))
+		must(node.Close()) // an open store puts its files in order, and some are gone when their turn comes
 	}
 	must(filepath.WalkDir(n.data, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {

@@ -112,7 +112,7 @@ func (b *box) destroy() error {
 // records are what a data folder holds besides keys, by name: a folder somebody chose
 // may hold other things too, and those are not ours to remove. What is not in this list
 // stays, unreadable.
-var records = []string{"journal", "views", "chunks", "letterbox", "drafts", "restoring", "restored", "place", "backup.json", "peers.json", "peers.json.bad", "emergency", "emergency.2"}
+var records = []string{"journal", "views", "chunks", "letterbox", "drafts", "restoring", "restored", "place", "backup.json", "peers.json", "peers.json.bad", "emergency", "emergency.2", "sealed"}
 
 // removeRecords removes what was encrypted under keys that are gone. It may take a while
 // and nothing depends on it.

@@ -191,6 +191,9 @@ func getApprovals(v *visit) error {
 		})
 	}
 	for _, a := range v.desks().Staff.Acts(v.actor) {
+		if aboutFile(a.Act) { // what it says is for the pages of sealed files
+			continue
+		}
 		answer.Items = append(answer.Items, approvalJSON{
 			ID: a.ID, Kind: a.Act.Purpose, Text: (&view{Lang: v.lang}).actText(a.Act), By: a.ByName, At: when(a.At), Own: a.By == v.actor.ID,
 		})
@@ -198,9 +201,10 @@ func getApprovals(v *visit) error {
 	return v.json(fiber.StatusOK, answer)
 }
 
-// isAct tells an act that waits from an erasure that does.
+// isAct tells an act that waits from an erasure that does. Those about sealed files are agreed
+// to where sealed files are: no call shows what they say, or the words of a parcel.
 func (v *visit) isAct(id oplog.ID) bool {
-	return slices.ContainsFunc(v.desks().Staff.Acts(v.actor), func(a staff.Waiting) bool { return a.ID == id })
+	return slices.ContainsFunc(v.desks().Staff.Acts(v.actor), func(a staff.Waiting) bool { return a.ID == id && !aboutFile(a.Act) })
 }
 
 func getErasures(v *visit) error {

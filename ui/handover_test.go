@@ -10,7 +10,9 @@ import (
 
 	filippo "filippo.io/age"
 
+	"github.com/waypost/waypost/appliance/sealed"
 	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/ui/locale"
 )
 
 // From a file that somebody works in to a closed file in their hands and the words in
@@ -65,6 +67,14 @@ func TestTwoPeopleOnPages(t *testing.T) {
 	}
 	want("on the other page", page(lead, "GET", "/acts/"+second), 404)
 	want("not hers", page(noor, "GET", "/second/"+second), 404)
+	if body := want("the call", page(lead, "GET", "/api/v1/approvals"), 200); strings.Contains(body, "Qvzk") || strings.Contains(body, second) {
+		t.Error("a call says what is shown where sealed files are, and nowhere else")
+	}
+	for _, end := range []string{"confirm", "decline"} {
+		want(end+" where the officers are", page(lead, "POST", "/officers/"+second+"/"+end, "passphrase", testPassphrase), 404)
+		a := r.ask(Network, "POST", "/api/v1/approvals/"+second+"/"+end, `{"user":"lead","passphrase":"`+testPassphrase+`"}`, "Host", "localhost", "Content-Type", "application/json")
+		want(end+" by a call", a, 404)
+	}
 	if body := want("one act", page(lead, "GET", "/second/"+second), 200); !strings.Contains(body, "Qvzkcourt") || strings.Contains(body, "Qvzknote") || strings.Contains(body, "Rosa") {
 		t.Error("the lead reads too little, or the file")
 	}
@@ -161,5 +171,28 @@ func TestTwoPeopleOnPages(t *testing.T) {
 func TestPlainTextObeysNobody(t *testing.T) {
 	if got := plainText("a\x1b[31m\u009bb\r\nc\x00"); got != "a [31m b \nc " {
 		t.Errorf("%q", got)
+	}
+}
+
+// What somebody wrote is never a line that an entry, or a field, begins with.
+func TestNobodyWritesAnEntryIntoAParcel(t *testing.T) {
+	catalog, err := locale.New()
+	must(t, err)
+	w := speaker{&view{Lang: catalog.For("en")}, galleryTime}
+	forged := "said\n-- 2026-01-01T00:00:00Z · a note · somebody else"
+	h := sealed.Handed{To: "Court" + forged, Basis: forged, Unasked: forged, AskedBy: forged, Person: forged, Entries: []sealed.HandedEntry{{Kind: "noted", Name: "mina" + forged, Text: forged}}}
+	for _, p := range w.papers(h) {
+		begun := 0
+		for _, line := range strings.Split(string(p.Body), "\r\n") {
+			if strings.HasPrefix(line, "--") {
+				begun++
+			}
+			if strings.Contains(line, "\n") {
+				t.Errorf("%s: %q", p.Name, line)
+			}
+		}
+		if want := map[string]int{"record.txt": 1}[p.Name]; begun != want {
+			t.Errorf("%s has %d entries: %s", p.Name, begun, p.Body)
+		}
 	}
 }

@@ -117,12 +117,12 @@ func (s speaker) papers(h sealed.Handed) []sealed.Paper {
 	line := func(parts ...string) { b.WriteString(strings.Join(parts, " ") + "\r\n") }
 	field := func(key, value string) {
 		if value != "" {
-			line(s.T(key)+":", plainText(value))
+			line(s.T(key)+":", oneLine(value))
 		}
 	}
 	agreed := s.T("out.agreed.yes")
 	if !h.Agreed {
-		agreed = s.T("out.agreed.no") + ": " + plainText(h.Unasked)
+		agreed = s.T("out.agreed.no") + ": " + oneLine(h.Unasked)
 	}
 	head := func(title string) {
 		line(s.T(title))
@@ -143,12 +143,12 @@ func (s speaker) papers(h sealed.Handed) []sealed.Paper {
 		if key := "sealed.entry." + e.Kind; s.Lang.Has(key) {
 			what = s.T(key)
 		}
-		line("--", e.At.Format(time.RFC3339), "·", what, "·", plainText(e.Name))
+		line("--", e.At.Format(time.RFC3339), "·", what, "·", oneLine(e.Name))
 		for _, code := range e.Codes {
 			line("*", s.Label("registration.aside", code))
 		}
 		for _, text := range strings.Split(plainText(strings.TrimSpace(e.Text+"\n"+e.Who)), "\n") {
-			line(text)
+			line(" ", text) // never where an entry begins: nobody writes a line in another's name
 		}
 		field("sealed.due.field", e.Due)
 	}
@@ -173,6 +173,9 @@ func plainText(s string) string {
 		return r
 	}, s)
 }
+
+// oneLine is plainText without the lines that somebody broke it into.
+func oneLine(s string) string { return strings.ReplaceAll(plainText(s), "\n", " ") }
 
 // secondLine is an act that waits.
 type secondLine struct {

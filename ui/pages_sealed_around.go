@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -125,7 +126,7 @@ func (v *visit) officersModel() (m officersPage, err error) {
 	}
 	w := v.words()
 	for _, a := range v.desks().Staff.Acts(v.actor) {
-		if a.Act.Purpose != sealed.GlassPurpose && a.Act.Purpose != sealed.BeginPurpose && a.Act.Purpose != sealed.TurnPurpose {
+		if !ofOfficers(a.Act) {
 			continue
 		}
 		m.Waiting = append(m.Waiting, waitingLine{
@@ -146,6 +147,21 @@ func (v *visit) officersModel() (m officersPage, err error) {
 		}
 	}
 	return m, err
+}
+
+// ofOfficers reports whether an act is agreed to on the officers' page: what it says is shown there.
+func ofOfficers(a staff.Act) bool {
+	return slices.Contains([]string{sealed.GlassPurpose, sealed.BeginPurpose, sealed.TurnPurpose}, a.Purpose)
+}
+
+// officersAct is the act that a form of that page is about. Fault: NotFound
+// "fault.staff.no_act" for one that the page does not show.
+func (v *visit) officersAct() (oplog.ID, error) {
+	id, err := v.subject("fault.staff.no_act")
+	if err == nil && !slices.ContainsFunc(v.desks().Staff.Acts(v.actor), func(a staff.Waiting) bool { return a.ID == id && ofOfficers(a.Act) }) {
+		err = fault.New(fault.NotFound, "fault.staff.no_act")
+	}
+	return id, err
 }
 
 func (v *visit) officers() error {
@@ -191,7 +207,7 @@ func (v *visit) askTurn() error {
 
 func (v *visit) confirmGlass() error {
 	return v.glass(func(s staff.Session) error {
-		id, err := v.subject("fault.staff.no_act")
+		id, err := v.officersAct()
 		if err != nil {
 			return err
 		}
@@ -219,7 +235,7 @@ func (v *visit) glass(do func(s staff.Session) error) error {
 }
 
 func (v *visit) declineGlass() error {
-	id, err := v.subject("fault.staff.no_act")
+	id, err := v.officersAct()
 	if err != nil {
 		return err
 	}

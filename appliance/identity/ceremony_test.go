@@ -313,7 +313,7 @@ func TestAnInstalledIssuerIsToldLater(t *testing.T) {
 
 func TestStatementsDoNotDependOnOrder(t *testing.T) {
 	v, _ := founder(t, clock.NewFake(noon()))
-	subject := subjectOf(v.deployment)
+	subject := SubjectOf(v.deployment)
 	said := func(serial uint32) CeremonyHeld {
 		h := CeremonyHeld{Serial: serial, Variant: CeremonySmall, Issuers: [][]byte{encode(v.cert.Issuer.wire())}, At: 5}
 		h.sign(v.deployment, ed25519.NewKeyFromSeed(v.s.RootSeed))

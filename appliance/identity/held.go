@@ -91,8 +91,8 @@ func lastOfEach(rows []oplog.Row) []oplog.Row {
 	return firstOfEach(rows)
 }
 
-// subjectOf is the subject of what is said about the whole deployment.
-func subjectOf(d DeploymentID) oplog.ID {
+// SubjectOf is the subject of what is said about the whole deployment. Nobody can be erased under it.
+func SubjectOf(d DeploymentID) oplog.ID {
 	return oplog.ID(hashed("waypost/deployment-subject/1", d[:])[:10])
 }
 
@@ -145,7 +145,7 @@ func (h Held) first() []byte {
 
 // sayHeld writes a statement down. Saying it twice writes it once.
 func (d *Desk) sayHeld(ctx context.Context, by oplog.By, h CeremonyHeld) error {
-	subject := subjectOf(d.vault.deployment)
+	subject := SubjectOf(d.vault.deployment)
 	return d.log.Do(ctx, by, func(tx *oplog.Tx) error {
 		key := append(slices.Clone(heldKey), hashed("waypost/held/1", encode(h))[:16]...)
 		_, told, err := tx.Row(ceremonyView, subject, key)

@@ -19,6 +19,21 @@ type epoch struct {
 	clock  uint64
 	log    oplog.LogID
 	issuer bool // by an issuer's word
+
+	issuers, turns int // how many issuers' words, and changes of officers, lead to it
+}
+
+// stand counts what leads to an epoch that counts; before is nil where that is not known.
+func (e *epoch) stand(before *epoch) {
+	if before != nil {
+		e.issuers, e.turns = before.issuers, before.turns
+	}
+	switch {
+	case e.issuer:
+		e.issuers++
+	case e.Turn != nil:
+		e.turns++
+	}
 }
 
 // compartment is what counts of a narrow compartment.
@@ -55,6 +70,7 @@ func (d *Desk) compartment(r oplog.Reader, n staff.Narrow, who people) (compartm
 	slices.SortStableFunc(said, func(a, b *epoch) int { return cmp.Compare(a.Epoch, b.Epoch) })
 	for _, e := range said {
 		if c.epochs[e.name] == nil && d.follows(c, e, who) {
+			e.stand(c.epochs[e.Before])
 			c.epochs[e.name] = e
 		}
 	}
@@ -77,7 +93,9 @@ func (d *Desk) follows(c compartment, e *epoch, who people) bool {
 	return (same || d.turned(before, e, who)) && ed25519.Verify(before.Sign[:], msg, e.Word) && staff.Signed(by.Sign, msg, e.Hand)
 }
 
-// choose finds the epoch things are sealed to, on every node that knows the same alike.
+// choose finds the epoch things are sealed to, on every node that knows the same alike. More
+// issuers' words go before more changes of officers, and those before the higher number: who
+// holds the keys makes numbers alone, at a box apart, and undoes nothing that took two.
 func (c *compartment) choose() {
 	next := map[[32]byte]int{}
 	for _, e := range c.epochs {
@@ -90,7 +108,7 @@ func (c *compartment) choose() {
 		}
 	}
 	slices.SortFunc(ends, func(a, b *epoch) int {
-		return cmp.Or(cmp.Compare(b.Epoch, a.Epoch), order(!a.issuer, !b.issuer), order(a.Turn == nil, b.Turn == nil), bytes.Compare(a.name[:], b.name[:]))
+		return cmp.Or(cmp.Compare(b.issuers, a.issuers), cmp.Compare(b.turns, a.turns), cmp.Compare(b.Epoch, a.Epoch), bytes.Compare(a.name[:], b.name[:]))
 	})
 	if len(ends) > 0 {
 		c.current = ends[0]

@@ -57,9 +57,9 @@
 // not shut out, with an issuer's word, or with the key of the epoch before and the hand of
 // an account that may have the compartment, at its own node and before that node said that
 // the account ended. So neither a node that was let in nor somebody who left with the seed
-// moves what is passed on. Two that cross: the higher number, then an issuer's, then the
-// smaller hash is in use on every node, both open what was sealed to them, and whoever holds
-// a key is told.
+// moves what is passed on. Two that cross: the one more issuers' words lead to, then more
+// changes of officers, then the higher number, then the smaller hash is in use on every node,
+// both open what was sealed to them, and whoever holds a key is told.
 //
 // The officers' key is X25519 of HKDF(scalar, "waypost/sealed-officers/1"); the scalar of
 // ristretto255 is split so that two of its 2 to 5 shares give it back (circl/secretsharing).
@@ -131,7 +131,7 @@
 //   - A node that was let in moves no intake: TestARogueNodeMovesNoIntake; nor does who left: TestWhoLeftBeginsNoEpoch.
 //   - Who left, or was taken off, reads nothing new: TestWhoLeftReadsNothingNew, TestSomebodyTakenOffReadsNothingNew.
 //   - Officers change by two of those before, and by nothing less: TestTwoOfficersPutAnotherInThePlaceOfOneWhoLeft,
-//     TestNobodyElseChangesOfficers.
+//     TestNobodyElseChangesOfficers; one who holds the keys undoes it nowhere: TestAHolderAloneUndoesNoChangeOfOfficers.
 //   - One officer opens nothing; two, with a reason, and everybody concerned is told: TestTwoOfficersOpenAFileInAnEmergency.
 //   - A read that cannot be written down is refused: TestALookIsWrittenBeforeAnythingIsShown.
 //   - Nobody hands a file over alone, and who has the words has no parcel: TestAFileIsHandedOverByTwo,
@@ -139,7 +139,7 @@
 //     hand-overs nobody signed are on no list: TestHandOversThatNobodySigned; nothing of one stays on the disk:
 //     TestAHandOverLeavesNothingBehind.
 //   - Two erase a file: hidden at once, taken back by a lead, destroyed with what came late, nothing else along:
-//     TestTwoPeopleEraseAFile, TestWhatIsErasedIsDestroyedAndStaysGone, TestErasingTakesNothingElseAlong.
+//     TestTwoPeopleEraseAFile, TestTheOnlyFileIsListedAgain, TestWhatIsErasedIsDestroyedAndStaysGone, TestErasingTakesNothingElseAlong.
 //   - Forged entries are left out: TestWhatNobodyMayHaveWrittenIsLeftOut, FuzzEntry.
 //   - Views do not depend on order: TestFactsDoNotDependOnOrder; files come together: TestEntriesWrittenApartComeTogether.
 //   - A list that is damaged costs nothing: TestTheListIsNeverNeeded.
@@ -150,6 +150,8 @@
 // who could read something forgets it; that a lead who makes an account for a caseworker who
 // does not exist is found out by this program and not by those who give it access; anything
 // against a box whose program or memory was tampered with while somebody was signed in; that
+// nobody who has the ops of a node sees by their places which file an open fact of a hand-over
+// or an emergency is about, and so one number of a file with two accounts; that
 // a receiver keeps to what they signed for, or that two people who agree to it do not hand
 // over what they may read; that two accounts of a node that was let in do not hide a file
 // whose number they know (a lead takes it back, nothing is destroyed); that copies of the

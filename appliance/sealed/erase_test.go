@@ -39,13 +39,12 @@ func (p *post) destroy(t testing.TB, id oplog.ID) {
 	run, stop := context.WithCancel(ctx)
 	ended := make(chan struct{})
 	go func() { p.Staff.RunErasures(run, nil); close(ended) }()
-	for {
-		if e, err := p.Staff.ErasureOf(ctx, operator, id); err != nil || e.Here { // destroyed, and said so
-			must(t, err)
-			break
-		}
+	for said := false; !said; { // gone, and written down
 		p.clock.Advance(time.Minute)
 		runtime.Gosched()
+		e, err := p.Staff.ErasureOf(ctx, staff.Operator(), id)
+		must(t, err)
+		said = e.Here
 	}
 	stop()
 	<-ended
@@ -193,5 +192,63 @@ func TestErasingTakesNothingElseAlong(t *testing.T) {
 	}
 	if got := n.texts(t, mina, id); got != "" {
 		t.Error(got)
+	}
+}
+
+// Taken back, a file is in its list again, also where it was the only one its box ever wrote.
+func TestTheOnlyFileIsListedAgain(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	mina := n.as(t, "mina")
+	id := n.open(t, mina, "the first of all")
+	if x := n.shown(t, "mina", id); x == nil || x.Erased {
+		t.Fatalf("%+v", x)
+	}
+	c.erase(t, mina, id, "amal")
+	if x := n.shown(t, "mina", id); x == nil || !x.Erased {
+		t.Fatalf("%+v", x)
+	}
+	must(t, n.Staff.UndoErasure(ctx, n.as(t, "amal"), id))
+	if x := n.shown(t, "mina", id); x == nil || x.Erased {
+		t.Errorf("mina sees %+v", x)
+	}
+}
+
+// Whoever was taken off a file does not hear that it was erased.
+func TestWhoIsOffHearsOfNoErasure(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	mina := n.as(t, "mina")
+	id := n.open(t, mina, "to be gone")
+	must(t, n.Sealed.Assign(ctx, mina, id, n.ids["noor"]))
+	if n.shown(t, "noor", id) == nil {
+		t.Fatal("noor is not in it")
+	}
+	must(t, n.Sealed.Unassign(ctx, mina, id, n.ids["noor"]))
+	if x := n.shown(t, "noor", id); x != nil {
+		t.Fatalf("%+v", x)
+	}
+	c.erase(t, mina, id, "amal")
+	if x := n.shown(t, "noor", id); x != nil {
+		t.Errorf("%+v", x)
+	}
+}
+
+// Nobody erases the keys of a desk: they are no file.
+func TestNobodyErasesADesk(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	want := n.Sealed.CurrentOf(t, staff.NarrowProtection)
+	act, err := n.Staff.AskFileErasure(n.as(t, "mina"), []oplog.ID{staff.NarrowProtection.Subject()}, staff.Act{Key: "x"}, func(staff.ID) error { return nil })
+	must(t, err)
+	must(t, n.Staff.ConfirmAct(ctx, n.as(t, "amal"), act))
+	c.meet(t)
+	for _, p := range []*post{n, c.south} {
+		if p.Sealed.CurrentOf(t, staff.NarrowProtection) != want {
+			t.Error("the desk has no keys any more")
+		}
 	}
 }

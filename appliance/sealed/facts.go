@@ -143,10 +143,7 @@ const (
 )
 
 // subjectOf is what the facts about a compartment are about.
-func subjectOf(n staff.Narrow) oplog.ID {
-	sum := sha256.Sum256([]byte("waypost/sealed-compartment/1" + n))
-	return oplog.ID(sum[:len(oplog.ID{})])
-}
+func subjectOf(n staff.Narrow) oplog.ID { return n.Subject() }
 
 func (e epochBegun) fits(subject oplog.ID) bool {
 	return slices.Contains(staff.Narrows(), e.Narrow) && subject == subjectOf(e.Narrow) && e.Epoch > 0 && len(e.Staff) <= maxOfficers &&

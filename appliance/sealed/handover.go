@@ -90,6 +90,7 @@ type parcel struct {
 
 	first, second staff.Hand // once somebody agreed
 	agreed        time.Time
+	agreeing      int // how many are saying yes now: the act is off its list while they do
 }
 
 // Bounds of what waits, in memory. Times are by the running clock.
@@ -178,7 +179,7 @@ func (d *Desk) Forget() {
 func (d *Desk) sweepParcels() {
 	now := d.o.Clock.Now()
 	for id, p := range d.parcels {
-		if p.second == nil && !d.o.Staff.Waits(id) || p.second != nil && now.Sub(p.agreed) > takeLife {
+		if p.second == nil && p.agreeing == 0 && !d.o.Staff.Waits(id) || p.second != nil && now.Sub(p.agreed) > takeLife {
 			p.forget()
 			delete(d.parcels, id)
 		}
@@ -270,16 +271,27 @@ func (d *Desk) agreed(p *parcel, by staff.ID, first, second staff.Hand) error {
 // AgreeToHandOver is the second person saying yes; the session is of that moment. words
 // open the parcel and are shown this once, to them alone: whoever takes the parcel has no
 // words, and who has the words has no parcel. Empty where a receiver's key opens it.
-// Faults: those of staff.ConfirmAct, Denied "fault.sealed.not_second".
+// Faults: those of staff.ConfirmAct, Denied "fault.sealed.not_second", NotFound
+// "fault.sealed.no_parcel".
 func (d *Desk) AgreeToHandOver(ctx context.Context, s staff.Session, id oplog.ID) (words string, err error) {
-	if err := d.o.Staff.ConfirmAct(ctx, s, id); err != nil {
-		return "", err
+	d.mu.Lock()
+	p := d.parcels[id]
+	if p != nil {
+		p.agreeing++
 	}
+	d.mu.Unlock()
+	if p == nil {
+		return "", fault.New(fault.NotFound, "fault.sealed.no_parcel")
+	}
+	err = d.o.Staff.ConfirmAct(ctx, s, id)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	p := d.parcels[id]
-	if p == nil || p.second.Signer() != s.Actor.ID {
-		return "", nil
+	p.agreeing--
+	switch {
+	case err != nil:
+		return "", err
+	case d.parcels[id] != p || p.second.Signer() != s.Actor.ID: // the box was locked meanwhile
+		return "", fault.New(fault.NotFound, "fault.sealed.no_parcel")
 	}
 	words = string(p.words)
 	p.forget()
@@ -397,23 +409,15 @@ func (h *handedOver) receipt(e *entry, who people) *Receipt {
 }
 
 // out lists the hand-overs that two people signed, the newest first.
-func (d *Desk) out(who people) (out []Broken, err error) {
-	told := map[[32]byte]bool{}
-	err = d.log.View(func(r oplog.Reader) error {
-		return r.Rows(keysView, []byte{'h'}, nil, func(_ []byte, _ oplog.ID, value []byte) error {
-			var row brokenRow
-			var h fileHanded
-			if decode(value, &row) != nil || decode(row.Body, &h) != nil || told[h.Request] ||
-				d.o.Staff.CheckHands(handAct(h.Request, h.Parcel), h.First, h.Second) != nil {
-				return nil
-			}
-			told[h.Request] = true
-			out = append(out, Broken{At: at(row.At), First: who[h.First.Signer()].User, Second: who[h.Second.Signer()].User, Parcel: hex.EncodeToString(h.Parcel[:])})
-			return nil
-		})
+func (d *Desk) out(who people) ([]Broken, error) {
+	return d.signed('h', func(body []byte) ([32]byte, Broken, bool) {
+		var h fileHanded
+		if decode(body, &h) != nil {
+			return h.Request, Broken{}, false
+		}
+		b := Broken{First: who[h.First.Signer()].User, Second: who[h.Second.Signer()].User, Parcel: hex.EncodeToString(h.Parcel[:])}
+		return h.Request, b, d.o.Staff.CheckHands(handAct(h.Request, h.Parcel), h.First, h.Second) == nil
 	})
-	slices.SortFunc(out, cmpBroken)
-	return out, err
 }
 
 func cmpBroken(a, b Broken) int {

@@ -285,6 +285,39 @@ func TestAParcelThatIsNotTaken(t *testing.T) {
 	}
 }
 
+// While somebody says yes, the lists that others look at throw no parcel away.
+func TestAParcelStaysWhileSomebodyAgrees(t *testing.T) {
+	c := newCamp(t)
+	c.begin(t)
+	n := c.north
+	mina, amal, noor := n.as(t, "mina"), n.as(t, "amal"), n.as(t, "noor")
+	id := n.open(t, mina, "to be handed over")
+	for range 3 {
+		act := n.askOut(t, mina, id, court())
+		stop, ended := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(ended)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					n.Sealed.Takings(noor.Actor)
+				}
+			}
+		}()
+		words, err := n.Sealed.AgreeToHandOver(ctx, amal, act)
+		close(stop)
+		<-ended
+		must(t, err)
+		if len(strings.Fields(words)) != 5 {
+			t.Fatalf("%q", words)
+		}
+		_, err = n.Sealed.Take(ctx, mina, act)
+		must(t, err)
+	}
+}
+
 // hands are two people's hands under an act, each given for it with somebody else.
 func hands(t *testing.T, p *post, first, second staff.Session, act staff.Act) (one, two staff.Hand) {
 	t.Helper()
@@ -339,6 +372,17 @@ func TestHandOversThatNobodySigned(t *testing.T) {
 	}))
 	c.meet(t)
 	if o, err = n.Sealed.Officers(amal); err != nil || len(o.Out) != 1 {
+		t.Errorf("%+v %v", o.Out, err)
+	}
+	// Written down again at another time, by whoever may write: it stays as new as it was.
+	latest := o.Out[0].At
+	for range 4 {
+		n.clock.Advance(-30 * 24 * time.Hour)
+		must(t, s.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error { return sealed.HandedFact(tx, request, parcel, m, nr) }))
+	}
+	n.clock.Advance(120 * 24 * time.Hour)
+	c.meet(t)
+	if o, err = n.Sealed.Officers(amal); err != nil || len(o.Out) != 1 || !o.Out[0].At.Equal(latest) {
 		t.Errorf("%+v %v", o.Out, err)
 	}
 	// In a file: by one hand twice, by hands for another file, by somebody who may not.

@@ -175,11 +175,14 @@ func (d *Desk) refresh(s staff.Session, mine *ecdh.PrivateKey, h held, who peopl
 	erased := countErased(d.log.Gone())
 	whole := !looked || now.Sub(last) > wholeEvery || len(l.Logs) == 0 || d.erased[s.Actor.ID] != erased
 	d.mu.Unlock()
-	before := encode(l)
+	before, back := encode(l), d.takenBack(l)
 	err := d.log.View(func(r oplog.Reader) error {
 		changed, err := changedSince(r, l, whole)
 		if err != nil {
 			return err
+		}
+		for _, id := range back {
+			changed[id] = true
 		}
 		for id := range changed {
 			payloads, err := payloadsOf(r, id)
@@ -223,10 +226,21 @@ func (d *Desk) dropErased(l *list) {
 		return g.Erased && (g.Final || g.Kept == 0)
 	})
 	for i, x := range l.Files {
-		if d.log.GoneOf(x.ID).Erased {
+		if x.State != stateNot && d.log.GoneOf(x.ID).Erased { // whoever is off hears nothing new of it
 			l.Files[i] = listed{ID: x.ID, Keys: []key{}, Narrow: x.Narrow, State: stateErased, Began: x.Began}
 		}
 	}
+}
+
+// takenBack are files whose erasure was taken back since the list was written. Counts do not
+// tell: a log that has no other files had none to count meanwhile.
+func (d *Desk) takenBack(l *list) (out []oplog.ID) {
+	for _, x := range l.Files {
+		if x.State == stateErased && !d.log.GoneOf(x.ID).Erased {
+			out = append(out, x.ID)
+		}
+	}
+	return out
 }
 
 // changedSince are the files with ops that the list has not seen; it has seen them then.

@@ -1,7 +1,6 @@
 package sealed
 
 import (
-	"cmp"
 	"context"
 	"crypto/ecdh"
 	"crypto/sha256"
@@ -93,7 +92,7 @@ func (d *Desk) AskGlass(s staff.Session, e Emergency) (oplog.ID, error) {
 	act := g.act()
 	// The second officer agrees to what stands there: which desk, and whether it is one file
 	// or all that was ever passed on.
-	act.Key, act.Args = "sealed.act.glass_all", []any{"Name", to.User, "Desk", g.Narrow, "Reason", e.Reason}
+	act.Key, act.Args = "sealed.act.glass_all", []any{"Name", nameOf(to, who), "Desk", g.Narrow, "Reason", e.Reason}
 	if g.What == GlassFile {
 		act.Key, act.Args = "sealed.act.glass", append(act.Args, "Which", g.Which.String())
 	}
@@ -324,25 +323,43 @@ func (d *Desk) Officers(s staff.Session) (out Officers, err error) {
 }
 
 // broken lists the emergency openings that two people signed.
-func (d *Desk) broken(who people) (out []Broken, err error) {
-	told := map[[32]byte]bool{}
+func (d *Desk) broken(who people) ([]Broken, error) {
+	return d.signed('b', func(body []byte) ([32]byte, Broken, bool) {
+		var g glassBroken
+		if decode(body, &g) != nil {
+			return g.Request, Broken{}, false
+		}
+		act := staff.Act{Purpose: GlassPurpose, Action: staff.BreakGlass, Body: g.Request[:]}
+		return g.Request, Broken{First: who[g.First.Signer()].User, Second: who[g.Second.Signer()].User}, d.o.Staff.CheckHands(act, g.First, g.Second) == nil
+	})
+}
+
+// signed lists what two people signed for, the newest first, each request once. read says
+// which request a row is of and whether the hands are right. Any node can write down again
+// what others signed, at another time: the latest time counts, so that nobody makes an old
+// thing out of a new one.
+func (d *Desk) signed(kind byte, read func(body []byte) (request [32]byte, b Broken, ok bool)) (out []Broken, err error) {
+	told := map[[32]byte]int{}
 	err = d.log.View(func(r oplog.Reader) error {
-		return r.Rows(keysView, []byte{'b'}, nil, func(_ []byte, _ oplog.ID, value []byte) error {
+		return r.Rows(keysView, []byte{kind}, nil, func(_ []byte, _ oplog.ID, value []byte) error {
 			var row brokenRow
-			var g glassBroken
-			if decode(value, &row) != nil || decode(row.Body, &g) != nil || told[g.Request] {
+			if decode(value, &row) != nil {
 				return nil
 			}
-			act := staff.Act{Purpose: GlassPurpose, Action: staff.BreakGlass, Body: g.Request[:]}
-			if d.o.Staff.CheckHands(act, g.First, g.Second) != nil {
-				return nil
+			request, b, ok := read(row.Body)
+			b.At = at(row.At)
+			switch i, known := told[request]; {
+			case !ok:
+			case !known:
+				told[request] = len(out)
+				out = append(out, b)
+			case b.At.After(out[i].At):
+				out[i] = b
 			}
-			told[g.Request] = true
-			out = append(out, Broken{At: at(row.At), First: who[g.First.Signer()].User, Second: who[g.Second.Signer()].User})
 			return nil
 		})
 	})
-	slices.SortFunc(out, func(a, b Broken) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.First, b.First)) })
+	slices.SortFunc(out, cmpBroken)
 	return out, err
 }
 

@@ -105,7 +105,7 @@ func (d *Desk) AskAgain(s staff.Session, setup Setup) (oplog.ID, error) {
 	}
 	act := staff.Act{
 		Purpose: BeginPurpose, Action: staff.BreakGlass, Body: encode([]any{setup.Officers, setup.Workers}), Key: "sealed.act.again",
-		Args: []any{"Officers", userNames(officers), "Workers", userNames(workers)},
+		Args: []any{"Officers", namesOf(officers, who), "Workers", namesOf(workers, who)},
 	}
 	return d.o.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, _, _ staff.Hand) error {
 		who, err := d.people()
@@ -120,11 +120,24 @@ func (d *Desk) AskAgain(s staff.Session, setup Setup) (oplog.ID, error) {
 	})
 }
 
-// userNames are what the second person reads: they agree to these people.
-func userNames(all []staff.Worker) string {
+// nameOf is somebody as the second person reads them. A user name alone is anybody's: whoever
+// made an account of the same name at another site would be agreed to in another's place. So
+// the site stands beside it, and the number where that is not enough.
+func nameOf(w staff.Worker, who people) string {
+	name := w.User + " (" + w.Site + ")"
+	for _, o := range who {
+		if o.ID != w.ID && strings.EqualFold(o.User, w.User) && strings.EqualFold(o.Site, w.Site) {
+			return name + " " + w.ID.String()
+		}
+	}
+	return name
+}
+
+// namesOf are what the second person reads: they agree to these people.
+func namesOf(all []staff.Worker, who people) string {
 	out := make([]string, 0, len(all))
 	for _, w := range all {
-		out = append(out, w.User)
+		out = append(out, nameOf(w, who))
 	}
 	if len(out) == 0 {
 		return "–"

@@ -104,7 +104,7 @@ func (d *Desk) AskTurn(s staff.Session, officers []staff.ID) (oplog.ID, error) {
 		sums = append(sums, sha256.Sum256(g.Sealed))
 	}
 	act := turnAct(before, after, ids, sums)
-	act.Key, act.Args = "sealed.act.turn", []any{"Officers", userNames(next)}
+	act.Key, act.Args = "sealed.act.turn", []any{"Officers", namesOf(next, who)}
 	return d.o.Staff.AskAct(s, act, func(ctx context.Context, by staff.ID, first, second staff.Hand) error {
 		return d.turn(ctx, before, epochBegun{Officers: after, Staff: ids, By: by, Turn: &turn{First: first, Second: second, Shares: sums}}, shares)
 	})

@@ -1,6 +1,7 @@
 package sealed_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -143,5 +144,60 @@ func TestNobodyElseChangesOfficers(t *testing.T) {
 	forge(n, cora, by(amal, cora)) // with all it takes it counts
 	if n.Sealed.CurrentOf(t, staff.NarrowProtection) == want {
 		t.Error("the test forges nothing")
+	}
+}
+
+// Somebody who holds the keys, at a box nobody meets meanwhile, changes them twice: what two
+// officers decided elsewhere stands.
+func TestAHolderAloneUndoesNoChangeOfOfficers(t *testing.T) {
+	c := newCamp(t)
+	c.beginThree(t)
+	n, s := c.north, c.south
+	bilal := s.as(t, "bilal")
+	for range 2 {
+		must(t, s.Sealed.Rotate(ctx, bilal, staff.NarrowProtection, nil))
+	}
+	act, err := n.Sealed.AskTurn(n.as(t, "amal"), []staff.ID{n.ids["amal"], n.ids["zoe"]})
+	must(t, err)
+	must(t, n.Staff.ConfirmAct(ctx, n.as(t, "cora"), act))
+	want := n.Sealed.CurrentOf(t, staff.NarrowProtection)
+	c.meet(t)
+	for _, p := range []*post{n, s} {
+		if p.Sealed.CurrentOf(t, staff.NarrowProtection) != want {
+			t.Error("the officers before are officers again")
+		}
+	}
+	if o, err := n.Sealed.Officers(n.as(t, "zoe")); err != nil || !o.Share {
+		t.Errorf("%+v %v", o, err)
+	}
+	if !s.list(t, bilal).Contested {
+		t.Error("nobody is told")
+	}
+	// And they can be changed once more.
+	act, err = n.Sealed.AskTurn(n.as(t, "amal"), []staff.ID{n.ids["amal"], n.ids["cora"]})
+	must(t, err)
+	must(t, n.Staff.ConfirmAct(ctx, n.as(t, "zoe"), act))
+}
+
+// What the second officer agrees to tells people of one name apart.
+func TestAnotherOfTheSameNameIsNotTakenForHer(t *testing.T) {
+	c := newCamp(t)
+	c.beginThree(t)
+	n, s := c.north, c.south
+	s.hire(t, staff.Coordinator, "cora")
+	s.hire(t, staff.Caseworker, "noor")
+	c.meet(t)
+	_, err := n.Sealed.AskTurn(n.as(t, "amal"), []staff.ID{n.ids["amal"], n.ids["lena"], s.ids["cora"]})
+	must(t, err)
+	_, err = n.Sealed.AskGlass(n.as(t, "amal"), sealed.Emergency{What: sealed.GlassAccess, Narrow: staff.NarrowProtection, To: s.ids["noor"], Reason: "nobody is left to read"})
+	must(t, err)
+	said := ""
+	for _, a := range n.Staff.Acts(n.as(t, "cora").Actor) {
+		said += fmt.Sprint(a.Act.Args...)
+	}
+	for _, who := range []string{"cora (South gate)", "noor (South gate)"} {
+		if !strings.Contains(said, who) {
+			t.Errorf("%q does not say %s", said, who)
+		}
 	}
 }

@@ -183,6 +183,7 @@ type acts struct {
 const (
 	actLife = 24 * time.Hour // by the running clock
 	maxActs = 100
+	maxOwn  = 20 // by one person: nobody fills the list alone
 )
 
 // AskAct is the first half: the person of the session wants it. run is called once, in
@@ -200,12 +201,17 @@ func (d *Desk) AskAct(s Session, a Act, run func(ctx context.Context, by ID, fir
 	d.acts.mu.Lock()
 	defer d.acts.mu.Unlock()
 	d.sweepActs()
+	own := 0
 	for id, p := range d.acts.all {
-		if p.Act.Purpose == a.Purpose && bytes.Equal(p.Act.Body, a.Body) && p.By == s.Actor.ID {
+		if p.By != s.Actor.ID {
+			continue
+		}
+		if p.Act.Purpose == a.Purpose && bytes.Equal(p.Act.Body, a.Body) {
 			return id, nil
 		}
+		own++
 	}
-	if len(d.acts.all) >= maxActs {
+	if own >= maxOwn || len(d.acts.all) >= maxActs {
 		return oplog.ID{}, fault.New(fault.Busy, "fault.staff.act_many")
 	}
 	now := d.clock.Now()

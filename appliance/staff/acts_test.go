@@ -78,6 +78,23 @@ func TestTwoPeopleAgreeToAnAct(t *testing.T) {
 	}
 }
 
+// One person asks for so much and no more: others still ask for a second person.
+func TestNobodyFillsTheListOfActsAlone(t *testing.T) {
+	c := newCamp(t, 2)
+	p := c.nodes[0]
+	eager, lead := worker(t, p, "mina", Caseworker), worker(t, p, "amina", Lead)
+	var last error
+	for i := range maxActs {
+		_, last = p.AskAct(eager, Act{Purpose: "erase-file", Action: SignForFiles, Body: []byte{byte(i)}}, nil)
+	}
+	if fault.ClassOf(last) != fault.Busy {
+		t.Errorf("asked for %d: %v", maxActs, last)
+	}
+	if _, err := p.AskAct(lead, Act{Purpose: "revoke-node", Action: RevokeNodes}, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNobodyMakesTheirOwnSecondPerson(t *testing.T) {
 	c := newCamp(t, 1)
 	p := c.nodes[0]

@@ -160,7 +160,8 @@ type approvalRow struct {
 // judgeErasures is the rule: erased is whose erasure two people signed, unless it
 // was taken back; one that an issuer signed cannot be taken back. Any order of the
 // same facts gives the same answer. An account is nobody that can be erased: whoever
-// it signed for would lose their word.
+// it signed for would lose their word. Neither is a desk of sealed files, whose keys would be
+// gone for everybody by two signatures of any node, nor the deployment itself.
 func judgeErasures(deployment [16]byte, subject oplog.ID, ops []oplog.Op) (st oplog.Standing) {
 	type word struct{ signed, withdrawn, final bool }
 	words := map[[16]byte]*word{}
@@ -170,7 +171,8 @@ func judgeErasures(deployment [16]byte, subject oplog.ID, ops []oplog.Op) (st op
 		}
 		return words[nonce]
 	}
-	if slices.ContainsFunc(ops, func(op oplog.Op) bool { return enrolment(op, subject) != nil }) {
+	if slices.ContainsFunc(ops, func(op oplog.Op) bool { return enrolment(op, subject) != nil }) || subject == identity.SubjectOf(deployment) ||
+		slices.ContainsFunc(Narrows(), func(n Narrow) bool { return subject == n.Subject() }) {
 		return oplog.Standing{}
 	}
 	statements := map[[16]byte]statement{}

@@ -59,6 +59,26 @@ func TestAFileErasureDestroysNobody(t *testing.T) {
 	}
 }
 
+// Hands for a file beside those for a person keep an issuer from nothing.
+func TestAFileErasureStopsNoOther(t *testing.T) {
+	c := newCamp(t, 1)
+	p := c.nodes[0]
+	p.add(t, "ana", Lead)
+	p.add(t, "bo", Lead)
+	p.add(t, "cas", Caseworker)
+	who := p.person(t, "Rosa")
+	for i, users := range [][]string{{"cas", "ana"}, {"bo", "ana"}} {
+		st := statement{Nonce: [16]byte{byte(i + 1)}, Subjects: []oplog.ID{who}, File: i == 0}
+		fact := erased{Statement: st, By: halves(t, p, users, st, p.issuer.Deployment)}
+		must(t, p.log.Do(ctx, oplog.By{}, func(tx *oplog.Tx) error { _, err := tx.Append(erasedKind, who, fact); return err }))
+	}
+	signed := 0
+	p.issuer.Countersign = func([]byte) ([]byte, bool) { signed++; return []byte{1}, true }
+	if err := p.FinishErasure(ctx, p.signIn(t, "ana"), who); err != nil || signed != 1 {
+		t.Errorf("the issuer signed %d: %v", signed, err)
+	}
+}
+
 // Who is not meant hears of nothing and settles nothing.
 func TestAnActForAFew(t *testing.T) {
 	c := newCamp(t, 1)

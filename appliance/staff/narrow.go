@@ -1,6 +1,11 @@
 package staff
 
-import "slices"
+import (
+	"crypto/sha256"
+	"slices"
+
+	"github.com/waypost/waypost/appliance/oplog"
+)
 
 // Narrow is a compartment that only the people assigned to it read: not the site, not
 // its lead, not whoever holds the box. Names cross the wire as text and are only added.
@@ -17,6 +22,13 @@ const (
 // Narrows lists every narrow compartment, in the order pages show them.
 func Narrows() []Narrow {
 	return []Narrow{NarrowProtection, NarrowChild, NarrowMedical, NarrowTracing}
+}
+
+// Subject is what facts about the compartment itself are about: SHA-256 of
+// "waypost/sealed-compartment/1" and its name, cut to 10 bytes. Nobody can be erased under it.
+func (n Narrow) Subject() oplog.ID {
+	sum := sha256.Sum256([]byte("waypost/sealed-compartment/1" + n))
+	return oplog.ID(sum[:len(oplog.ID{})])
 }
 
 // narrows are the compartments that people of a role may be given.
