@@ -3,6 +3,8 @@ package ui
 import (
 	"bytes"
 	"compress/gzip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -236,6 +238,34 @@ func TestBudgets(t *testing.T) {
 			}
 			if n+js+css+rest > firstLoad || n > repeatLoad && pic.page != "people/new" && pic.page != "people/edit" && pic.page != "people/member" {
 				t.Errorf("%s/%s is %d bytes", lang.Tag(), pic.name, n)
+			}
+		}
+	}
+}
+
+// said is where a page asks for a sentence by its whole key.
+var said = regexp.MustCompile(`[.$]T "([a-z0-9_.-]+)"`)
+
+// A key without a sentence is shown as it is, so a page that asks for one that was taken
+// away shows it to people, also in a part that no picture reaches.
+func TestPagesAskForSentencesThatExist(t *testing.T) {
+	_, c := gallery(t)
+	pages, err := filepath.Glob(filepath.Join("templates", "*", "*.html"))
+	if err != nil || len(pages) < 50 {
+		t.Fatal(len(pages), err)
+	}
+	frame, err := filepath.Glob(filepath.Join("templates", "*.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(pages, frame...) {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range said.FindAllSubmatch(raw, -1) {
+			if key := string(m[1]); !c.For("en").Has(key) {
+				t.Errorf("%s asks for %s, and no language has it", name, key)
 			}
 		}
 	}

@@ -449,7 +449,7 @@ func placePictures() []picture {
 			m.Mode = s.T("emergency.mode.lock")
 			return m
 		}},
-		{name: "box-last", page: "box/box", data: func(s speaker) any { return boxPageOf(s.view, []string{"passphrase"}) }, form: topOf("fault.identity.last_slot")},
+		{name: "box-last", page: "box/box", frame: func(v *view) { v.Holder = true }, data: func(s speaker) any { return boxPageOf(s.view, []string{"passphrase"}) }, form: topOf("fault.identity.last_slot")},
 		{name: "box-made", page: "box/made", data: func(speaker) any {
 			return madePage{Kind: "recovery", Words: wordList{Words: append(galleryWords, galleryWords...)}, QR: svg("ten words"), Date: "2026-11-27"}
 		}},

@@ -91,7 +91,7 @@ func TestNobodyReadsPeopleAfterARestore(t *testing.T) {
 	if a := page(other, "GET", "/people/"+id, nil); a.status != 200 || !strings.Contains(string(a.body), given) {
 		t.Errorf("still closed: %d", a.status)
 	}
-	if a := page(lead, "GET", "/backup", nil); a.status != 200 || !strings.Contains(string(a.body), "let people be read at") {
+	if a := page(lead, "GET", "/backup", nil); a.status != 200 || !strings.Contains(string(a.body), "opened the records of people at") {
 		t.Errorf("nobody learns who opened it: %d", a.status)
 	}
 }

@@ -33,6 +33,7 @@ func (s *Server) emergencyCalls() []route {
 type emergencyModel struct {
 	control.Emergency
 	Modes []emergencyMode
+	Done  bool // decided just now
 }
 
 // emergencyMode is one choice.
@@ -63,6 +64,7 @@ func (v *visit) emergencyPage() error {
 	if err != nil {
 		return err
 	}
+	m.Done = v.query("done") != ""
 	f := newForm()
 	f.set("mode", m.Mode)
 	return v.renderForm("box/emergency", m, f)
@@ -89,7 +91,7 @@ func (v *visit) setEmergency() error {
 	case !act.IsZero():
 		return v.redirect("/acts/" + act.String())
 	}
-	return v.redirect("/box/emergency")
+	return v.redirect("/box/emergency?done=1")
 }
 
 // postEmergency is the call: 202 where a second person has to agree.

@@ -135,3 +135,23 @@ func TestTheBoxHasOneName(t *testing.T) {
 		}
 	}
 }
+
+// What somebody signs in and signs with has one name in a language: people who read two
+// look for a second secret. A post likewise.
+func TestOneNameForOneThing(t *testing.T) {
+	for tag, others := range map[string][]string{
+		"es": {"frase de paso", "frase de contraseña", "frase de acceso"}, "fr": {"phrase secrète"}, "ar": {"نقطة أخرى", "أي نقطة", "تلك النقطة"},
+	} {
+		for k, v := range sentencesOf(t, tag) {
+			said, err := json.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, word := range others {
+				if strings.Contains(strings.ToLower(string(said)), word) {
+					t.Errorf("%s %s says %s, which has another name everywhere else", tag, k, word)
+				}
+			}
+		}
+	}
+}
