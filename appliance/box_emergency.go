@@ -29,7 +29,7 @@ func (b *box) Emergency(_ context.Context, a staff.Actor) (control.Emergency, er
 
 func (n *node) emergencySays(a staff.Actor) (control.Emergency, error) {
 	set := n.emergency.Get()
-	out := control.Emergency{Mode: set.Mode.String(), Stick: knowsSticks()}
+	out := control.Emergency{Mode: set.Mode.String()}
 	if set.Serial > 0 {
 		out.By, out.Second, out.At = n.desks.Staff.NameOf(set.By), "", &set.At
 		if set.Second != (staff.ID{}) {
@@ -49,8 +49,7 @@ func (n *node) emergencySays(a staff.Actor) (control.Emergency, error) {
 // AskEmergency changes the setting. Less is done at once; for more a second person has to
 // agree, unless nobody else here could: then one is enough. act is what waits; zero when it
 // is done. Faults: those of Emergency, of staff.Desk.AskAct and of identity.EmergencyFile,
-// Invalid "fault.identity.emergency_mode", Conflict "fault.node.emergency_stick" where the
-// system does not tell of a pulled stick.
+// Invalid "fault.identity.emergency_mode".
 func (b *box) AskEmergency(_ context.Context, s staff.Session, mode string) (act oplog.ID, err error) {
 	n, err := b.keeper(s.Actor)
 	if err != nil {
@@ -59,9 +58,6 @@ func (b *box) AskEmergency(_ context.Context, s staff.Session, mode string) (act
 	want, err := identity.ParseEmergency(mode)
 	if err != nil {
 		return act, err
-	}
-	if want == identity.EmergencyPulled && !knowsSticks() {
-		return act, fault.New(fault.Conflict, "fault.node.emergency_stick")
 	}
 	if _, ok := s.Sign(nil); !ok || s.Actor.Key || s.Actor.Operator {
 		return act, fault.New(fault.Denied, "fault.staff.own_hand")

@@ -107,16 +107,11 @@ func TestDestroyingIsDecidedBefore(t *testing.T) {
 		t.Fatal("one person agreed with themselves")
 	}
 	// What was asked for before somebody decided otherwise is not agreed to any more.
-	if knowsSticks() { // else there is no third way to decide
-		both := [2][]byte{words, []byte(emergencyWords)}
-		if waits, err := b.EmergencyBoth(ctx, "pulled", [2]string{"amina", "sami"}, both); err != nil || waits {
-			t.Fatal(waits, err)
-		}
-		if _, err := b.AskEmergency(ctx, lead, "lock"); err != nil {
-			t.Fatal(err)
-		}
-		refused(b.Desks().Staff.ConfirmAct(ctx, second, act), "fault.identity.emergency_changed")
+	if stays, err := b.AskEmergency(ctx, lead, "lock"); err != nil || !stays.IsZero() {
+		t.Fatal(stays, err)
 	}
+	refused(b.Desks().Staff.ConfirmAct(ctx, second, act), "fault.identity.emergency_changed")
+	mode("lock")
 	if waits, err := b.EmergencyBoth(ctx, "destroy", [2]string{"amina", ""}, [2][]byte{words, nil}); err != nil || !waits {
 		t.Fatalf("one of two, by the verb: %v", err)
 	}
@@ -139,7 +134,7 @@ func TestDestroyingIsDecidedBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	mode("destroy")
-	for _, said := range []string{"mode=", "destroy", "pulled"} {
+	for _, said := range []string{"mode=", "destroy"} {
 		if strings.Contains(log.String(), said) {
 			t.Fatalf("the log lies readable on the card, and says what was decided: %s", log.String())
 		}
@@ -159,29 +154,18 @@ func TestDestroyingIsDecidedBefore(t *testing.T) {
 	}
 }
 
-// A pulled stick destroys only where that was decided, and only when the stick itself is
-// gone: one that was taken out of the file system locks.
-func TestAPulledStickDestroysWhereDecided(t *testing.T) {
-	was := diskGone
-	t.Cleanup(func() { diskGone = was })
-	for _, tt := range []struct {
-		name, mode string
-		gone       bool
-		wiped      bool
-	}{
-		{"pulled", "pulled", true, true}, {"ejected", "pulled", false, false}, {"on request only", "destroy", true, false}, {"nobody decided", "lock", true, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			diskGone = func(uint64) bool { return tt.gone }
+// A pulled stick locks whatever was decided, and costs nothing: a stick that fell off the bus
+// looks the same.
+func TestAPulledStickDestroysNothing(t *testing.T) {
+	for _, decided := range []string{"lock", "destroy"} {
+		t.Run(decided, func(t *testing.T) {
+			t.Parallel()
 			b, words := startedBox(t)
 			lead, err := b.Desks().Staff.SignIn(t.Context(), "amina", words)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !knowsSticks() {
-				t.Skip("this system does not tell of sticks")
-			}
-			if _, err := b.AskEmergency(t.Context(), lead, tt.mode); err != nil {
+			if _, err := b.AskEmergency(t.Context(), lead, decided); err != nil {
 				t.Fatal(err)
 			}
 			n := b.open()
@@ -201,8 +185,14 @@ func TestAPulledStickDestroysWhereDecided(t *testing.T) {
 				t.Fatal("nothing happens")
 			}
 			t.Logf("after %v; the bar is 2 s", clock.System().Now().Sub(began))
-			if identity.Wiped(b.dir) != tt.wiped || b.open() != nil {
+			if identity.Wiped(b.dir) || b.open() != nil {
 				t.Fatalf("wiped %v, state %s", identity.Wiped(b.dir), b.State())
+			}
+			if err := b.Unlock(t.Context(), words); err != nil {
+				t.Fatal(err)
+			}
+			if e, err := b.open().emergencySays(lead.Actor); err != nil || e.Mode != decided {
+				t.Fatalf("%+v %v", e, err)
 			}
 		})
 	}

@@ -10,9 +10,11 @@ import (
 )
 
 // A box that was opened by a key stick which is plugged into it is locked when the stick is
-// pulled out: the one thing somebody at a door has time for. Where it was decided before
-// (box_emergency.go) its keys are destroyed, too, but only when the stick itself is gone: one
-// that was taken out of the file system first, as a system does that shuts down, locks.
+// pulled out: the one thing somebody at a door has time for. It is never more than locking,
+// whatever was decided (box_emergency.go). No record lost comes before everything: a USB reset
+// or a brownout on a small board makes a stick vanish and come back under another name, which
+// looks exactly like pulling it, and nobody can take a destruction back. Keys are destroyed by
+// button, call or `waypost lock --destroy`, where that was decided beforehand.
 // A key file that came from a phone, or lies on the box's own disk, locks nothing.
 
 // stickLook is how often the stick is looked for. With locking it stays below two seconds.
@@ -46,43 +48,19 @@ func stickIn(path string) bool {
 
 // lockWhenPulled locks the box when the stick it was opened with goes, as long as n is open.
 func (b *box) lockWhenPulled(n *node, stick string) {
-	disk := deviceOf(stick)
 	for b.open() == n {
 		select {
 		case <-b.clock.After(stickLook):
 		case <-b.ctx.Done():
 			return
 		}
-		if !stickIn(stick) && b.open() == n {
-			b.pulled(n, disk)
-			return
+		if stickIn(stick) || b.open() != n {
+			continue
 		}
+		b.logger.Warn("the key stick was pulled out: locking")
+		if err := b.Lock(context.WithoutCancel(b.ctx)); err != nil {
+			b.logger.Error("locking", "err", err)
+		}
+		return
 	}
 }
-
-// pulled does what was decided for this moment. A stick has to be gone at two looks to cost
-// the keys: a bad contact is not a decision.
-func (b *box) pulled(n *node, disk uint64) {
-	if n.emergency.Get().Mode == identity.EmergencyPulled && diskGone(disk) {
-		select {
-		case <-b.clock.After(stickLook):
-		case <-b.ctx.Done():
-			return
-		}
-		if diskGone(disk) && b.open() == n {
-			b.logger.Warn("the key stick was pulled out: destroying the keys")
-			if err := b.destroy(); err != nil {
-				b.logger.Error("destroying the keys", "err", err)
-			}
-			return
-		}
-	}
-	b.logger.Warn("the key stick was pulled out: locking")
-	if err := b.Lock(context.WithoutCancel(b.ctx)); err != nil {
-		b.logger.Error("locking", "err", err)
-	}
-}
-
-// diskGone reports whether a disk that was there is not known to the system any more.
-// Replaced in tests, which have no stick to pull.
-var diskGone = unplugged

@@ -87,7 +87,7 @@ func (a *app) wipe(ctx context.Context) error {
 
 // Wipe destroys the keys of the folder, closes the node, and removes what is left of the
 // records. It is the verb's, which asks nobody: whoever is at this machine can overwrite the
-// folder anyhow. Pages, calls and sticks go through Destroy. Faults: Denied for all but the lead, NotFound when nothing was started here,
+// folder anyhow. Pages and calls go through Destroy. Faults: Denied for all but the lead, NotFound when nothing was started here,
 // Conflict "fault.node.practice_lock".
 func (b *box) Wipe(_ context.Context, actor staff.Actor) error {
 	if err := actor.Must(staff.ManageBox); err != nil {
@@ -97,7 +97,7 @@ func (b *box) Wipe(_ context.Context, actor staff.Actor) error {
 	return b.destroy()
 }
 
-// destroy is what Wipe, Destroy and a pulled stick come to.
+// destroy is what Wipe and Destroy come to.
 func (b *box) destroy() error {
 	return b.ended(func() error {
 		err := removeRecords(b.dir)

@@ -68,7 +68,7 @@ func (b *apiBox) Emergency(_ context.Context, a staff.Actor) (control.Emergency,
 	if err := a.Must(staff.ManageBox); err != nil {
 		return control.Emergency{}, err
 	}
-	out := control.Emergency{Mode: b.emergency.Mode.String(), Stick: true}
+	out := control.Emergency{Mode: b.emergency.Mode.String()}
 	if b.emergency.Serial > 0 {
 		out.By, out.Second, out.At = b.desks.Staff.NameOf(b.emergency.By), b.desks.Staff.NameOf(b.emergency.Second), &b.emergency.At
 	}

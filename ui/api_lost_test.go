@@ -154,18 +154,19 @@ func TestAnEmergencyIsDecidedOnPages(t *testing.T) {
 		t.Error("the page of the box does not say what it may do")
 	}
 	page(lead, "POST", "/wipe", secret+"&word=wipe", 409)
-	page(lead, "POST", "/box/emergency", "mode=pulled&passphrase=wrong", 403)
+	page(lead, "POST", "/box/emergency", "mode=destroy&passphrase=wrong", 403)
 	page(lead, "POST", "/box/emergency", "mode=&"+secret, 400)
-	act := page(lead, "POST", "/box/emergency", "mode=pulled&"+secret, 303)
+	page(lead, "POST", "/box/emergency", "mode=pulled&"+secret, 400) // a pulled stick locks, and never more
+	act := page(lead, "POST", "/box/emergency", "mode=destroy&"+secret, 303)
 	act = act[strings.LastIndex(act, "/acts/"):]
-	if text := page(second, "GET", act, "", 200); !strings.Contains(text, "when its key stick is pulled out") {
+	if text := page(second, "GET", act, "", 200); !strings.Contains(text, "may destroy its own keys when its lead asks for it") {
 		t.Error(text)
 	}
 	if r.box.emergency.Mode != identity.EmergencyLock {
 		t.Fatal("one person decided")
 	}
 	page(second, "POST", act+"/confirm", secret, 303)
-	if r.box.emergency.Mode != identity.EmergencyPulled {
+	if r.box.emergency.Mode != identity.EmergencyDestroy {
 		t.Fatal("two people did not decide")
 	}
 	if text := page(lead, "GET", "/wipe", "", 200); !strings.Contains(text, "Bring back a backup") || !strings.Contains(text, "Type the name of this site") {

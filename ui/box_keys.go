@@ -31,8 +31,8 @@ type Keeper interface {
 	// in practice.
 	Emergency(ctx context.Context, a staff.Actor) (control.Emergency, error)
 	// AskEmergency decides it: act is what waits for a second person, zero when it is done.
-	// Faults: those of Emergency, Invalid "fault.identity.emergency_mode", Conflict
-	// "fault.node.emergency_stick", those of staff.Desk.AskAct.
+	// Faults: those of Emergency, Invalid "fault.identity.emergency_mode", those of
+	// staff.Desk.AskAct.
 	AskEmergency(ctx context.Context, s staff.Session, mode string) (act oplog.ID, err error)
 	// EmergencyBoth is the same where people show their passphrases to the operator; users[1]
 	// may be empty. waits tells that a second person has to agree.

@@ -2,12 +2,16 @@ package ui
 
 import "github.com/waypost/waypost/appliance/control"
 
-// galleryEmergency is a box where nobody has decided anything and one is alone, or one where
-// two people have.
-func galleryEmergency(s speaker, mode string) emergencyModel {
-	if mode == "lock" {
-		return emergencyOf(s.view, control.Emergency{Mode: mode, Alone: true, Stick: true})
+// galleryEmergency is a box where nobody has decided anything and one is alone, one where
+// somebody asked for more, or one where two people decided.
+func galleryEmergency(s speaker, state string) emergencyModel {
+	e := control.Emergency{Mode: "lock", Alone: true}
+	switch state {
+	case "asked":
+		e = control.Emergency{Mode: "lock", Asked: "Amina K."}
+	case "destroy":
+		at := galleryTime
+		e = control.Emergency{Mode: "destroy", By: "Amina K.", Second: "Bo L.", At: &at}
 	}
-	at := galleryTime
-	return emergencyOf(s.view, control.Emergency{Mode: mode, By: "Amina K.", Second: "Bo L.", At: &at, Asked: "Amina K.", Stick: true})
+	return emergencyOf(s.view, e)
 }

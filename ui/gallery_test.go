@@ -470,7 +470,8 @@ func placePictures() []picture {
 		{name: "losses", page: "box/losses", data: func(speaker) any { return galleryLosses() }},
 		{name: "losses-none", page: "box/losses", data: func(speaker) any { return control.Losses{} }},
 		{name: "emergency", page: "box/emergency", data: func(s speaker) any { return galleryEmergency(s, "lock") }},
-		{name: "emergency-set", page: "box/emergency", data: func(s speaker) any { return galleryEmergency(s, "pulled") }},
+		{name: "emergency-asked", page: "box/emergency", data: func(s speaker) any { return galleryEmergency(s, "asked") }},
+		{name: "emergency-set", page: "box/emergency", data: func(s speaker) any { return galleryEmergency(s, "destroy") }},
 		{name: "wipe", page: "box/wipe", data: func(speaker) any { return wipeModel{true} }},
 		{name: "wipe-unset", page: "box/wipe", data: func(speaker) any { return wipeModel{} }, form: topOf("fault.node.emergency_off")},
 		{name: "wipe-wrong-word", page: "box/wipe", data: func(speaker) any { return wipeModel{true} }, form: func(v *view) *form {

@@ -44,10 +44,7 @@ type emergencyMode struct {
 
 func emergencyOf(w *view, e control.Emergency) emergencyModel {
 	m := emergencyModel{Emergency: e}
-	for _, mode := range []identity.Emergency{identity.EmergencyLock, identity.EmergencyDestroy, identity.EmergencyPulled} {
-		if mode == identity.EmergencyPulled && !e.Stick {
-			continue
-		}
+	for _, mode := range []identity.Emergency{identity.EmergencyLock, identity.EmergencyDestroy} {
 		key := "emergency.mode." + mode.String()
 		m.Modes = append(m.Modes, emergencyMode{mode.String(), w.T(key), w.T(key + ".why"), mode.String() == e.Mode})
 	}

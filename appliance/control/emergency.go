@@ -7,13 +7,12 @@ import (
 
 // Emergency is what a node may do to its own keys, as its people decided beforehand.
 type Emergency struct {
-	Mode   string     `json:"mode"`   // lock, destroy or pulled
+	Mode   string     `json:"mode"`   // lock or destroy
 	By     string     `json:"by"`     // who decided; empty when nobody did, or the name is not known here
 	Second string     `json:"second"` // who agreed; empty where one was enough
 	At     *time.Time `json:"at"`     // null when nobody ever decided
 	Asked  string     `json:"asked"`  // who asked for a change that waits for a second person
 	Alone  bool       `json:"alone"`  // nobody else here could agree: one is enough
-	Stick  bool       `json:"stick"`  // the system tells when a stick is pulled
 }
 
 // Emergency asks for it.

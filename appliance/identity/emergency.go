@@ -12,24 +12,25 @@ import (
 )
 
 // Emergency is what a box may do to its own keys when somebody stands at the door. It is
-// decided beforehand and in calm; nothing destroys keys on a page, by `waypost lock
-// --destroy` or by a pulled stick unless this says so.
+// decided beforehand and in calm; nothing destroys keys on a page, by a call or by `waypost
+// lock --destroy` unless this says so.
+//
+// Pulling the key stick locks, and there is no setting by which it destroys. No record lost
+// comes before everything: a USB reset or a brownout on a small board makes a stick vanish and
+// come back under another name, which looks exactly like pulling it, and nobody can take a
+// destruction back. Only what a person asks for, in words, may cost the keys.
 type Emergency uint8
 
 // The settings, each allowing what the one before does. Numbers are stored.
 const (
 	EmergencyLock    Emergency = 0 // lock, and destroy nothing
 	EmergencyDestroy Emergency = 1 // and destroy the keys when somebody asks for that; a pulled stick locks
-	EmergencyPulled  Emergency = 2 // and when the key stick is pulled out, too
 )
 
 // String is the setting as calls and verbs spell it.
 func (e Emergency) String() string {
-	switch e {
-	case EmergencyDestroy:
+	if e == EmergencyDestroy {
 		return "destroy"
-	case EmergencyPulled:
-		return "pulled"
 	}
 	return "lock"
 }
@@ -37,7 +38,7 @@ func (e Emergency) String() string {
 // ParseEmergency reads a setting as String spells it. Fault: Invalid
 // "fault.identity.emergency_mode".
 func ParseEmergency(s string) (Emergency, error) {
-	for _, e := range []Emergency{EmergencyLock, EmergencyDestroy, EmergencyPulled} {
+	for _, e := range []Emergency{EmergencyLock, EmergencyDestroy} {
 		if e.String() == s {
 			return e, nil
 		}
@@ -62,7 +63,7 @@ const emergencyName = "emergency"
 //
 //	offset size
 //	     0    1 version, 1
-//	     1    1 setting: 0 lock, 1 destroy, 2 pulled
+//	     1    1 setting: 0 lock, 1 destroy; all else is damage
 //	     2    8 serial
 //	    10    8 who asked
 //	    18    8 who agreed
@@ -89,7 +90,7 @@ func (s EmergencySet) Marshal() []byte {
 
 // ParseEmergencySet reads the content of the file, which may be anything.
 func ParseEmergencySet(b []byte) (EmergencySet, error) {
-	if len(b) != emergencySize || b[0] != emergencyVersion || b[1] > byte(EmergencyPulled) {
+	if len(b) != emergencySize || b[0] != emergencyVersion || b[1] > byte(EmergencyDestroy) {
 		return EmergencySet{}, errEmergency
 	}
 	s := EmergencySet{Mode: Emergency(b[1]), Serial: binary.BigEndian.Uint64(b[2:]), By: [8]byte(b[10:18]), Second: [8]byte(b[18:26])}

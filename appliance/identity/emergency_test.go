@@ -27,7 +27,7 @@ func TestTheEmergencySettingIsNotReadOffACard(t *testing.T) {
 		t.Fatalf("begins as %+v", f.Get())
 	}
 	off := read(t, path)
-	set := EmergencySet{Mode: EmergencyPulled, Serial: 1, By: [8]byte{1}, Second: [8]byte{2}, At: time.Unix(1e9, 0).UTC()}
+	set := EmergencySet{Mode: EmergencyDestroy, Serial: 1, By: [8]byte{1}, Second: [8]byte{2}, At: time.Unix(1e9, 0).UTC()}
 	must(t, f.Set(set))
 	on := read(t, path)
 	if len(off) != len(on) || !bytes.Equal(off[:len(sealedMagic)], on[:len(sealedMagic)]) {
@@ -61,9 +61,24 @@ func TestTheEmergencySettingIsNotReadOffACard(t *testing.T) {
 	}
 }
 
+// A number that means nothing is damage, and damage is locking alone.
+func TestAnUnknownEmergencySettingIsLocking(t *testing.T) {
+	for _, mode := range []Emergency{EmergencyDestroy + 1, 255} {
+		dir := t.TempDir()
+		f, err := OpenEmergency(dir, emergencyKey(1))
+		must(t, err)
+		must(t, f.Set(EmergencySet{Mode: mode, Serial: 1}))
+		again, err := OpenEmergency(dir, emergencyKey(1))
+		if !errors.Is(err, fault.New(fault.Internal, "fault.identity.damaged")) || again.Get() != (EmergencySet{}) {
+			t.Fatalf("%d: %v %+v", mode, err, again.Get())
+		}
+		must(t, again.Set(EmergencySet{Mode: EmergencyDestroy, Serial: 1}))
+	}
+}
+
 func TestTheEmergencySettingByteByByte(t *testing.T) {
-	s := EmergencySet{Mode: EmergencyPulled, Serial: 3, By: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Second: [8]byte{9}, At: time.Unix(0x65000000, 0).UTC()}
-	const golden = "0102" + "0000000000000003" + "0102030405060708" + "0900000000000000" + "0000000065000000"
+	s := EmergencySet{Mode: EmergencyDestroy, Serial: 3, By: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Second: [8]byte{9}, At: time.Unix(0x65000000, 0).UTC()}
+	const golden = "0101" + "0000000000000003" + "0102030405060708" + "0900000000000000" + "0000000065000000"
 	if got := hex.EncodeToString(s.Marshal()); got != golden {
 		t.Fatalf("%s", got)
 	}
@@ -75,7 +90,8 @@ func TestTheEmergencySettingByteByByte(t *testing.T) {
 
 func FuzzEmergencySet(f *testing.F) {
 	f.Add(EmergencySet{}.Marshal())
-	f.Add(EmergencySet{Mode: EmergencyPulled, Serial: 1, At: time.Unix(1e9, 0)}.Marshal())
+	f.Add(EmergencySet{Mode: EmergencyDestroy, Serial: 1, At: time.Unix(1e9, 0)}.Marshal())
+	f.Add(EmergencySet{Mode: EmergencyDestroy + 1, Serial: 1, At: time.Unix(1e9, 0)}.Marshal())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := ParseEmergencySet(b); err == nil && !bytes.Equal(s.Marshal(), b) {
 			t.Fatalf("%x is read as %+v", b, s)
