@@ -31,9 +31,10 @@ vet:
 unit:
 	$(GO) test -timeout 10m $(PKGS)
 
-# The packages where goroutines meet; one at a time, because the mesh keeps real deadlines.
+# The packages where goroutines meet; one at a time, because the mesh keeps real deadlines. The torture
+# of the journal is run so by `make torture`.
 race: tools
-	CGO_ENABLED=1 $(GO) test -race -short -p 1 -timeout 15m ./appliance/oplog/... ./appliance/identity ./appliance/staff ./appliance/sealed ./appliance/letterbox ./appliance/registration ./appliance/chunks ./appliance/tokens ./appliance/control ./mesh ./ui
+	CGO_ENABLED=1 $(GO) test -race -short -p 1 -timeout 15m ./appliance/oplog ./appliance/oplog/oplogtest ./appliance/identity ./appliance/staff ./appliance/sealed ./appliance/letterbox ./appliance/registration ./appliance/chunks ./appliance/tokens ./appliance/control ./mesh ./ui
 
 # Days at a camp, told with the real binary on real ports; as root also in network namespaces and on a full disk.
 scripts: tools
@@ -56,6 +57,7 @@ torture-short: tools
 
 SEED ?= 1
 torture: tools
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./appliance/oplog/torture
 	WAYPOST_TORTURE=full WAYPOST_TORTURE_SEED=$(SEED) nice $(TORTURE) -timeout 12h
 	WAYPOST_SCRIPTS=1 $(GO) test -timeout 10m -count=1 -v -run TestCanaries ./appliance
 
