@@ -70,6 +70,8 @@ func (p *somebody) in() {
 	p.t.Helper()
 	run(p.t, p.phone, p.name+" signs in", see(p.at.https+"/signin", `form[action="/signin"]`), write("#f-user", p.name), write("#f-passphrase", p.words),
 		press(`form[action="/signin"] button.main`, `form[action="/signout"]`), promise())
+	// Their browser shows the box that it trusts it meanwhile, where it has to.
+	until(p.t, p.phone, p.name+"'s phone has shown that it trusts the box", `(() => { const line = document.querySelector('[data-rung]'); return document.readyState === 'complete' && (!line || !!line.dataset.proven); })()`)
 }
 
 // bases are boxes that were not there at first.
