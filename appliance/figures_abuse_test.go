@@ -30,10 +30,13 @@ const (
 	attackers   = 8
 	attackTime  = 6 * time.Second
 	slowConns   = 500
-	abuseMemory = 32.0 // MB more than before
+	abuseMemory = 32.0 // MB more than the most a box takes while one person looks
 )
 
-// abusing measures every attack in turn, beside somebody who looks for people.
+// abusing measures every attack in turn, beside somebody who looks for people. Each meets a
+// box that was just started, and what it takes is held against the most that looking alone
+// takes; so a figure is one attack's and not the collector's of the one before. A box that
+// meets them one after the other grows by more: 111 MB were seen.
 func (f *figures) abusing(which string) {
 	if !canNet() {
 		f.note("Abuse was not measured: network namespaces are not allowed here.")
