@@ -45,7 +45,10 @@ func advertised(advertise string, listen *net.TCPAddr) []string {
 // readvertise makes a new card when this machine's addresses changed, or the node has
 // another certificate, and hands it to everybody connected.
 func (m *Mesh) readvertise() error {
-	addrs := advertised(m.advertise, m.tcp.Addr().(*net.TCPAddr))
+	addrs := m.fixed
+	if addrs == nil {
+		addrs = advertised(m.advertise, m.tcp.Addr().(*net.TCPAddr))
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.card.raw != nil && slices.Equal(addrs, m.card.addrs) && bytes.Equal(m.card.cert.Marshal(), m.keys.Cert().Marshal()) {

@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"cmp"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -111,14 +110,14 @@ func (m *Mesh) schedule() {
 	links := m.links
 	if len(links) > 1 {
 		links = slices.Clone(links)
-		rand.Shuffle(len(links), func(i, j int) { links[i], links[j] = links[j], links[i] })
+		m.stage.Rand().Shuffle(len(links), func(i, j int) { links[i], links[j] = links[j], links[i] })
 	}
 	defer m.schedulePieces(links, now)
 	for _, l := range links {
 		if m.pulling >= maxPulls {
 			return
 		}
-		if l.pending != nil || !l.whole || now.Before(l.busyTo) || l.ctx.Err() != nil {
+		if l.pending != nil || !l.whole || now.Before(l.busyTo) || l.over {
 			continue
 		}
 		if asks, parted := m.missing(l, now); len(asks) > 0 {
@@ -155,7 +154,7 @@ func (m *Mesh) missing(l *link, now time.Time) (asks []ask, parted map[oplog.Log
 		}
 		gaps = append(gaps, gap{ask{log, after}, batchOps}) // payloads that are gone here: it may have them
 	}
-	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Compare(a.size, b.size) })
+	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Or(cmp.Compare(a.size, b.size), compareLogs(a.log, b.log)) })
 	if len(gaps) > maxAsks {
 		gaps = gaps[:maxAsks]
 	}
@@ -174,7 +173,7 @@ func (m *Mesh) request(l *link, asks []ask, parted map[oplog.LogID]bool, now tim
 	l.pending = &pending{id: l.nextID, asks: asks, parted: parted, since: now}
 	m.pulling++
 	if !l.out.send(want{id: l.nextID, maxOps: batchOps, maxBytes: uint32(l.bytes), asks: asks}) {
-		l.cancel()
+		l.end()
 	}
 }
 
@@ -202,17 +201,19 @@ func (m *Mesh) answerBegins(l *link) {
 	}
 }
 
-// answered checks that f is the answer to the question under way and nothing else.
-func (m *Mesh) answered(l *link, f opsFrame) bool {
+// answered takes the answer to the question under way, and nothing else: it is verified
+// and flushed by the journal before it is acknowledged, and only then the next question
+// is asked.
+func (m *Mesh) answered(l *link, f opsFrame) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := l.pending
-	if p == nil || p.id != f.id || len(f.parts) != len(p.asks) {
-		return false
+	if p == nil || p.answered || p.id != f.id || len(f.parts) != len(p.asks) {
+		return errUnasked
 	}
 	for i, a := range p.asks {
 		if f.parts[i].log != a.log {
-			return false
+			return errUnasked
 		}
 	}
 	switch took := m.clock.Now().Sub(p.since); {
@@ -221,8 +222,9 @@ func (m *Mesh) answered(l *link, f opsFrame) bool {
 	case took < fastFrame:
 		l.bytes = min(l.bytes*2, batchBytes)
 	}
-	p.begun = true
-	return true
+	p.begun, p.answered = true, true
+	m.stage.Work(func() { m.mergeParts(l, f) })
+	return nil
 }
 
 func (m *Mesh) wasBusy(l *link, f busy) {
@@ -235,28 +237,11 @@ func (m *Mesh) wasBusy(l *link, f busy) {
 	wait := time.Duration(f.retry) * time.Millisecond
 	l.busyTo = m.clock.Now().Add(wait)
 	m.schedule() // somebody else may have it
-	m.goDo(func() {
-		select {
-		case <-m.clock.After(wait):
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.schedule()
-		case <-l.ctx.Done():
-		}
+	m.stage.After(wait, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.schedule()
 	})
-}
-
-// merge stores what arrives on l: verified and flushed by the journal before it
-// is acknowledged, and only then the next question is asked.
-func (l *link) merge() {
-	for {
-		select {
-		case f := <-l.got:
-			l.m.mergeParts(l, f)
-		case <-l.ctx.Done():
-			return
-		}
-	}
 }
 
 func (m *Mesh) mergeParts(l *link, f opsFrame) {
@@ -313,7 +298,8 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, taken map[oplo
 	}
 	p := l.pending
 	m.release(l)
-	if p == nil {
+	if l.over {
+		m.schedule() // what was asked for may be had elsewhere now
 		return
 	}
 	reply := ack{id: f.id}
@@ -342,7 +328,7 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, taken map[oplo
 		full = full || len(f.parts[i].data) > 0
 	}
 	if !l.out.send(reply) {
-		l.cancel()
+		l.end()
 	}
 	m.schedule()
 }
@@ -405,11 +391,11 @@ func (m *Mesh) refresh() {
 			}
 		} else if !m.relayDue {
 			m.relayDue = true
-			m.goDo(m.relaySoon)
+			m.stage.After(relayAfter, m.relay)
 		}
 	}
-	if m.gossip != nil {
-		m.gossip.announce(gossip)
+	for _, k := range gossip {
+		m.member.Announce(k.log, appendHint([]byte{hintVersion}, k))
 	}
 }
 
@@ -455,7 +441,7 @@ func (m *Mesh) shrunk(heads []oplog.Head) (shrunk bool) {
 func (m *Mesh) sayAgain() {
 	m.log.Warn("the journal holds less than before; other nodes are told and asked")
 	for _, l := range m.links {
-		l.cancel()
+		l.end()
 		l.peer.dial.now()
 	}
 	m.pauseTo = time.Time{}
@@ -491,10 +477,8 @@ func (m *Mesh) tell(l *link, k mark) {
 	}
 }
 
-func (m *Mesh) relaySoon() {
-	if !m.sleep(relayAfter) {
-		return
-	}
+// relay tells of what came from others.
+func (m *Mesh) relay() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.relayDue = false
@@ -520,7 +504,8 @@ func (m *Mesh) tellAll() {
 // sendVector tells l everything held here. Called with the lock held.
 func (m *Mesh) sendVector(l *link) {
 	v := vector{}
-	for _, h := range m.mine {
+	for _, log := range sortedLogs(m.mine) {
+		h := m.mine[log]
 		if len(v.marks) == marksAFrame {
 			v.more = true
 			l.out.send(v)
@@ -538,7 +523,7 @@ func (m *Mesh) stuck(now time.Time) {
 	for _, l := range m.links {
 		if p := l.pending; p != nil && !p.begun && now.Sub(p.since) > answerTime {
 			m.quiet.debug("mesh link stuck", "node", l.node, "err", errNoAnswer)
-			l.cancel()
+			l.end()
 		}
 	}
 }

@@ -109,7 +109,7 @@ func (g *gossip) verified(n *memberlist.Node) (identity.NodeCert, error) {
 	if raw, err := hex.DecodeString(n.Name); err != nil || len(raw) != len(g.m.incarnation) || hex.EncodeToString(raw) != n.Name {
 		return identity.NodeCert{}, errCard // one node has one way to spell its name
 	}
-	cert, err := parseMember(n.Meta, n.Name, g.m.keys.Deployment(), g.m.creds.root)
+	cert, err := parseMember(n.Meta, n.Name, g.m.keys.Deployment(), g.m.root)
 	if err != nil {
 		return cert, err
 	}
@@ -238,10 +238,10 @@ type queuedHint struct {
 	left int
 }
 
-func (q *hintQueue) put(k mark, members int) {
+func (q *hintQueue) put(log oplog.LogID, hint []byte, members int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.heads[k.log] = &queuedHint{appendHint([]byte{hintVersion}, k), hintRepeats * bits.Len(uint(members))}
+	q.heads[log] = &queuedHint{hint, hintRepeats * bits.Len(uint(members))}
 }
 
 // take gives what fits into limit bytes when each message costs overhead more.
@@ -284,19 +284,13 @@ func parseHints(b []byte) ([]mark, bool) {
 	return out, !c.bad
 }
 
-// announce queues own heads for gossip.
-func (g *gossip) announce(marks []mark) {
-	for _, k := range marks {
-		g.queue.put(k, int(g.count.Load()))
-	}
+// Announce is Membership's.
+func (g *gossip) Announce(log oplog.LogID, hint []byte) {
+	g.queue.put(log, hint, int(g.count.Load()))
 }
 
 // NotifyMsg takes a hint.
-func (g *gossip) NotifyMsg(b []byte) {
-	if marks, ok := parseHints(b); ok {
-		g.m.rumour(marks)
-	}
-}
+func (g *gossip) NotifyMsg(b []byte) { g.m.Heard(b) }
 
 // GetBroadcasts gives memberlist what to send.
 func (g *gossip) GetBroadcasts(overhead, limit int) [][]byte {
@@ -354,24 +348,67 @@ func (m *Mesh) rumour(marks []mark) {
 	}
 }
 
-// linked tells memberlist about a new exchange link. Called with Mesh.mu held.
-func (g *gossip) linked(l *link) {
-	name := hex.EncodeToString(l.hello.incarnation[:])
-	addr := l.remote()
+// Linked is Membership's: memberlist is told about a new exchange link.
+func (g *gossip) Linked(name, addr string, dialled bool) {
 	g.m.transport.learn(name, addr)
-	if l.dialled != "" {
+	if dialled {
 		g.m.goDo(func() { g.join(name, addr) })
 	}
 }
 
-// unlinked forgets the route of a link that ended. Called with Mesh.mu held.
-func (g *gossip) unlinked(l *link) {
-	for _, o := range l.peer.links {
-		if o.hello.incarnation == l.hello.incarnation {
-			return
+// Unlinked is Membership's: the route of a link that ended is forgotten.
+func (g *gossip) Unlinked(name string) { g.m.transport.forget(name) }
+
+// Here is Membership's.
+func (g *gossip) Here(node identity.NodeID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.names[node] {
+		if t.alive {
+			return true
 		}
 	}
-	g.m.transport.forget(hex.EncodeToString(l.hello.incarnation[:]))
+	return false
+}
+
+// Leave is Membership's.
+func (g *gossip) Leave() { _ = g.list.Leave(leaveTime) } // nobody there to hear it is no failure
+
+// Close is Membership's.
+func (g *gossip) Close() error { return g.list.Shutdown() }
+
+// Rekey is Membership's: the membership traffic goes under the first of keys and the
+// others are accepted. For a moment some nodes have it and some do not; that costs them
+// hints, and no records: the exchange does not need this key.
+func (g *gossip) Rekey(keys [][32]byte) error {
+	if err := g.m.transport.sieve.rekey(keys); err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := g.ring.AddKey(slices.Clone(k[:])); err != nil {
+			return err
+		}
+	}
+	if err := g.ring.UseKey(keys[0][:]); err != nil {
+		return err
+	}
+	for _, old := range g.ring.GetKeys() {
+		if !slices.ContainsFunc(keys, func(k [32]byte) bool { return slices.Equal(k[:], old) }) {
+			if err := g.ring.RemoveKey(old); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newKeyring holds the keys, the first of them in use.
+func newKeyring(keys [][32]byte) (*memberlist.Keyring, error) {
+	var all [][]byte
+	for _, k := range keys {
+		all = append(all, slices.Clone(k[:]))
+	}
+	return memberlist.NewKeyring(all, all[0])
 }
 
 // join makes memberlist meet a node the exchange reached: by itself it never
@@ -388,9 +425,9 @@ func (g *gossip) join(name, addr string) {
 	}
 }
 
-// rejoin repeats join for every link whose member memberlist has lost. A second
-// call while one is under way does nothing.
-func (g *gossip) rejoin() {
+// Rejoin is Membership's: it repeats join for every link whose member memberlist has
+// lost. A second call while one is under way does nothing.
+func (g *gossip) Rejoin() {
 	if !g.joining.CompareAndSwap(false, true) {
 		return
 	}
@@ -401,12 +438,4 @@ func (g *gossip) rejoin() {
 	for _, l := range links {
 		g.join(hex.EncodeToString(l.hello.incarnation[:]), l.remote())
 	}
-}
-
-// remote is where the other end of the link listens.
-func (l *link) remote() string {
-	if l.dialled != "" {
-		return l.conn.RemoteAddr().String()
-	}
-	return seenAddress(l.conn.RemoteAddr(), l.hello.port)
 }

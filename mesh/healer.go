@@ -3,10 +3,12 @@ package mesh
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,51 +40,49 @@ type dial struct {
 func (d *dial) connected(now time.Time) { d.since = now }
 
 // lost plans the first try after a link ended.
-func (d *dial) lost(now time.Time) {
+func (d *dial) lost(now time.Time, rnd *rand.Rand) {
 	if now.Sub(d.since) >= steady {
 		d.wait = 0
 	}
-	d.later(now, mostWait)
+	d.later(now, mostWait, rnd)
 }
 
 // later plans the next try, twice as far away as the last, ±50 %.
-func (d *dial) later(now time.Time, most time.Duration) {
+func (d *dial) later(now time.Time, most time.Duration, rnd *rand.Rand) {
 	d.wait = min(max(2*d.wait, firstWait), most)
-	d.next = now.Add(d.wait/2 + time.Duration(rand.Int64N(int64(d.wait))))
+	d.next = now.Add(d.wait/2 + time.Duration(rnd.Int64N(int64(d.wait))))
 }
 
 func (d *dial) now() { d.wait, d.next = 0, time.Time{} }
 
-// poke makes the healer look at its list again.
+// poke makes the healer look at its list again. Called with the lock held.
 func (m *Mesh) poke() {
-	select {
-	case m.healNow <- struct{}{}:
-	default:
+	if m.poked {
+		return
 	}
+	m.poked = true
+	m.stage.After(0, m.heal)
 }
 
-// healLoop dials every known node that is not connected, for ever.
-func (m *Mesh) healLoop() {
-	for {
-		wait := m.heal()
-		select {
-		case <-m.healNow:
-		case <-m.clock.After(wait):
-		case <-m.ctx.Done():
-			return
-		}
-	}
-}
-
-// heal starts what is due and says how long nothing else will be.
-func (m *Mesh) heal() time.Duration {
+// heal dials every known node that is due and not connected, for ever.
+func (m *Mesh) heal() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.poked = false
+	if wait := m.healed(); wait < keepEvery { // keep looks again by itself
+		m.stage.After(wait, m.heal)
+	}
+}
+
+// healed starts what is due and says how long nothing else will be. Called with the lock
+// held.
+func (m *Mesh) healed() time.Duration {
 	now := m.clock.Now()
-	wait := time.Minute
+	wait := keepEvery
+	ids := m.sortedPeers()
 	absent := 0
-	for id, p := range m.peers {
-		if len(p.links) == 0 && !m.book.Shut(id) {
+	for _, id := range ids {
+		if len(m.peers[id].links) == 0 && !m.book.Shut(id) {
 			absent++
 		}
 	}
@@ -96,25 +96,21 @@ func (m *Mesh) heal() time.Duration {
 			return
 		}
 		d.busy = true
-		started := m.goDo(func() {
-			m.dialNode(node, addrs)
+		m.stage.Dial(node, addrs, func() {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			d.busy = false
-			d.later(m.clock.Now(), most)
+			d.later(m.clock.Now(), most, m.stage.Rand())
 			m.poke()
 		})
-		if !started {
-			d.busy = false
-		}
 	}
-	for id, p := range m.peers {
-		if len(p.links) == 0 && !m.book.Shut(id) {
+	for _, id := range ids {
+		if p := m.peers[id]; len(p.links) == 0 && !m.book.Shut(id) {
 			try(&p.dial, id, p.addrs())
 		}
 	}
-	for addr, d := range m.seeds {
-		try(d, identity.NodeID{}, []string{addr})
+	for _, addr := range slices.Sorted(maps.Keys(m.seeds)) {
+		try(m.seeds[addr], identity.NodeID{}, []string{addr})
 	}
 	return wait
 }
@@ -147,7 +143,7 @@ func (m *Mesh) dialNode(node identity.NodeID, addrs []string) {
 			if err != nil {
 				return
 			}
-			if !m.useful(ctx, cert, node) || !m.goDo(func() { m.runLink(conn, raw, cert, a) }) {
+			if ctx.Err() != nil || !m.useful(cert, node) || !m.goDo(func() { m.runLine(conn, raw, cert, a) }) {
 				_ = conn.Close()
 				return
 			}
@@ -160,11 +156,8 @@ func (m *Mesh) dialNode(node identity.NodeID, addrs []string) {
 }
 
 // useful reports whether a connection to cert's node is worth having.
-func (m *Mesh) useful(ctx context.Context, cert identity.NodeCert, wanted identity.NodeID) bool {
+func (m *Mesh) useful(cert identity.NodeCert, wanted identity.NodeID) bool {
 	id := cert.ID()
-	if ctx.Err() != nil {
-		return false
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peers[id]
@@ -188,7 +181,7 @@ func (m *Mesh) dialExchange(ctx context.Context, addr string) (*tls.Conn, *count
 		_ = c.Close()
 		return nil, nil, identity.NodeCert{}, err
 	}
-	cert, err := peerCert(conn.ConnectionState(), m.creds.root)
+	cert, err := peerCert(conn.ConnectionState(), m.root)
 	if err != nil {
 		_ = conn.Close()
 		return nil, nil, identity.NodeCert{}, err
@@ -220,7 +213,8 @@ func (m *Mesh) sendCards(l *link) {
 		}
 		c, size = cards{}, 1
 	}
-	for id, p := range m.peers {
+	for _, id := range m.sortedPeers() {
+		p := m.peers[id]
 		if p.card == nil || p.node == l.node && !p.doubled || m.book.Shut(id) {
 			continue
 		}
@@ -248,7 +242,7 @@ func (m *Mesh) learnCard(raw []byte, from *link) {
 	if m.knownCards[string(raw)] {
 		return
 	}
-	c, err := parseCard(raw, m.keys.Deployment(), m.creds.root)
+	c, err := parseCard(raw, m.keys.Deployment(), m.root)
 	if err != nil {
 		return
 	}
@@ -287,12 +281,13 @@ func (m *Mesh) learnCard(raw []byte, from *link) {
 }
 
 // seenAddress is where a connection came from, with the port its node listens on.
-func seenAddress(from net.Addr, port uint16) string {
-	t, ok := from.(*net.TCPAddr)
-	if !ok || port == 0 {
+func seenAddress(from string, port uint16) string {
+	host, _, err := net.SplitHostPort(from)
+	if err != nil || port == 0 {
 		return ""
 	}
-	a := net.JoinHostPort(t.IP.String(), strconv.Itoa(int(port)))
+	host, _, _ = strings.Cut(host, "%") // a zone means nothing to anybody else
+	a := net.JoinHostPort(host, strconv.Itoa(int(port)))
 	if !validAddress(a) {
 		return ""
 	}

@@ -221,12 +221,12 @@ func (m *Mesh) welcome(p *caller) {
 	}
 	switch conn.ConnectionState().NegotiatedProtocol {
 	case protoExchange:
-		cert, err := peerCert(conn.ConnectionState(), m.creds.root)
+		cert, err := peerCert(conn.ConnectionState(), m.root)
 		if err != nil {
 			_ = conn.Close()
 			return
 		}
-		m.runLink(conn, raw, cert, "")
+		m.runLine(conn, raw, cert, "")
 	case protoGossip:
 		m.transport.receive(conn)
 	case protoJoin:

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	random "math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
@@ -84,6 +85,7 @@ type Mesh struct {
 	self        identity.NodeID
 	incarnation [16]byte // random per start
 	start       time.Time
+	root        ed25519.PublicKey
 	creds       *credentials
 	tcp         net.Listener
 	udp         *net.UDPConn
@@ -92,13 +94,13 @@ type Mesh struct {
 	joinRate    *rate
 	ctx         context.Context
 	cancel      context.CancelFunc
-	healNow     chan struct{}
+	stage       Stage
+	fixed       []string      // the addresses told to others, where they do not come from this machine
 	dialling    chan struct{} // slots
-	serving     chan struct{}
-
-	servingPieces chan struct{}
+	ring        [][32]byte    // the gossip keys in use; only follow touches it
 
 	joins      chan struct{}
+	saving     sync.Mutex
 	refreshing sync.Mutex // one reader of Heads at a time, so that mine never goes back
 
 	wordsMu sync.Mutex
@@ -108,21 +110,26 @@ type Mesh struct {
 	tasksMu  sync.Mutex // guards tasksEnd and adding to tasks
 	tasksEnd bool
 
-	mu         sync.Mutex // guards the rest; never held while waiting for disk, network or memberlist
-	closing    bool
-	gossip     *gossip
-	own        oplog.LogID
-	mine       map[oplog.LogID]oplog.Head // durable heads as last read
-	lacking    map[oplog.LogID]uint64     // where payloads are gone without an erasure, and behind which op
-	peers      map[identity.NodeID]*peer
-	seeds      map[string]*dial
-	knownCards map[string]bool
-	card       card
-	stamp      uint64
-	links      []*link
-	born       uint64
-	claims     map[oplog.LogID]*link // who is asked for a log
-	pulling    int
+	mu            sync.Mutex // guards the rest; never held while waiting for disk, network or memberlist
+	closing       bool
+	member        Membership
+	poked         bool
+	serving       int // answers being read or written
+	lastLazy      time.Duration
+	lastRejoin    time.Duration
+	servingPieces int
+	own           oplog.LogID
+	mine          map[oplog.LogID]oplog.Head // durable heads as last read
+	lacking       map[oplog.LogID]uint64     // where payloads are gone without an erasure, and behind which op
+	peers         map[identity.NodeID]*peer
+	seeds         map[string]*dial
+	knownCards    map[string]bool
+	card          card
+	stamp         uint64
+	links         []*link
+	born          uint64
+	claims        map[oplog.LogID]*link // who is asked for a log
+	pulling       int
 
 	pieceClaims  map[[32]byte]*link // who is asked for a piece
 	piecePulls   int
@@ -156,6 +163,10 @@ func Start(ctx context.Context, c Config) (*Mesh, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.equip(c.Listen); err != nil {
+		m.cancel()
+		return nil, err
+	}
 	if err := m.begin(ctx); err != nil {
 		_ = m.Close()
 		var f *fault.Error
@@ -176,41 +187,38 @@ func newMesh(c Config) (*Mesh, error) {
 	}
 	m := &Mesh{
 		keys: c.Vault, records: c.Log, book: c.Desk, pieces: c.Pieces, clock: c.Clock, log: c.Logger, quiet: newQuiet(c.Logger, c.Clock),
-		dir: c.Dir, advertise: c.Advertise, self: c.Vault.NodeID(), start: c.Clock.Now(),
+		dir: c.Dir, advertise: c.Advertise, self: c.Vault.NodeID(), start: c.Clock.Now(), root: c.Vault.Root(),
 		gate: &gate{}, joinRate: &rate{from: map[string]time.Duration{}},
-		healNow: make(chan struct{}, 1), dialling: make(chan struct{}, maxDials),
-		servingPieces: make(chan struct{}, maxPieceServes), pieceClaims: map[[32]byte]*link{},
-		serving: make(chan struct{}, maxServes), joins: make(chan struct{}, maxJoins),
+		dialling: make(chan struct{}, maxDials), pieceClaims: map[[32]byte]*link{}, joins: make(chan struct{}, maxJoins),
+		member:  nobody{},
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
 		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{},
 	}
-	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
-	var err error
-	if m.creds, err = newCredentials(m.keys, m.book.Outcast); err != nil {
-		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
-	}
-	if m.transport, err = newTransport(m, m.keys.GossipKeys()); err != nil {
-		return nil, fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
-	}
-	if m.tcp, m.udp, err = listenBoth(c.Listen); err != nil {
-		return nil, err
-	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m, nil
 }
 
+// equip gives m this machine: its own randomness, its credentials, its port.
+func (m *Mesh) equip(listen string) (err error) {
+	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
+	var seed [32]byte
+	_, _ = rand.Read(seed[:])
+	m.stage = &machine{m: m, rnd: random.New(random.NewChaCha8(seed))}
+	if m.creds, err = newCredentials(m.keys, m.book.Outcast); err != nil {
+		return fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
+	}
+	if m.transport, err = newTransport(m, m.keys.GossipKeys()); err != nil {
+		return fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err)
+	}
+	m.tcp, m.udp, err = listenBoth(listen)
+	return err
+}
+
 // begin brings the parts up in the order they need each other.
 func (m *Mesh) begin(ctx context.Context) error {
-	m.mu.Lock()
-	m.load()
-	m.mu.Unlock()
-	if err := m.readvertise(); err != nil {
-		return err
-	}
 	notify, stop := m.records.Watch()
-	m.refresh()
 	m.goDo(m.packetLoop)
 	g, err := startGossip(m)
 	if err != nil {
@@ -218,41 +226,77 @@ func (m *Mesh) begin(ctx context.Context) error {
 		return err
 	}
 	m.mu.Lock()
-	m.gossip = g
+	m.member = g
 	m.mu.Unlock()
 	m.goDo(func() { defer stop(); m.watchLoop(notify) })
+	if err := m.commence(); err != nil {
+		return err
+	}
 	m.goDo(m.acceptLoop)
-	m.goDo(m.healLoop)
-	m.goDo(m.keepLoop)
-	m.goDo(m.followLoop)
 	m.log.Info("mesh listens", "address", m.tcp.Addr().String(), "node", m.self)
 	return ctx.Err()
 }
 
-// keepLoop does what has to be done from time to time.
-func (m *Mesh) keepLoop() {
-	var lazy, rejoin time.Duration
-	for m.sleep(time.Second) {
-		now := m.elapsed()
-		m.mu.Lock()
-		m.stuck(m.clock.Now())
-		m.stuckPieces(m.clock.Now())
-		m.schedule()
-		if now-lazy >= min(lazyALink*time.Duration(len(m.links)), lazyMost) {
-			lazy = now
-			m.tellAll()
-		}
-		m.mu.Unlock()
-		if now-rejoin >= rejoinEvery {
-			rejoin = now
-			m.goDo(m.gossip.rejoin) // may wait for nodes that do not answer
-			if err := m.readvertise(); err != nil {
-				m.quiet.warn("mesh cannot sign its card", "err", err)
-			}
-		}
-		m.save(false)
+// commence remembers whom this node knew and goes looking for them.
+func (m *Mesh) commence() error {
+	m.ring = m.keys.GossipKeys()
+	m.mu.Lock()
+	m.load()
+	m.mu.Unlock()
+	if err := m.readvertise(); err != nil {
+		return err
 	}
+	m.refresh()
+	m.stage.After(followEvery, func() { m.stage.Work(m.follow) })
+	m.stage.After(keepEvery, m.keep)
+	m.mu.Lock()
+	m.poke()
+	m.mu.Unlock()
+	return nil
 }
+
+// keep does what has to be done from time to time.
+func (m *Mesh) keep() {
+	m.stage.After(keepEvery, m.keep)
+	now := m.elapsed()
+	m.mu.Lock()
+	m.keepAlive()
+	m.stuck(m.clock.Now())
+	m.stuckPieces(m.clock.Now())
+	m.schedule()
+	if now-m.lastLazy >= min(lazyALink*time.Duration(len(m.links)), lazyMost) {
+		m.lastLazy = now
+		m.tellAll()
+	}
+	again := now-m.lastRejoin >= rejoinEvery
+	if again {
+		m.lastRejoin = now
+		m.stage.Work(m.member.Rejoin) // may wait for nodes that do not answer
+	}
+	m.poke()
+	m.mu.Unlock()
+	if again {
+		if err := m.readvertise(); err != nil {
+			m.quiet.warn("mesh cannot sign its card", "err", err)
+		}
+	}
+	m.stage.Work(func() { m.save(false) })
+}
+
+// keepEvery is how often.
+const keepEvery = time.Second
+
+// nobody is the membership of a node that has none yet.
+type nobody struct{}
+
+func (nobody) Announce(oplog.LogID, []byte) {}
+func (nobody) Linked(string, string, bool)  {}
+func (nobody) Unlinked(string)              {}
+func (nobody) Here(identity.NodeID) bool    { return false }
+func (nobody) Rejoin()                      {}
+func (nobody) Rekey([][32]byte) error       { return nil }
+func (nobody) Leave()                       {}
+func (nobody) Close() error                 { return nil }
 
 // Addr is the host:port that is listened on, for TCP and UDP; the host may be
 // unspecified.
@@ -271,22 +315,22 @@ func (m *Mesh) Close() error {
 		return nil
 	}
 	m.closing = true
-	g := m.gossip
+	g := m.member
 	m.mu.Unlock()
 	var errs []error
-	if g != nil {
-		_ = g.list.Leave(leaveTime) // nobody there to hear it is no failure
-	}
+	g.Leave()
 	m.tasksMu.Lock()
 	m.tasksEnd = true
 	m.tasksMu.Unlock()
 	m.cancel()
-	errs = append(errs, m.tcp.Close())
-	if g != nil {
-		errs = append(errs, g.list.Shutdown())
+	if m.tcp != nil {
+		errs = append(errs, m.tcp.Close())
 	}
-	if err := m.udp.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		errs = append(errs, err)
+	errs = append(errs, g.Close())
+	if m.udp != nil {
+		if err := m.udp.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
 	}
 	m.tasks.Wait()
 	m.save(true)

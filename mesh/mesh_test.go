@@ -68,7 +68,7 @@ func TestThreeNodesMeetThroughOne(t *testing.T) {
 		return true
 	})
 	wait(t, "memberlist knows all", func() bool {
-		return a.mesh.gossip.list.NumMembers() == 3 && b.mesh.gossip.list.NumMembers() == 3 && c.mesh.gossip.list.NumMembers() == 3
+		return a.mesh.member.(*gossip).list.NumMembers() == 3 && b.mesh.member.(*gossip).list.NumMembers() == 3 && c.mesh.member.(*gossip).list.NumMembers() == 3
 	})
 }
 
@@ -286,9 +286,12 @@ func TestBusyPeerIsAskedAgain(t *testing.T) {
 	w := newWorld(t)
 	a := w.start(t)
 	a.log.writeN(40)
-	for range maxServes {
-		a.mesh.serving <- struct{}{}
+	serving := func(n int) {
+		a.mesh.mu.Lock()
+		defer a.mesh.mu.Unlock()
+		a.mesh.serving += n
 	}
+	serving(maxServes)
 	b := w.start(t, seeded(a.addr))
 	wait(t, "b was told to wait", func() bool {
 		b.mesh.mu.Lock()
@@ -298,9 +301,7 @@ func TestBusyPeerIsAskedAgain(t *testing.T) {
 	if len(b.log.Heads()) != 0 {
 		t.Error("a busy node served")
 	}
-	for range maxServes {
-		<-a.mesh.serving
-	}
+	serving(-maxServes)
 	wait(t, "b asked again", func() bool { return same(a.log, b.log) })
 }
 
@@ -324,7 +325,7 @@ func TestRumourWakesTheHealer(t *testing.T) {
 	b.mesh.mu.Lock()
 	b.mesh.peers[a.keys.NodeID()].card = &c
 	b.mesh.mu.Unlock()
-	b.mesh.gossip.NotifyMsg([]byte{9, 9})
-	b.mesh.gossip.NotifyMsg(appendHint([]byte{hintVersion}, markOf(a.log.Heads()[0])))
+	b.mesh.member.(*gossip).NotifyMsg([]byte{9, 9})
+	b.mesh.member.(*gossip).NotifyMsg(appendHint([]byte{hintVersion}, markOf(a.log.Heads()[0])))
 	wait(t, "b looked for a", func() bool { return same(a.log, b.log) })
 }

@@ -1,6 +1,9 @@
 package mesh
 
 import (
+	"bytes"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/waypost/waypost/appliance/oplog"
@@ -22,19 +25,11 @@ type outbox struct {
 	wrote   func() // called when bulk left
 	part    []byte // of a piece
 	sent    func() // called when part left
-	closed  bool
-	signal  chan struct{}
+	wake    func() // says that something waits
 }
 
-func newOutbox() *outbox {
-	return &outbox{hints: map[oplog.LogID]mark{}, signal: make(chan struct{}, 1)}
-}
-
-func (o *outbox) wake() {
-	select {
-	case o.signal <- struct{}{}:
-	default:
-	}
+func newOutbox(wake func()) *outbox {
+	return &outbox{hints: map[oplog.LogID]mark{}, wake: wake}
 }
 
 // send queues a control frame; false means the peer is too far behind.
@@ -90,11 +85,11 @@ func (o *outbox) next() (b []byte, done func()) {
 		o.queued -= len(b)
 	case len(o.hints) > 0:
 		var h hint
-		for log, m := range o.hints {
+		for _, log := range sortedLogs(o.hints) {
 			if len(h.marks) == marksAFrame {
 				break
 			}
-			h.marks = append(h.marks, m)
+			h.marks = append(h.marks, o.hints[log])
 			delete(o.hints, log)
 		}
 		b = frame(h)
@@ -107,3 +102,11 @@ func (o *outbox) next() (b []byte, done func()) {
 	}
 	return b, done
 }
+
+// sortedLogs are the keys of a map in their order, for what is sent: the same things
+// happen in the same order then.
+func sortedLogs[T any](m map[oplog.LogID]T) []oplog.LogID {
+	return slices.SortedFunc(maps.Keys(m), compareLogs)
+}
+
+func compareLogs(a, b oplog.LogID) int { return bytes.Compare(a[:], b[:]) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ import (
 )
 
 func TestNewerHintReplacesOlder(t *testing.T) {
-	o := newOutbox()
+	o := newOutbox(func() {})
 	for i := range 10000 {
 		o.tell(mark{log: oplog.LogID{1}, seq: uint64(i)})
 	}
@@ -44,7 +45,7 @@ func TestNewerHintReplacesOlder(t *testing.T) {
 }
 
 func TestOutboxIsBounded(t *testing.T) {
-	o := newOutbox()
+	o := newOutbox(func() {})
 	n := 0
 	for o.send(cards{[][]byte{make([]byte, 1000)}}) {
 		if n++; n > maxQueued/1000 {
@@ -56,9 +57,9 @@ func TestOutboxIsBounded(t *testing.T) {
 func TestGossipQueueKeepsTheNewestHead(t *testing.T) {
 	q := hintQueue{heads: map[oplog.LogID]*queuedHint{}}
 	for i := range 1000 {
-		q.put(mark{log: oplog.LogID{1}, seq: uint64(i)}, 5)
+		q.put(oplog.LogID{1}, appendHint([]byte{hintVersion}, mark{log: oplog.LogID{1}, seq: uint64(i)}), 5)
 	}
-	q.put(mark{log: oplog.LogID{2}, seq: 3}, 5)
+	q.put(oplog.LogID{2}, appendHint([]byte{hintVersion}, mark{log: oplog.LogID{2}, seq: 3}), 5)
 	if got := q.take(2, 30); len(got) != 1 {
 		t.Errorf("%d hints in room for one", len(got))
 	}
@@ -97,10 +98,10 @@ func TestQuietLogger(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	now := time.Unix(1000, 0)
+	now, rnd := time.Unix(1000, 0), rand.New(rand.NewPCG(1, 2))
 	var d dial
 	for i := range 20 {
-		d.later(now, mostWait)
+		d.later(now, mostWait, rnd)
 		left := d.next.Sub(now)
 		if left < firstWait/2 || left > mostWait*3/2 {
 			t.Fatalf("try %d after %v", i, left)
@@ -110,12 +111,12 @@ func TestBackoff(t *testing.T) {
 		t.Errorf("settled at %v", d.wait)
 	}
 	d.connected(now)
-	d.lost(now.Add(time.Second)) // a link that breaks at once must not be redialled hot
+	d.lost(now.Add(time.Second), rnd) // a link that breaks at once must not be redialled hot
 	if d.wait != mostWait {
 		t.Errorf("a short link reset the wait to %v", d.wait)
 	}
 	d.connected(now)
-	d.lost(now.Add(time.Hour))
+	d.lost(now.Add(time.Hour), rnd)
 	if d.wait != firstWait {
 		t.Errorf("a long link left the wait at %v", d.wait)
 	}

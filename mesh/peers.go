@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"cmp"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -162,8 +163,9 @@ func (m *Mesh) describe(e *Peer, p *peer) {
 	e.BytesIn, e.BytesOut = p.in, p.out
 	for _, l := range p.links {
 		e.State, e.LastContact = Connected, m.clock.Now()
-		e.BytesIn += l.raw.in.Load()
-		e.BytesOut += l.raw.out.Load()
+		in, out := l.line.Bytes()
+		e.BytesIn += in
+		e.BytesOut += out
 	}
 }
 
@@ -236,12 +238,11 @@ func (m *Mesh) attach(l *link) bool {
 	cert := l.cert
 	p.cert = &cert
 	p.last = m.clock.Now()
-	l.lastIn.Store(int64(m.elapsed()))
 	p.links = append(p.links, l)
 	m.links = append(m.links, l)
 	if l.dialled != "" {
 		p.good = l.dialled
-	} else if a := seenAddress(l.conn.RemoteAddr(), l.hello.port); a != "" {
+	} else if a := seenAddress(l.line.Remote(), l.hello.port); a != "" {
 		p.saw(a)
 	}
 	p.dial.connected(m.clock.Now())
@@ -255,32 +256,38 @@ func (m *Mesh) attach(l *link) bool {
 	m.sendCards(l)
 	m.changed(soon)
 	m.log.Debug("mesh link", "node", l.node, "dialled", l.dialled)
-	if m.gossip != nil {
-		m.gossip.linked(l)
-	}
+	m.member.Linked(hex.EncodeToString(l.hello.incarnation[:]), l.remote(), l.dialled != "")
 	return true
 }
 
-// detach forgets a link that ended.
+// detach forgets a link that ended. An answer of it that is being merged is settled when
+// that is done: what it brings is asked of nobody else meanwhile.
 func (m *Mesh) detach(l *link) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.release(l)
+	l.over = true
+	if l.pending != nil && !l.pending.answered {
+		m.release(l)
+	}
 	m.dropPull(l)
+	m.served(l)
+	m.servedPiece(l)
+	if !l.attached {
+		return
+	}
 	p := l.peer
 	drop := func(s []*link) []*link {
 		return slices.DeleteFunc(slices.Clone(s), func(o *link) bool { return o == l })
 	}
 	p.links, m.links = drop(p.links), drop(m.links)
 	p.recount(l)
-	p.in += l.raw.in.Load()
-	p.out += l.raw.out.Load()
+	in, out := l.line.Bytes()
+	p.in += in
+	p.out += out
 	p.last = m.clock.Now()
-	if m.gossip != nil {
-		m.gossip.unlinked(l)
-	}
+	m.unlinked(l)
 	if len(p.links) == 0 {
-		p.dial.lost(m.clock.Now())
+		p.dial.lost(m.clock.Now(), m.stage.Rand())
 		m.poke()
 	}
 	m.changed(slow)
@@ -304,7 +311,7 @@ func (m *Mesh) alive(l *link) {
 	}
 	for _, o := range p.links {
 		if o != l && o.hello.incarnation == l.hello.incarnation {
-			o.cancel()
+			o.end()
 		}
 	}
 }
@@ -330,4 +337,23 @@ func (m *Mesh) Knows(op oplog.Ref) []oplog.ID {
 		}
 	}
 	return out
+}
+
+// unlinked tells the membership when the last link to a start of a node is gone. Called
+// with the lock held, after l was taken out of its peer's links.
+func (m *Mesh) unlinked(l *link) {
+	for _, o := range l.peer.links {
+		if o.hello.incarnation == l.hello.incarnation {
+			return
+		}
+	}
+	m.member.Unlinked(hex.EncodeToString(l.hello.incarnation[:]))
+}
+
+// remote is where the other end of the link listens.
+func (l *link) remote() string {
+	if l.dialled != "" {
+		return l.line.Remote()
+	}
+	return seenAddress(l.line.Remote(), l.hello.port)
 }

@@ -75,8 +75,7 @@ func readPeers(dir string) (remembered, error) {
 
 // writePeers replaces the file whole: a power cut leaves the old one or the new.
 func writePeers(dir string, r remembered) error {
-	r.Version = 1
-	b, err := json.Marshal(r)
+	b, err := encodePeers(r)
 	if err != nil {
 		return err
 	}
@@ -84,6 +83,11 @@ func writePeers(dir string, r remembered) error {
 		return fault.New(fault.Unavailable, "fault.mesh.cannot_write", "File", peersName).Wrap(err)
 	}
 	return nil
+}
+
+func encodePeers(r remembered) ([]byte, error) {
+	r.Version = 1
+	return json.Marshal(r)
 }
 
 func replaceFile(dir, name string, b []byte) error {
@@ -111,10 +115,15 @@ func replaceFile(dir, name string, b []byte) error {
 // load fills the mesh from the file. A file that cannot be read is put aside:
 // nodes are then found again through the others.
 func (m *Mesh) load() {
-	r, err := readPeers(m.dir)
+	var r remembered
+	b, err := m.stage.Load()
+	if err == nil && b != nil {
+		err = json.Unmarshal(b, &r)
+	}
 	if err != nil {
 		m.log.Warn("mesh put aside a file it cannot read", "file", peersName, "err", err)
 		_ = os.Rename(filepath.Join(m.dir, peersName), filepath.Join(m.dir, peersName+".bad"))
+		r = remembered{}
 	}
 	m.stamp = r.Stamp
 	for _, a := range r.Seeds {
@@ -131,10 +140,10 @@ func (m *Mesh) load() {
 
 func (m *Mesh) loadPeer(e rememberedPeer) {
 	p := m.peerFor(e.Node)
-	if cert, err := verifiedCert(e.Cert, m.creds.root); err == nil && cert.ID() == e.Node {
+	if cert, err := verifiedCert(e.Cert, m.root); err == nil && cert.ID() == e.Node {
 		p.cert = &cert
 	}
-	if c, err := parseCard(e.Card, m.keys.Deployment(), m.creds.root); err == nil && c.cert.ID() == e.Node {
+	if c, err := parseCard(e.Card, m.keys.Deployment(), m.root); err == nil && c.cert.ID() == e.Node {
 		p.card, p.cert = &c, &c.cert
 		m.knownCards[string(c.raw)] = true
 	}
@@ -171,8 +180,8 @@ func (m *Mesh) snapshot() remembered {
 		} else if p.cert != nil {
 			e.Cert = p.cert.Marshal()
 		}
-		for log, k := range p.held {
-			if !k.forked {
+		for _, log := range sortedLogs(p.held) {
+			if k := p.held[log]; !k.forked {
 				e.Holds = append(e.Holds, rememberedMark{log, k.seq, hex.EncodeToString(k.hash[:])})
 			}
 		}
@@ -205,6 +214,8 @@ func (m *Mesh) changed(within time.Duration) {
 
 // save writes the file when a write is due; now writes it at once.
 func (m *Mesh) save(now bool) {
+	m.saving.Lock() // two of them must not end in the wrong order
+	defer m.saving.Unlock()
 	m.mu.Lock()
 	if !now && (m.saveAt == 0 || m.elapsed() < m.saveAt) {
 		m.mu.Unlock()
@@ -213,7 +224,11 @@ func (m *Mesh) save(now bool) {
 	m.saveAt = 0
 	r := m.snapshot()
 	m.mu.Unlock()
-	if err := writePeers(m.dir, r); err != nil {
+	b, err := encodePeers(r)
+	if err == nil {
+		err = m.stage.Save(b)
+	}
+	if err != nil {
 		m.quiet.warn("mesh cannot remember its peers", "err", err)
 		m.mu.Lock()
 		m.changed(slow)

@@ -60,8 +60,10 @@ type pieceTraffic struct {
 	shun   map[[32]byte]*shunned
 	busyTo time.Time
 
-	asks chan fetch  // what they ask, at most one at a time
-	got  chan arrive // a whole piece to check and store
+	serving bool
+	asked   []fetch // what they ask while one is served: one at most
+	last    arrive  // what was served last, for the next part of it
+	stores  bool    // a whole piece is being checked and stored
 }
 
 // arrive is a piece that came completely.
@@ -71,7 +73,7 @@ type arrive struct {
 }
 
 func newPieceTraffic() pieceTraffic {
-	return pieceTraffic{length: firstPart, shun: map[[32]byte]*shunned{}, asks: make(chan fetch, 1), got: make(chan arrive, 1)}
+	return pieceTraffic{length: firstPart, shun: map[[32]byte]*shunned{}}
 }
 
 // offerPieces tells a peer that pieces can be asked of us.
@@ -107,7 +109,7 @@ func (m *Mesh) schedulePieces(links []*link, now time.Time) {
 			return
 		}
 		p := &l.pieces
-		if !p.speaks || p.pull != nil || p.late > 0 || l.pending != nil || !l.whole || now.Before(p.busyTo) || l.ctx.Err() != nil {
+		if !p.speaks || p.pull != nil || p.late > 0 || l.pending != nil || !l.whole || now.Before(p.busyTo) || l.over {
 			continue
 		}
 		asks := m.pieces.Wanted(maxPieceAsks, func(id [32]byte) bool {
@@ -139,7 +141,7 @@ func (m *Mesh) fetch(l *link, p *piecePull, now time.Time) {
 	t.pull = p
 	p.id, p.since, p.length = t.nextID, now, t.length
 	if !l.out.send(fetch{id: p.id, offset: uint32(len(p.got)), length: uint32(t.length), pieces: p.asks}) {
-		l.cancel()
+		l.end()
 	}
 }
 
@@ -228,26 +230,16 @@ func (m *Mesh) joinPart(l *link, p *piecePull, f pieceFrame, now time.Time) bool
 		m.schedule()
 		return true
 	}
-	select {
-	case l.pieces.got <- arrive{p.asks[0], p.got}:
-		return true
-	default:
-		return false // one is being stored: nobody asked for another
+	if l.pieces.stores {
+		return false // nobody asked for another
 	}
+	l.pieces.stores = true
+	a := arrive{p.asks[0], p.got}
+	m.stage.Work(func() { m.storePiece(l, a) })
+	return true
 }
 
-// storePieces checks and stores the pieces that arrive on l.
-func (l *link) storePieces() {
-	for {
-		select {
-		case a := <-l.pieces.got:
-			l.m.storePiece(l, a)
-		case <-l.ctx.Done():
-			return
-		}
-	}
-}
-
+// storePiece checks and stores a piece that has arrived on l.
 func (m *Mesh) storePiece(l *link, a arrive) {
 	var err error
 	good := sha256.Sum256(a.data) == a.id
@@ -257,6 +249,7 @@ func (m *Mesh) storePiece(l *link, a arrive) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.clock.Now()
+	l.pieces.stores = false
 	m.dropPull(l)
 	switch {
 	case !good:
@@ -303,35 +296,64 @@ func (m *Mesh) stuckPieces(now time.Time) {
 	}
 }
 
-// servePieces answers questions for pieces, one at a time. The last piece is kept for
-// the next part of it, so that a slow peer does not have the disk read it again.
-func (l *link) servePieces() {
-	var last arrive
-	for {
-		select {
-		case f := <-l.pieces.asks:
-			last = l.answerPiece(f, last)
-		case <-l.ctx.Done():
-			return
+// wantedPiece answers a question for a piece, one at a time; another may wait.
+func (m *Mesh) wantedPiece(l *link, f fetch) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.pieces.serving {
+		if len(l.pieces.asked) > 0 {
+			return errUnasked
 		}
+		l.pieces.asked = append(l.pieces.asked, f)
+		return nil
+	}
+	m.answerPiece(l, f)
+	return nil
+}
+
+// answerPiece has a part of the first piece that is held here read and sent. Called with
+// the lock held.
+func (m *Mesh) answerPiece(l *link, f fetch) {
+	if m.pieces == nil {
+		l.out.send(pieceFrame{id: f.id, index: pieceNone})
+		return
+	}
+	if m.servingPieces >= maxPieceServes {
+		l.out.send(pieceFrame{id: f.id, index: pieceBusy})
+		return
+	}
+	m.servingPieces++
+	l.pieces.serving = true
+	last := l.pieces.last
+	m.stage.Work(func() {
+		answer, last := m.partOf(f, last)
+		l.out.sendPart(frame(answer), func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			l.pieces.last = last
+			m.servedPiece(l)
+		})
+	})
+}
+
+// servedPiece is called when a part has left, or its link has ended. Called with the lock
+// held.
+func (m *Mesh) servedPiece(l *link) {
+	if !l.pieces.serving {
+		return
+	}
+	m.servingPieces--
+	l.pieces.serving = false
+	if len(l.pieces.asked) > 0 && !l.over {
+		f := l.pieces.asked[0]
+		l.pieces.asked = nil
+		m.answerPiece(l, f)
 	}
 }
 
-// answerPiece sends a part of the first piece that is held here, and waits until it
-// has left.
-func (l *link) answerPiece(f fetch, last arrive) arrive {
-	m := l.m
-	if m.pieces == nil {
-		l.out.send(pieceFrame{id: f.id, index: pieceNone})
-		return last
-	}
-	select {
-	case m.servingPieces <- struct{}{}:
-		defer func() { <-m.servingPieces }()
-	default:
-		l.out.send(pieceFrame{id: f.id, index: pieceBusy})
-		return last
-	}
+// partOf reads what f asks for. The last piece is kept for the next part of it, so that a
+// slow peer does not have the disk read it again.
+func (m *Mesh) partOf(f fetch, last arrive) (pieceFrame, arrive) {
 	answer := pieceFrame{id: f.id, index: pieceNone}
 	for i, id := range f.pieces {
 		if last.id != id || last.data == nil {
@@ -351,14 +373,8 @@ func (l *link) answerPiece(f fetch, last arrive) arrive {
 		answer.index, answer.total, answer.data = uint8(i), uint32(len(last.data)), last.data[f.offset:end]
 		break
 	}
-	written := make(chan struct{})
-	l.out.sendPart(frame(answer), func() { close(written) })
-	select {
-	case <-written:
-	case <-l.ctx.Done():
-	}
 	if len(answer.data) == 0 || int(f.offset)+len(answer.data) == len(last.data) {
-		return arrive{} // it went completely
+		return answer, arrive{} // it goes completely
 	}
-	return last
+	return answer, last
 }

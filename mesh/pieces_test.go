@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -251,10 +252,8 @@ func TestALatePieceIsForgiven(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.cancel()
-	defer m.udp.Close()
-	defer m.tcp.Close()
-	l := &link{m: m, out: newOutbox(), pieces: newPieceTraffic()}
-	l.ctx, l.cancel = m.ctx, func() { t.Error("the link was ended") }
+	m.stage = &machine{m: m, rnd: rand.New(rand.NewPCG(1, 2))}
+	l := &link{m: m, out: newOutbox(func() {}), pieces: newPieceTraffic(), line: deadLine{t}}
 	m.links = []*link{l}
 	id := [32]byte{1}
 	now := m.clock.Now()
@@ -288,7 +287,7 @@ func TestALatePieceIsForgiven(t *testing.T) {
 }
 
 func TestPartsLeaveLast(t *testing.T) {
-	o := newOutbox()
+	o := newOutbox(func() {})
 	o.sendPart([]byte("part"), nil)
 	o.sendBulk([]byte("bulk"), nil)
 	o.tell(mark{seq: 1})
@@ -338,3 +337,11 @@ func BenchmarkPieces(b *testing.B) {
 	pb.want(ids...)
 	wait(b, "moved", func() bool { return pb.has(ids...) })
 }
+
+// deadLine is a line that nobody may end.
+type deadLine struct{ t *testing.T }
+
+func (deadLine) Wake()                   {}
+func (d deadLine) Close()                { d.t.Error("the link was ended") }
+func (deadLine) Remote() string          { return "" }
+func (deadLine) Bytes() (in, out uint64) { return 0, 0 }

@@ -34,7 +34,7 @@ func TestANodeThatIsShutOut(t *testing.T) {
 	if c.log.bodies()["not for c"] {
 		t.Error("c has it")
 	}
-	wait(t, "c is no member", func() bool { return len(a.mesh.gossip.list.Members()) <= 3 })
+	wait(t, "c is no member", func() bool { return len(a.mesh.member.(*gossip).list.Members()) <= 3 })
 	a.mesh.mu.Lock()
 	before := a.mesh.peers[gone].card.stamp
 	a.mesh.mu.Unlock()
@@ -65,14 +65,14 @@ func TestTheGossipKeyChanges(t *testing.T) {
 	a := w.start(t)
 	b := w.start(t, seeded(a.addr))
 	members := func(n *node, want int) func() bool {
-		return func() bool { return len(n.mesh.gossip.list.Members()) == want }
+		return func() bool { return len(n.mesh.member.(*gossip).list.Members()) == want }
 	}
 	wait(t, "two members", func() bool { return members(a, 2)() && members(b, 2)() })
 	old, first, second := a.keys.gossip, [32]byte{1}, [32]byte{2}
 	rekey := func(n *node, keys ...[32]byte) {
 		n.keys.next.Store(&keys)
 		wait(t, "the key is used", func() bool {
-			return slices.Equal(n.mesh.gossip.ring.GetPrimaryKey(), keys[0][:]) && len(n.mesh.gossip.ring.GetKeys()) == len(keys)
+			return slices.Equal(n.mesh.member.(*gossip).ring.GetPrimaryKey(), keys[0][:]) && len(n.mesh.member.(*gossip).ring.GetKeys()) == len(keys)
 		})
 	}
 	rekey(a, first, old)

@@ -289,7 +289,7 @@ func TestEnrolledNodeCannotKillAnother(t *testing.T) {
 	_, _ = c.Write(seal(t, key, 0, told(gossipPing, "SeqNo", 255), nil))
 	b := w.start(t, seeded(a.addr))
 	wait(t, "the node goes on", func() bool {
-		return a.linked(b) && a.mesh.gossip.list.NumMembers() == 2
+		return a.linked(b) && a.mesh.member.(*gossip).list.NumMembers() == 2
 	})
 }
 
@@ -319,12 +319,12 @@ func TestOneNodeHasFewNames(t *testing.T) {
 		body = append(body, member(t, k, hex.EncodeToString(bytes.Repeat([]byte{byte(i)}, 16))))
 	}
 	gossipTo(t, k, a.addr, sealStream(t, k.GossipKey(), gossipVersion, state(len(body), 0, body...)))
-	if got := a.mesh.gossip.list.NumMembers(); got != 1+maxNames {
+	if got := a.mesh.member.(*gossip).list.NumMembers(); got != 1+maxNames {
 		t.Errorf("%d members", got)
 	}
 	b := w.start(t, seeded(a.addr))
 	wait(t, "others still become members", func() bool {
-		return slices.ContainsFunc(a.mesh.gossip.list.Members(), func(n *memberlist.Node) bool { return n.Name == b.mesh.gossip.name })
+		return slices.ContainsFunc(a.mesh.member.(*gossip).list.Members(), func(n *memberlist.Node) bool { return n.Name == b.mesh.member.(*gossip).name })
 	})
 }
 
@@ -333,7 +333,7 @@ func TestNamesThatLeftMakeRoomSlowly(t *testing.T) {
 	w := newWorld(t)
 	a := w.start(t)
 	k := w.keys()
-	g := a.mesh.gossip
+	g := a.mesh.member.(*gossip)
 	node := func(i int) *memberlist.Node {
 		name := hex.EncodeToString(bytes.Repeat([]byte{byte(i)}, 16))
 		meta, err := makeMember(k, name)
@@ -402,7 +402,7 @@ func TestSievePassesMemberlist(t *testing.T) {
 	c, r := w.behind(t, listen, seeded(a.addr))
 	members := func(want int, nodes ...*node) func() bool {
 		return func() bool {
-			return !slices.ContainsFunc(nodes, func(n *node) bool { return n.mesh.gossip.list.NumMembers() != want })
+			return !slices.ContainsFunc(nodes, func(n *node) bool { return n.mesh.member.(*gossip).list.NumMembers() != want })
 		}
 	}
 	wait(t, "all are members", members(3, a, b, c))

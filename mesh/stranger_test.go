@@ -221,7 +221,7 @@ func TestPacketsOfStrangersAreDropped(t *testing.T) {
 	}
 	a.log.writeN(5)
 	wait(t, "records still flow", func() bool { return same(a.log, b.log) })
-	wait(t, "members meet", func() bool { return a.mesh.gossip.list.NumMembers() == 2 })
+	wait(t, "members meet", func() bool { return a.mesh.member.(*gossip).list.NumMembers() == 2 })
 }
 
 func TestMemberCardsAreBoundToTheirName(t *testing.T) {
@@ -234,7 +234,7 @@ func TestMemberCardsAreBoundToTheirName(t *testing.T) {
 	if err != nil || len(meta) > memberlist.MetaMaxSize {
 		t.Fatal(len(meta), err)
 	}
-	g := a.mesh.gossip
+	g := a.mesh.member.(*gossip)
 	good := &memberlist.Node{Name: name, Meta: meta}
 	if err := g.NotifyAlive(good); err != nil {
 		t.Errorf("a good member: %v", err)

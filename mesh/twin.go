@@ -32,15 +32,15 @@ func (m *Mesh) metTwin(l *link) bool {
 		m.isSelf(l.dialled)
 		return false
 	}
-	l.low = (l.dialled != "") == (string(m.incarnation[:]) < string(l.hello.incarnation[:]))
 	m.mu.Lock()
+	l.low = (l.dialled != "") == (string(m.incarnation[:]) < string(l.hello.incarnation[:]))
 	known := m.twins[l.hello.incarnation]
 	if !known && len(m.twins) < maxTwins {
 		m.twins[l.hello.incarnation] = true
 	}
 	m.mu.Unlock()
 	if !known {
-		m.log.Warn("mesh met another box with the keys of this node", "node", m.self, "address", l.conn.RemoteAddr().String())
+		m.log.Warn("mesh met another box with the keys of this node", "node", m.self, "address", l.line.Remote())
 	}
 	if l.hello.own == m.records.Own() && !l.hello.own.IsZero() {
 		if err := m.records.Succeed(m.ctx, l.hello.own); err != nil {
@@ -86,7 +86,7 @@ func (p *peer) replace(l *link) {
 			p.gone = p.gone[max(0, len(p.gone)-maxGone):]
 		}
 		if !p.doubled {
-			o.cancel() // the node was restarted: its old connections are dead
+			o.end() // the node was restarted: its old connections are dead
 		}
 	}
 }
@@ -108,5 +108,5 @@ func (m *Mesh) lookForTwin(c card) {
 		return
 	}
 	m.nextTwin = now + twinLook
-	m.goDo(func() { m.dialNode(identity.NodeID{}, addrs) })
+	m.stage.Dial(identity.NodeID{}, addrs, func() {})
 }
