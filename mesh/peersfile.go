@@ -53,12 +53,28 @@ func Remember(dir string, addrs ...string) error {
 	if err != nil {
 		r = remembered{}
 	}
+	r.seed(addrs)
+	return writePeers(dir, r)
+}
+
+// Remembered is Remember for the bytes of the file.
+func Remembered(file []byte, addrs ...string) ([]byte, error) {
+	var r remembered
+	if len(file) > 0 {
+		if err := json.Unmarshal(file, &r); err != nil {
+			return nil, err
+		}
+	}
+	r.seed(addrs)
+	return encodePeers(r)
+}
+
+func (r *remembered) seed(addrs []string) {
 	for _, a := range addrs {
 		if validAddress(a) && !slices.Contains(r.Seeds, a) {
 			r.Seeds = append(r.Seeds, a)
 		}
 	}
-	return writePeers(dir, r)
 }
 
 func readPeers(dir string) (remembered, error) {

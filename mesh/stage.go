@@ -86,6 +86,9 @@ func Play(c Config, s Stage, ms Membership, addr string) (*Mesh, error) {
 // Name is the name of this start among the members.
 func (m *Mesh) Name() string { return hex.EncodeToString(m.incarnation[:]) }
 
+// Silence is how long a line that brings nothing is believed to work.
+const Silence = silence
+
 // Link is one exchange connection in the hands of whoever carries its bytes. Next may be
 // called while Receive is; each of them by one goroutine at a time.
 type Link struct{ l *link }
