@@ -457,7 +457,8 @@ func (m *Mesh) Ask() {
 	defer m.mu.Unlock()
 	m.pauseTo = time.Time{}
 	for _, p := range m.peers {
-		if len(p.links) == 0 {
+		if !p.linked() {
+			p.lost = false
 			p.dial.now()
 		}
 	}

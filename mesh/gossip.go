@@ -206,7 +206,8 @@ func (g *gossip) NotifyJoin(n *memberlist.Node) {
 	}
 	g.m.mu.Lock()
 	defer g.m.mu.Unlock()
-	if p := g.m.peers[cert.ID()]; p != nil && len(p.links) == 0 {
+	if p := g.m.peers[cert.ID()]; p != nil && !p.linked() {
+		p.lost = false
 		p.dial.now()
 		g.m.poke()
 	}
@@ -340,7 +341,7 @@ func (m *Mesh) rumour(marks []mark) {
 	if now := m.elapsed(); news && now >= m.nextLook {
 		m.nextLook = now + steady
 		for _, p := range m.peers {
-			if len(p.links) == 0 {
+			if !p.linked() {
 				p.dial.now()
 			}
 		}

@@ -61,17 +61,28 @@ func (m *Mesh) poke() {
 		return
 	}
 	m.poked = true
-	m.stage.After(0, m.heal)
+	m.stage.After(0, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.poked = false
+		m.heal()
+	})
 }
 
-// heal dials every known node that is due and not connected, for ever.
+// heal dials every known node that is due and not connected, for ever. keep looks again
+// every second; what is due before that has a turn of its own. Called with the lock held.
 func (m *Mesh) heal() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.poked = false
-	if wait := m.healed(); wait < keepEvery { // keep looks again by itself
-		m.stage.After(wait, m.heal)
+	wait := m.healed()
+	at := m.clock.Now().Add(wait)
+	if wait >= keepEvery || m.healAt.After(m.clock.Now()) && !at.Before(m.healAt) {
+		return
 	}
+	m.healAt = at
+	m.stage.After(wait, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.heal()
+	})
 }
 
 // healed starts what is due and says how long nothing else will be. Called with the lock
@@ -79,15 +90,25 @@ func (m *Mesh) heal() {
 func (m *Mesh) healed() time.Duration {
 	now := m.clock.Now()
 	wait := keepEvery
-	ids := m.sortedPeers()
+	m.wants = m.near()
+	var tries []*peer
 	absent := 0
-	for _, id := range ids {
-		if len(m.peers[id].links) == 0 && !m.book.Shut(id) {
+	for _, id := range m.order() {
+		p := m.peers[id]
+		if p.linked() || m.book.Shut(id) {
+			continue
+		}
+		if p.later && m.wants[id] {
+			p.later = false
+			p.dial.now()
+		}
+		if away := m.absent(p, now); away || m.wants[id] || p.sought || id == m.self {
+			tries = append(tries, p)
 			absent++
 		}
 	}
 	most := min(max(mostWait, time.Duration(absent)*waitAPeer), longestWait)
-	try := func(d *dial, node identity.NodeID, addrs []string) {
+	try := func(d *dial, node identity.NodeID, addrs []string, ended func()) {
 		if d.busy || len(addrs) == 0 {
 			return
 		}
@@ -100,17 +121,19 @@ func (m *Mesh) healed() time.Duration {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			d.busy = false
+			ended()
 			d.later(m.clock.Now(), most, m.stage.Rand())
 			m.poke()
 		})
 	}
-	for _, id := range ids {
-		if p := m.peers[id]; len(p.links) == 0 && !m.book.Shut(id) {
-			try(&p.dial, id, p.addrs())
-		}
+	for _, p := range tries {
+		try(&p.dial, p.node, p.addrs(), func() {
+			p.sought = false
+			p.lost = p.lost || !p.linked()
+		})
 	}
 	for _, addr := range slices.Sorted(maps.Keys(m.seeds)) {
-		try(m.seeds[addr], identity.NodeID{}, []string{addr})
+		try(m.seeds[addr], identity.NodeID{}, []string{addr}, func() {})
 	}
 	return wait
 }
@@ -164,7 +187,7 @@ func (m *Mesh) useful(cert identity.NodeCert, wanted identity.NodeID) bool {
 	if id == m.self { // this process, or a twin: the greeting will tell
 		return p == nil || len(p.links) == 0
 	}
-	return p == nil || len(p.links) == 0 || (wanted.IsZero() && len(p.links) < 2)
+	return p == nil || !p.linked() || (wanted.IsZero() && len(p.links) < 2)
 }
 
 // dialExchange makes an authenticated connection to whoever is at addr.
@@ -213,7 +236,7 @@ func (m *Mesh) sendCards(l *link) {
 		}
 		c, size = cards{}, 1
 	}
-	for _, id := range m.sortedPeers() {
+	for _, id := range m.order() {
 		p := m.peers[id]
 		if p.card == nil || p.node == l.node && !p.doubled || m.book.Shut(id) {
 			continue
@@ -268,8 +291,9 @@ func (m *Mesh) learnCard(raw []byte, from *link) {
 		cert := c.cert
 		p.cert = &cert
 	}
-	if len(p.links) == 0 {
-		p.dial.now()
+	if !p.linked() {
+		p.lost = false // where it says it is now, nobody has looked yet
+		m.soonOrLater(p)
 		m.poke()
 	}
 	for _, l := range m.links {

@@ -12,8 +12,9 @@ import (
 
 // How long silence is believed, and how a link is kept from falling silent.
 const (
-	pingEvery  = 2 * time.Second
-	silence    = 6 * time.Second  // without one byte either way: the connection is dead
+	pingEvery  = 10 * time.Second
+	pongTime   = 3 * time.Second  // then the node is looked for anew; the connection may still recover
+	silence    = 30 * time.Second // without one byte either way: the connection is dead
 	writePiece = 32 << 10         // a deadline a piece, so that a slow link is no dead link
 	answerTime = 20 * time.Second // a peer that answers pings but not a WANT
 )
@@ -36,6 +37,10 @@ type link struct {
 	hello    hello
 	peer     *peer
 	attached bool
+	since    time.Time            // when it was attached
+	pinged   time.Duration        // when it was asked for a sign of life that has not come; 0 = it was not
+	suspect  bool                 // no sign came in time: the node is looked for as if there were no link
+	farewell bool                 // one end has said that it parts
 	over     bool                 // it was given up, or has ended
 	told     map[oplog.LogID]mark // what they said on this connection that they hold durably
 	forked   map[oplog.LogID]bool // of these, what is another history than ours
@@ -173,6 +178,9 @@ func (l *link) take(msg message) error {
 			return errUnasked
 		}
 	case bye:
+		l.m.mu.Lock()
+		l.farewell = f.reason == byeEnough
+		l.m.mu.Unlock()
 		return errBye
 	default:
 		return errUnasked
@@ -184,8 +192,19 @@ func (l *link) take(msg message) error {
 func (m *Mesh) keepAlive() {
 	now := m.elapsed()
 	for _, l := range m.links {
-		if now-time.Duration(l.lastIn.Load()) >= pingEvery*9/10 && !l.out.send(ping{uint64(now)}) {
-			l.end()
+		switch {
+		case l.pinged > 0:
+			if !l.suspect && now-l.pinged >= pongTime {
+				l.suspect = true
+				l.peer.lost = true
+				l.peer.dial.now()
+				m.poke()
+			}
+		case now-time.Duration(l.lastIn.Load()) >= pingEvery:
+			l.pinged = now
+			if !l.out.send(ping{uint64(now)}) {
+				l.end()
+			}
 		}
 	}
 }

@@ -113,6 +113,10 @@ type Mesh struct {
 	mu            sync.Mutex // guards the rest; never held while waiting for disk, network or memberlist
 	closing       bool
 	member        Membership
+	healAt        time.Time
+	wants         map[identity.NodeID]bool // near, as of the last look
+	sorted        []identity.NodeID
+	heardAt       time.Time // of the oldest hint that has not come true
 	poked         bool
 	serving       int // answers being read or written
 	lastLazy      time.Duration
@@ -261,6 +265,8 @@ func (m *Mesh) keep() {
 	now := m.elapsed()
 	m.mu.Lock()
 	m.keepAlive()
+	m.look(m.clock.Now())
+	m.part(m.clock.Now())
 	m.stuck(m.clock.Now())
 	m.stuckPieces(m.clock.Now())
 	m.schedule()

@@ -52,6 +52,12 @@ type peer struct {
 	in, out uint64 // of links that ended
 	links   []*link
 	dial    dial
+	lost    bool      // the last try or the last link failed
+	parted  time.Time // from the last link, by agreement
+	later   bool      // not yet looked for: there are many, and it may turn out to be there
+	sought  bool      // it may know what nobody near does
+	lot     [8]byte
+	drew    bool
 	gone    [][16]byte // incarnations that others took the place of
 	doubled bool       // the node runs twice: see twin.go
 }
@@ -246,6 +252,7 @@ func (m *Mesh) attach(l *link) bool {
 		p.saw(a)
 	}
 	p.dial.connected(m.clock.Now())
+	p.lost, p.sought, l.since = false, false, m.clock.Now()
 	delete(m.seeds, l.dialled)
 	l.attached = true
 	m.learnCard(l.hello.card, nil)
@@ -287,6 +294,9 @@ func (m *Mesh) detach(l *link) {
 	p.last = m.clock.Now()
 	m.unlinked(l)
 	if len(p.links) == 0 {
+		if p.lost = !l.farewell; l.farewell {
+			p.parted = m.clock.Now()
+		}
 		p.dial.lost(m.clock.Now(), m.stage.Rand())
 		m.poke()
 	}
@@ -301,11 +311,12 @@ func (m *Mesh) alive(l *link) {
 	defer m.mu.Unlock()
 	p := l.peer
 	p.last = m.clock.Now()
+	l.pinged, l.suspect = 0, false
 	if len(p.links) < 2 {
 		return
 	}
 	for _, o := range p.links {
-		if o != l && o.hello.incarnation == l.hello.incarnation && (o.low && !l.low || o.low == l.low && o.born > l.born) {
+		if o != l && o.hello.incarnation == l.hello.incarnation && !o.suspect && (o.low && !l.low || o.low == l.low && o.born > l.born) {
 			return
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
-	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -152,6 +151,9 @@ func (m *Mesh) load() {
 			m.loadPeer(e)
 		}
 	}
+	for _, id := range m.order() {
+		m.soonOrLater(m.peers[id])
+	}
 }
 
 func (m *Mesh) loadPeer(e rememberedPeer) {
@@ -188,7 +190,7 @@ func (m *Mesh) snapshot() remembered {
 		r.Seeds = append(r.Seeds, a)
 	}
 	slices.Sort(r.Seeds)
-	for _, id := range m.sortedPeers() {
+	for _, id := range m.order() {
 		p := m.peers[id]
 		e := rememberedPeer{Node: id, Good: p.good, Seen: p.seen, Last: p.last}
 		if p.card != nil {
@@ -204,15 +206,6 @@ func (m *Mesh) snapshot() remembered {
 		r.Peers = append(r.Peers, e)
 	}
 	return r
-}
-
-func (m *Mesh) sortedPeers() []identity.NodeID {
-	ids := make([]identity.NodeID, 0, len(m.peers))
-	for id := range m.peers {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b identity.NodeID) int { return slices.Compare(a[:], b[:]) })
-	return ids
 }
 
 // How soon a change is written: where nodes are, soon; what they hold, whenever.

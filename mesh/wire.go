@@ -119,9 +119,11 @@ type (
 	bye   struct{ reason uint8 }
 )
 
-// byeUnknown is the reason of a BYE: protocol version not spoken here. Any other
-// end is TLS's own close_notify.
-const byeUnknown = 1
+// Reasons of a BYE. Any other end is TLS's own close_notify.
+const (
+	byeUnknown = 1 // protocol version not spoken here
+	byeEnough  = 2 // both hold the same, and there are links enough
+)
 
 // message is anything that can be framed.
 type message interface {

@@ -1,0 +1,463 @@
+package meshtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/cryptotest"
+	"time"
+
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/oplog/oplogtest"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// fate is what has to have become of a person in the end.
+type fate struct {
+	by     *post
+	erased bool
+	held   bool // written by a node that was shut out for good, beyond what counts
+	open   bool // nobody can say: the only node that has it was shut out
+}
+
+// play is one camp under harm.
+type play struct {
+	*Camp
+	t      testing.TB
+	posts  []*post // of them the first is where the issuer lives; it is never shut out
+	people map[oplog.ID]*fate
+	order  []oplog.ID
+	shut   map[*post]bool
+	gone   map[*post]bool // for good
+	liars  map[*post]bool
+	copies []backup
+	forked map[oplog.LogID]bool
+	did    []string
+}
+
+// backup is a folder as it was.
+type backup struct {
+	of  *post
+	dir string
+}
+
+func newPlay(t testing.TB, seed uint64, n int, tell func(string, ...any)) *play {
+	c := NewCamp(seed, oplogtest.Noon(), tell)
+	p := &play{Camp: c, t: t, posts: found(t, c, n), people: map[oplog.ID]*fate{}, forked: map[oplog.LogID]bool{}, shut: map[*post]bool{}, gone: map[*post]bool{}, liars: map[*post]bool{}}
+	first := p.posts[0]
+	_, err := first.Staff.Add(ctx, operator, staff.NewAccount{User: "bea", Role: staff.Coordinator, Passphrase: secret})
+	first.must(err)
+	for _, o := range p.posts[1:] {
+		first.must(first.Identity.Confirm(ctx, oplog.By{1}, o.vault.NodeID()))
+	}
+	first.Mesh.Changed()
+	c.Run(10 * time.Second)
+	return p
+}
+
+func (p *play) say(format string, args ...any) {
+	p.did = append(p.did, fmt.Sprintf("%s ", p.now.Sub(oplogtest.Noon()).Round(time.Millisecond))+fmt.Sprintf(format, args...))
+	p.note(p.did[len(p.did)-1], 0, 0, 0)
+}
+
+// some is a random post that ok accepts, nil when there is none.
+func (p *play) some(ok func(*post) bool) *post {
+	var all []*post
+	for _, o := range p.posts {
+		if ok(o) {
+			all = append(all, o)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return all[p.rnd.IntN(len(all))]
+}
+
+func on(o *post) bool { return o.Mesh != nil }
+
+func (p *play) honest(o *post) bool { return !p.shut[o] && !p.liars[o] }
+
+// act does one thing.
+func (p *play) act() {
+	acts := []struct {
+		weight int
+		do     func()
+	}{
+		{40, p.register}, {10, p.cutHalves}, {6, p.oneWay}, {12, p.heal}, {10, p.crash}, {10, p.restart}, {5, p.backup}, {3, p.restore},
+		{3, p.clone}, {3, p.suspend}, {2, p.lift}, {2, p.revoke}, {4, p.erase}, {4, p.weather},
+	}
+	sum := 0
+	for _, a := range acts {
+		sum += a.weight
+	}
+	x := p.rnd.IntN(sum)
+	for _, a := range acts {
+		if x -= a.weight; x < 0 {
+			a.do()
+			return
+		}
+	}
+}
+
+func (p *play) register() {
+	if o := p.some(on); o != nil {
+		n := 1 + p.rnd.IntN(4)
+		p.say("%d registers %d", o.n, n)
+		for range n {
+			id := o.add()
+			p.people[id] = &fate{by: o, open: p.shut[o] || p.liars[o]}
+			p.order = append(p.order, id)
+			if p.gone[o] {
+				p.people[id] = &fate{by: o, held: true}
+			}
+		}
+	}
+}
+
+func (p *play) cutHalves() {
+	var one, other []*Place
+	for _, o := range p.posts {
+		if p.rnd.IntN(2) == 0 {
+			one = append(one, o.Place)
+		} else {
+			other = append(other, o.Place)
+		}
+	}
+	p.say("cut %d from %d", len(one), len(other))
+	p.Cut(one, other)
+}
+
+func (p *play) oneWay() {
+	a, b := p.posts[p.rnd.IntN(len(p.posts))], p.posts[p.rnd.IntN(len(p.posts))]
+	p.say("one way %d>%d", a.n, b.n)
+	p.Block(a.Place, b.Place)
+}
+
+func (p *play) heal() { p.say("heal"); p.Heal() }
+
+func (p *play) weather() {
+	p.Loss, p.Twice = []float64{0, 0, 0.05, 0.2}[p.rnd.IntN(4)], []float64{0, 0.3}[p.rnd.IntN(2)]
+	p.say("loss %v twice %v", p.Loss, p.Twice)
+}
+
+func (p *play) crash() {
+	if o := p.some(on); o != nil {
+		p.say("%d dies", o.n)
+		o.down()
+	}
+}
+
+func (p *play) restart() {
+	o := p.some(func(o *post) bool { return !on(o) })
+	if o == nil {
+		return
+	}
+	off := []time.Duration{0, 0, time.Hour, -time.Hour, 10 * 365 * 24 * time.Hour, -56 * 365 * 24 * time.Hour}[p.rnd.IntN(6)]
+	o.SetClock(off, off == 0)
+	p.say("%d starts, clock off by %v", o.n, off)
+	o.open(false)
+}
+
+// backup keeps a copy of a folder.
+func (p *play) backup() {
+	if o := p.some(func(o *post) bool { return on(o) && p.honest(o) && o.n > 0 }); o != nil {
+		dir := o.fresh()
+		copyFolder(p.t, o.dir, dir)
+		p.copies = append(p.copies, backup{o, dir})
+		p.say("%d is kept", o.n)
+	}
+}
+
+// restore puts a node back to what its copy says; what only it had since is lost, as when
+// a box burns.
+func (p *play) restore() {
+	if len(p.copies) == 0 {
+		return
+	}
+	b := p.copies[p.rnd.IntN(len(p.copies))]
+	if p.shut[b.of] || p.gone[b.of] {
+		return
+	}
+	p.say("%d comes out of its backup", b.of.n)
+	lost := p.onlyAt(b.of)
+	b.of.down()
+	b.of.dir = b.of.fresh()
+	copyFolder(p.t, b.dir, b.of.dir)
+	b.of.open(true)
+	for _, id := range lost {
+		if !b.of.has(id) {
+			p.people[id].open = true
+		}
+	}
+}
+
+// onlyAt are the people that no other post has.
+func (p *play) onlyAt(o *post) (out []oplog.ID) {
+	for _, id := range p.order {
+		if p.people[id].by != o {
+			continue
+		}
+		if !slices.ContainsFunc(p.posts, func(x *post) bool { return x != o && on(x) && x.has(id) }) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// clone lets a second box run with a copy of a folder, and nobody notices that.
+func (p *play) clone() {
+	o := p.some(func(o *post) bool { return on(o) && p.honest(o) && o.n > 0 })
+	if o == nil || len(p.posts) > 60 {
+		return
+	}
+	q := &post{Place: p.Add(), t: p.t, dir: o.fresh()}
+	copyFolder(p.t, o.dir, q.dir)
+	p.say("%d is copied, the copy is %d", o.n, q.n)
+	q.peers = o.peers
+	p.posts = append(p.posts, q)
+	p.forked[o.log.Own()] = true
+	q.open(false)
+	for range 1 + p.rnd.IntN(3) { // both write the same log on
+		for _, x := range []*post{o, q} {
+			id := x.add()
+			p.people[id] = &fate{by: x}
+			p.order = append(p.order, id)
+		}
+	}
+}
+
+func (p *play) twins(o *post) bool {
+	return slices.ContainsFunc(p.posts, func(x *post) bool { return x != o && x.id == o.id })
+}
+
+func (p *play) suspend() {
+	first := p.posts[0]
+	o := p.some(func(o *post) bool { return p.honest(o) && o.n > 0 && !p.twins(o) })
+	if o == nil || !on(first) || len(p.shut)*3 > len(p.posts) {
+		return
+	}
+	err := first.Identity.Suspend(ctx, oplog.By{1}, o.id)
+	if fault.ClassOf(err) == fault.Conflict || fault.ClassOf(err) == fault.NotFound {
+		return
+	}
+	first.must(err)
+	first.Mesh.Changed()
+	p.say("%d is suspended", o.n)
+	p.shut[o] = true
+	for _, id := range p.onlyAt(o) {
+		p.people[id].open = true
+	}
+}
+
+func (p *play) lift() {
+	first := p.posts[0]
+	o := p.some(func(o *post) bool { return p.shut[o] && !p.gone[o] })
+	if o == nil || !on(first) {
+		return
+	}
+	err := first.Identity.Lift(ctx, oplog.By{1}, o.id)
+	if fault.ClassOf(err) == fault.NotFound {
+		return
+	}
+	first.must(err)
+	first.Mesh.Changed()
+	p.say("%d is given back", o.n)
+	delete(p.shut, o)
+	for _, id := range p.order {
+		if f := p.people[id]; f.by == o && !f.erased && on(o) && o.has(id) {
+			f.open = false
+		}
+	}
+}
+
+// revoke shuts a node out for good: what the issuer's box has of it counts.
+func (p *play) revoke() {
+	first := p.posts[0]
+	o := p.some(func(o *post) bool { return !p.gone[o] && !p.liars[o] && o.n > 0 && !p.twins(o) })
+	if o == nil || !on(first) || len(p.shut)*3 > len(p.posts) {
+		return
+	}
+	cuts, err := first.Identity.RevokeCutsFor(o.id)
+	if fault.ClassOf(err) == fault.NotFound {
+		return
+	}
+	first.must(err)
+	act := staff.Act{Purpose: identity.PurposeRevoke, Action: staff.RevokeNodes, Body: identity.RevokeBody(o.id, cuts), Key: "lost.act.revoke", Args: []any{"Site", "x"}}
+	one, two := p.sign("amal"), p.sign("bea")
+	ask, err := first.Staff.AskAct(one, act, func(ctx context.Context, by staff.ID, a, b staff.Hand) error {
+		return first.Identity.Revoke(ctx, by, o.id, cuts, [2][]byte{a, b})
+	})
+	first.must(err)
+	first.must(first.Staff.ConfirmAct(ctx, two, ask))
+	p.out(one, two)
+	first.Mesh.Changed()
+	p.say("%d is revoked", o.n)
+	p.shut[o], p.gone[o] = true, true
+	for _, id := range p.order {
+		if f := p.people[id]; f.by == o && !f.erased {
+			f.held = !first.has(id)
+			f.open = false
+		}
+	}
+}
+
+func (p *play) sign(user string) staff.Session {
+	s, err := p.posts[0].Staff.SignIn(ctx, user, secret)
+	p.posts[0].must(err)
+	return s
+}
+
+func (p *play) out(sessions ...staff.Session) {
+	for _, s := range sessions {
+		p.posts[0].Staff.SignOut(s.Token)
+	}
+}
+
+// erase erases somebody whom the first post knows.
+func (p *play) erase() {
+	first := p.posts[0]
+	if !on(first) {
+		return
+	}
+	var known []oplog.ID
+	for _, id := range p.order {
+		if f := p.people[id]; !f.erased && !f.held && !f.open && first.has(id) {
+			known = append(known, id)
+		}
+	}
+	if len(known) == 0 {
+		return
+	}
+	id := known[p.rnd.IntN(len(known))]
+	one, two := p.sign("amal"), p.sign("bea")
+	ask, err := first.Registration.Erase(ctx, one, id, "own_wish", "")
+	if fault.ClassOf(err) == fault.Busy {
+		p.out(one, two)
+		return
+	}
+	first.must(err)
+	_, err = first.Staff.ConfirmErasure(ctx, two, ask)
+	first.must(err)
+	p.out(one, two)
+	first.Mesh.Changed()
+	p.say("somebody is erased")
+	p.people[id].erased = true
+}
+
+// settle ends all harm and waits until everybody who counts holds the same.
+func (p *play) settle() {
+	p.Loss, p.Twice = 0, 0
+	p.Heal()
+	for _, o := range p.posts {
+		if !on(o) {
+			o.SetClock(0, true)
+			o.open(false)
+		}
+	}
+	took, ok := p.Until(5*time.Minute, time.Second, func() bool { return same(p.counting(), p.forked) })
+	p.say("settled after %v: %v", took, ok)
+	if !ok {
+		p.fail("they never hold the same:\n%s", p.heads())
+	}
+	p.Run(15 * time.Second) // what is said about nodes is acted on
+}
+
+func (p *play) counting() (out []*post) {
+	for _, o := range p.posts {
+		if p.honest(o) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (p *play) heads() (out string) {
+	all := map[oplog.LogID]map[uint64][]int{}
+	for _, o := range p.counting() {
+		for _, h := range o.log.Heads() {
+			if all[h.Log] == nil {
+				all[h.Log] = map[uint64][]int{}
+			}
+			all[h.Log][h.Seq] = append(all[h.Log][h.Seq], o.n)
+		}
+	}
+	for log, seqs := range all {
+		n := 0
+		for _, who := range seqs {
+			n += len(who)
+		}
+		if len(seqs) > 1 || n < len(p.counting()) {
+			out += fmt.Sprintf("%s: %v\n", log, seqs)
+		}
+	}
+	return out
+}
+
+func (p *play) fail(format string, args ...any) {
+	p.t.Helper()
+	p.t.Errorf(format, args...)
+	for _, d := range p.did {
+		p.t.Log(d)
+	}
+	p.t.FailNow()
+}
+
+// check looks at everybody who counts.
+func (p *play) check() {
+	digests := map[string][]int{}
+	for _, o := range p.counting() {
+		r, err := o.log.Check(ctx)
+		o.must(err)
+		digests[r.Views] = append(digests[r.Views], o.n)
+		for _, id := range p.order {
+			f := p.people[id]
+			switch has := o.has(id); {
+			case f.erased && has:
+				p.fail("post %d shows somebody who was erased", o.n)
+			case f.erased || f.open:
+			case f.held && has:
+				p.fail("post %d shows what a revoked post (%d) wrote after its cut", o.n, f.by.n)
+			case !f.held && !has:
+				p.fail("post %d lacks a person that post %d answered for", o.n, f.by.n)
+			}
+		}
+	}
+	if len(digests) > 1 {
+		p.fail("views differ: %v", digests)
+	}
+}
+
+func run(t testing.TB, seed uint64, tell func(string, ...any)) *play {
+	var all [32]byte
+	for i := range 8 {
+		all[i] = byte(seed >> (8 * i))
+	}
+	_ = all
+	c := NewCamp(seed, oplogtest.Noon(), nil)
+	n := 5 + c.rnd.IntN(4)
+	if c.rnd.IntN(3) == 0 {
+		n = 5 + c.rnd.IntN(46)
+	}
+	p := newPlay(t, seed, n, tell)
+	for range 20 + p.rnd.IntN(40) {
+		p.act()
+		p.Run(time.Duration(p.rnd.Int64N(int64(12 * time.Second))))
+	}
+	p.settle()
+	p.check()
+	return p
+}
+
+func TestPlay(t *testing.T) {
+	for seed := uint64(1); seed <= 40; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			cryptotest.SetGlobalRandom(t, seed)
+			p := run(t, seed, nil)
+			t.Logf("%d posts, %d people, %d steps, %d bytes", len(p.posts), len(p.order), p.Steps(), p.Sent())
+		})
+	}
+}
