@@ -374,8 +374,10 @@ func (m *Mesh) refresh() {
 	defer m.mu.Unlock()
 	m.own, m.lacking = own, lacking
 	if m.shrunk(heads) {
+		m.past.begin(m.mine)
 		m.sayAgain()
 	}
+	var was, is []mark
 	var gossip []mark
 	for _, h := range heads {
 		old, known := m.mine[h.Log]
@@ -383,7 +385,9 @@ func (m *Mesh) refresh() {
 			continue
 		}
 		m.mine[h.Log] = h
+		m.news = true
 		k := markOf(h)
+		was, is = append(was, mark{log: h.Log, seq: old.Seq, hash: [16]byte(old.Hash[:16])}), append(is, k)
 		if h.Log == own {
 			gossip = append(gossip, k)
 			for _, l := range m.links {
@@ -394,6 +398,7 @@ func (m *Mesh) refresh() {
 			m.stage.After(relayAfter, m.relay)
 		}
 	}
+	m.past.changed(was, is)
 	for _, k := range gossip {
 		m.member.Announce(k.log, appendHint([]byte{hintVersion}, k))
 	}

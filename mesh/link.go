@@ -37,15 +37,17 @@ type link struct {
 	hello    hello
 	peer     *peer
 	attached bool
-	since    time.Time            // when it was attached
-	pinged   time.Duration        // when it was asked for a sign of life that has not come; 0 = it was not
-	suspect  bool                 // no sign came in time: the node is looked for as if there were no link
-	farewell bool                 // one end has said that it parts
-	over     bool                 // it was given up, or has ended
-	told     map[oplog.LogID]mark // what they said on this connection that they hold durably
-	forked   map[oplog.LogID]bool // of these, what is another history than ours
-	whole    bool                 // their vector has arrived
-	waits    bool                 // they came out of a backup and wait themselves
+	since    time.Time                  // when it was attached
+	pinged   time.Duration              // when it was asked for a sign of life that has not come; 0 = it was not
+	suspect  bool                       // no sign came in time: the node is looked for as if there were no link
+	farewell bool                       // one end has said that it parts
+	knows    map[identity.NodeID]uint64 // stamps of reports they have
+	reports  bool                       // they understand reports
+	over     bool                       // it was given up, or has ended
+	told     map[oplog.LogID]mark       // what they said on this connection that they hold durably
+	forked   map[oplog.LogID]bool       // of these, what is another history than ours
+	whole    bool                       // their vector has arrived
+	waits    bool                       // they came out of a backup and wait themselves
 	sent     map[oplog.LogID]uint64
 	pending  *pending
 	serving  bool   // an answer to them is being read or written
@@ -80,7 +82,7 @@ func (m *Mesh) newLink(line Line, cert identity.NodeCert, dialled string) *link 
 	l := &link{
 		m: m, line: line, cert: cert, node: cert.ID(), dialled: dialled, out: newOutbox(line.Wake),
 		told: map[oplog.LogID]mark{}, sent: map[oplog.LogID]uint64{}, shun: map[oplog.LogID]*shunned{}, bare: map[oplog.LogID]*shunned{}, bytes: batchBytes,
-		rejoin: map[oplog.LogID]*rejoining{},
+		rejoin: map[oplog.LogID]*rejoining{}, knows: map[identity.NodeID]uint64{},
 		pieces: newPieceTraffic(),
 	}
 	l.low = (dialled != "") == lower(m.self, l.node)
@@ -177,6 +179,10 @@ func (l *link) take(msg message) error {
 		if !l.m.tookPart(l, f) {
 			return errUnasked
 		}
+	case reports:
+		l.m.learnReports(l, f.reports)
+	case stamps:
+		l.m.compareStamps(l, f)
 	case bye:
 		l.m.mu.Lock()
 		l.farewell = f.reason == byeEnough

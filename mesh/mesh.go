@@ -116,7 +116,13 @@ type Mesh struct {
 	healAt        time.Time
 	wants         map[identity.NodeID]bool // near, as of the last look
 	sorted        []identity.NodeID
-	heardAt       time.Time // of the oldest hint that has not come true
+	heardAt       time.Time         // of the oldest hint that has not come true
+	report        *report           // our own, as sent last
+	reported      time.Duration     // when
+	fresh         []identity.NodeID // whose reports go out next
+	unlikes       int               // reports in a row that were unlike those of others
+	past          past
+	news          bool // something is not in it
 	poked         bool
 	serving       int // answers being read or written
 	lastLazy      time.Duration
@@ -267,6 +273,7 @@ func (m *Mesh) keep() {
 	m.keepAlive()
 	m.look(m.clock.Now())
 	m.part(m.clock.Now())
+	m.reportSome()
 	m.stuck(m.clock.Now())
 	m.stuckPieces(m.clock.Now())
 	m.schedule()

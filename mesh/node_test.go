@@ -84,7 +84,7 @@ func (n *node) linked(others ...*node) bool {
 	defer n.mesh.mu.Unlock()
 	for _, o := range others {
 		p := n.mesh.peers[o.keys.NodeID()]
-		if p == nil || len(p.links) == 0 || !p.links[0].whole {
+		if p == nil || !p.linked() || !p.links[0].whole {
 			return false
 		}
 	}

@@ -13,6 +13,7 @@ import (
 // States of a Peer.
 const (
 	Connected = "connected" // records can be exchanged right now
+	Relayed   = "relayed"   // it is there, and records go back and forth over others
 	Away      = "away"
 )
 
@@ -21,7 +22,7 @@ type Peer struct {
 	Node        oplog.ID
 	Number      uint16
 	Site        string    // from the register of nodes; empty until it was named
-	State       string    // Connected or Away
+	State       string    // Connected, Relayed or Away
 	LastContact time.Time // zero when there never was one
 	Behind      uint64    // ops here that it is not known to hold
 	Ahead       uint64    // ops it announced that are not here yet
@@ -52,6 +53,11 @@ type peer struct {
 	in, out uint64 // of links that ended
 	links   []*link
 	dial    dial
+	report  *report   // the newest
+	heard   time.Time // when it came
+	via     identity.NodeID
+	told    [16]byte  // the start of the node that held is of
+	floor   uint64    // stamp of its card when a link was last made: older reports say less
 	lost    bool      // the last try or the last link failed
 	parted  time.Time // from the last link, by agreement
 	later   bool      // not yet looked for: there are many, and it may turn out to be there
@@ -167,8 +173,20 @@ func (m *Mesh) describe(e *Peer, p *peer) {
 	e.LastContact, e.Addrs = p.last, p.addrs()
 	e.Behind, e.Ahead = p.gaps(m.mine)
 	e.BytesIn, e.BytesOut = p.in, p.out
+	now := m.clock.Now()
+	if p.heard.After(e.LastContact) {
+		e.LastContact = p.heard
+	}
+	if here := m.member.Here(p.node); here || !p.lost && now.Sub(p.parted) < metFor {
+		e.State = Relayed
+		if here {
+			e.LastContact = now
+		}
+	}
 	for _, l := range p.links {
-		e.State, e.LastContact = Connected, m.clock.Now()
+		if !l.suspect {
+			e.State, e.LastContact = Connected, now
+		}
 		in, out := l.line.Bytes()
 		e.BytesIn += in
 		e.BytesOut += out
@@ -256,6 +274,11 @@ func (m *Mesh) attach(l *link) bool {
 	delete(m.seeds, l.dialled)
 	l.attached = true
 	m.learnCard(l.hello.card, nil)
+	if p.card != nil {
+		p.floor = p.card.stamp
+	}
+	p.told, m.news = l.hello.incarnation, true
+	l.out.send(ping{speaksReports})
 	if m.waits {
 		l.out.send(ping{isClosed})
 	}
@@ -287,6 +310,7 @@ func (m *Mesh) detach(l *link) {
 		return slices.DeleteFunc(slices.Clone(s), func(o *link) bool { return o == l })
 	}
 	p.links, m.links = drop(p.links), drop(m.links)
+	m.news = true
 	p.recount(l)
 	in, out := l.line.Bytes()
 	p.in += in

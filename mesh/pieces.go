@@ -90,6 +90,11 @@ func (m *Mesh) heardPing(l *link, p ping) {
 	switch p.nonce {
 	case isClosed, isOpened:
 		l.waits = p.nonce == isClosed
+	case speaksReports:
+		if !l.reports {
+			l.reports = true
+			m.sendStamps(l)
+		}
 	case speaksPieces:
 		if m.pieces != nil {
 			l.pieces.speaks = true

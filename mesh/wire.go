@@ -14,19 +14,21 @@ import (
 type kind byte
 
 const (
-	kindHello  kind = 1
-	kindVector kind = 2
-	kindHint   kind = 3
-	kindAck    kind = 4
-	kindWant   kind = 5
-	kindOps    kind = 6
-	kindBusy   kind = 7
-	kindPing   kind = 8
-	kindPong   kind = 9
-	kindCards  kind = 10
-	kindBye    kind = 11
-	kindFetch  kind = 12
-	kindPiece  kind = 13
+	kindHello   kind = 1
+	kindVector  kind = 2
+	kindHint    kind = 3
+	kindAck     kind = 4
+	kindWant    kind = 5
+	kindOps     kind = 6
+	kindBusy    kind = 7
+	kindPing    kind = 8
+	kindPong    kind = 9
+	kindCards   kind = 10
+	kindBye     kind = 11
+	kindFetch   kind = 12
+	kindPiece   kind = 13
+	kindReports kind = 14
+	kindStamps  kind = 15
 )
 
 // Limits of the wire. A frame announcing more ends the connection before a byte
@@ -51,7 +53,7 @@ func maxPayload(k kind) int {
 		return maxAnswer
 	case kindPiece:
 		return maxPart
-	case kindHello, kindVector, kindHint, kindAck, kindWant, kindCards, kindFetch:
+	case kindHello, kindVector, kindHint, kindAck, kindWant, kindCards, kindFetch, kindReports, kindStamps:
 		return maxControl
 	case kindBusy, kindPing, kindPong, kindBye:
 		return 16
@@ -304,6 +306,10 @@ func parse(k kind, b []byte) (message, error) {
 		m = c.fetch()
 	case kindPiece:
 		m = c.piece()
+	case kindReports:
+		m = c.reports()
+	case kindStamps:
+		m = c.stamps()
 	default:
 		c.bad = true
 	}

@@ -429,6 +429,44 @@ func (p *play) check() {
 	if len(digests) > 1 {
 		p.fail("views differ: %v", digests)
 	}
+	p.copiesKnown()
+}
+
+// copiesKnown: every node knows of every other one that it holds everything.
+func (p *play) copiesKnown() {
+	all := p.counting()
+	took, ok := p.Until(15*time.Minute, 10*time.Second, func() bool { return p.unknown(all) == "" })
+	p.say("copies known after %v: %v", took, ok)
+	if !ok {
+		p.fail("%s", p.unknown(all))
+	}
+}
+
+func (p *play) unknown(all []*post) string {
+	ids := map[identity.NodeID]bool{}
+	for _, o := range all {
+		ids[o.id] = true
+	}
+	for _, o := range all {
+		if n := o.Mesh.OnlyHere(); n > 0 && len(ids) > 1 && len(p.forked) == 0 {
+			return fmt.Sprintf("post %d says that %d ops are only there", o.n, n)
+		}
+		for log, nodes := range o.Mesh.Holders() {
+			if p.forked[log] {
+				continue
+			}
+			n := 0
+			for _, id := range nodes {
+				if ids[id] {
+					n++
+				}
+			}
+			if n < len(ids) {
+				return fmt.Sprintf("post %d knows %d of %d holders of %s", o.n, n, len(ids), log)
+			}
+		}
+	}
+	return ""
 }
 
 func run(t testing.TB, seed uint64, tell func(string, ...any)) *play {
@@ -438,8 +476,8 @@ func run(t testing.TB, seed uint64, tell func(string, ...any)) *play {
 	}
 	_ = all
 	c := NewCamp(seed, oplogtest.Noon(), nil)
-	n := 5 + c.rnd.IntN(4)
-	if c.rnd.IntN(3) == 0 {
+	n := 5 + c.rnd.IntN(6)
+	if c.rnd.IntN(12) == 0 {
 		n = 5 + c.rnd.IntN(46)
 	}
 	p := newPlay(t, seed, n, tell)
