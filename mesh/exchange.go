@@ -374,7 +374,7 @@ func (m *Mesh) refresh() {
 	defer m.mu.Unlock()
 	m.own, m.lacking = own, lacking
 	if m.shrunk(heads) {
-		m.past.begin(m.mine)
+		m.past.begin(m.mine, m.forked)
 		m.sayAgain()
 	}
 	var was, is []mark
@@ -387,7 +387,9 @@ func (m *Mesh) refresh() {
 		m.mine[h.Log] = h
 		m.news = true
 		k := markOf(h)
-		was, is = append(was, mark{log: h.Log, seq: old.Seq, hash: [16]byte(old.Hash[:16])}), append(is, k)
+		if !m.forked(h.Log) {
+			was, is = append(was, mark{log: h.Log, seq: old.Seq, hash: [16]byte(old.Hash[:16])}), append(is, k)
+		}
 		if h.Log == own {
 			gossip = append(gossip, k)
 			for _, l := range m.links {
@@ -541,6 +543,8 @@ func (m *Mesh) noteFork(f oplog.Fork) {
 		return
 	}
 	m.forks = append(m.forks, f)
+	m.past.begin(m.mine, m.forked)
+	m.news = true
 	for _, p := range m.peers {
 		if p.doubled {
 			p.settle(f.Log) // its two boxes may have told one history each

@@ -90,12 +90,12 @@ func (m *Mesh) heal() {
 func (m *Mesh) healed() time.Duration {
 	now := m.clock.Now()
 	wait := keepEvery
-	m.wants = m.near()
+	m.chooseNear()
 	var tries []*peer
 	absent := 0
 	for _, id := range m.order() {
 		p := m.peers[id]
-		if p.linked() || m.book.Shut(id) {
+		if p.linked() || p.shut {
 			continue
 		}
 		if p.later && m.wants[id] {
@@ -226,7 +226,8 @@ func (m *Mesh) isSelf(addr string) {
 	m.changed(slow)
 }
 
-// sendCards tells l where everybody known can be found. Called with the lock held.
+// sendCards tells l where everybody known can be found, whom it was not told of since its
+// node was started. Called with the lock held.
 func (m *Mesh) sendCards(l *link) {
 	var c cards
 	size := 1
@@ -238,9 +239,10 @@ func (m *Mesh) sendCards(l *link) {
 	}
 	for _, id := range m.order() {
 		p := m.peers[id]
-		if p.card == nil || p.node == l.node && !p.doubled || m.book.Shut(id) {
+		if p.card == nil || p.node == l.node && !p.doubled || m.book.Shut(id) || l.peer.gave[id] >= p.card.stamp {
 			continue
 		}
+		l.peer.gave[id] = p.card.stamp
 		if size+2+len(p.card.raw) > maxControl || len(c.cards) == 255 {
 			flush()
 		}

@@ -115,6 +115,8 @@ type Mesh struct {
 	member        Membership
 	healAt        time.Time
 	wants         map[identity.NodeID]bool // near, as of the last look
+	chose         int
+	choseAt       time.Duration
 	sorted        []identity.NodeID
 	heardAt       time.Time         // of the oldest hint that has not come true
 	report        *report           // our own, as sent last
@@ -122,6 +124,7 @@ type Mesh struct {
 	fresh         []identity.NodeID // whose reports go out next
 	unlikes       int               // reports in a row that were unlike those of others
 	past          past
+	placedAt      sum
 	news          bool // something is not in it
 	poked         bool
 	serving       int // answers being read or written
@@ -273,6 +276,7 @@ func (m *Mesh) keep() {
 	m.keepAlive()
 	m.look(m.clock.Now())
 	m.part(m.clock.Now())
+	m.placeLate()
 	m.reportSome()
 	m.stuck(m.clock.Now())
 	m.stuckPieces(m.clock.Now())

@@ -41,14 +41,27 @@ func (m *Mesh) order() []identity.NodeID {
 
 func compareNodes(a, b identity.NodeID) int { return bytes.Compare(a[:], b[:]) }
 
+// chooseNear works out whom this node wants links with, at most once a second: it costs
+// something where there are many. Called with the lock held.
+func (m *Mesh) chooseNear() {
+	ids, now := m.order(), m.elapsed()
+	if m.wants != nil && len(ids) == m.chose && now-m.choseAt < keepEvery {
+		return
+	}
+	m.chose, m.choseAt = len(ids), now
+	for _, id := range ids {
+		m.peers[id].shut = id != m.self && m.book.Shut(id)
+	}
+	m.wants = m.near(ids)
+}
+
 // near are the nodes this one wants links with. Called with the lock held.
-func (m *Mesh) near() map[identity.NodeID]bool {
-	ids := m.order()
+func (m *Mesh) near(ids []identity.NodeID) map[identity.NodeID]bool {
 	var may []identity.NodeID // in the order of the ring, beginning behind this node
 	at, _ := slices.BinarySearchFunc(ids, m.self, compareNodes)
 	for i := range ids {
 		id := ids[(at+i)%len(ids)]
-		if id != m.self && !m.book.Shut(id) {
+		if id != m.self && !m.peers[id].shut {
 			may = append(may, id)
 		}
 	}
@@ -107,10 +120,10 @@ func (p *peer) linked() bool {
 	return slices.ContainsFunc(p.links, func(l *link) bool { return !l.suspect && !l.over })
 }
 
-// absent reports whether nothing is known of where the peer is now. Called with the lock
-// held.
+// absent reports whether the peer has to be looked for: it was not reached when it should
+// have been, whatever memberlist says, or nothing is known of it. Called with the lock held.
 func (m *Mesh) absent(p *peer, now time.Time) bool {
-	return !p.linked() && !m.member.Here(p.node) && (p.lost || now.Sub(p.parted) > metFor)
+	return !p.linked() && (p.lost || !m.member.Here(p.node) && now.Sub(p.parted) > metFor)
 }
 
 // part gives up links that this node made and that nobody needs. Called with the lock held.
@@ -165,7 +178,7 @@ func (m *Mesh) look(now time.Time) {
 	m.heardAt = now
 	var may []*peer
 	for _, id := range m.order() {
-		if p := m.peers[id]; !p.linked() && !p.dial.busy && id != m.self && !m.book.Shut(id) {
+		if p := m.peers[id]; !p.linked() && !p.dial.busy && id != m.self && !p.shut {
 			may = append(may, p)
 		}
 	}

@@ -39,11 +39,14 @@ type step struct {
 
 const maxSteps = 512
 
-// begin makes sums of mine anew, and forgets what was before.
-func (p *past) begin(mine map[oplog.LogID]oplog.Head) {
+// begin makes sums of mine anew, and forgets what was before. Logs with two histories are
+// left out: each node may hold either.
+func (p *past) begin(mine map[oplog.LogID]oplog.Head, forked func(oplog.LogID) bool) {
 	*p = past{}
-	for _, h := range mine {
-		p.now.toggle(markOf(h))
+	for log, h := range mine {
+		if !forked(log) {
+			p.now.toggle(markOf(h))
+		}
 	}
 }
 

@@ -43,29 +43,32 @@ type held struct {
 
 // peer is what is known of one node. Guarded by Mesh.mu.
 type peer struct {
-	node    identity.NodeID
-	cert    *identity.NodeCert
-	card    *card
-	good    string   // the address that answered last
-	seen    []string // addresses its connections came from, with its port
-	held    map[oplog.LogID]held
-	last    time.Time
-	in, out uint64 // of links that ended
-	links   []*link
-	dial    dial
-	report  *report   // the newest
-	heard   time.Time // when it came
-	via     identity.NodeID
-	told    [16]byte  // the start of the node that held is of
-	floor   uint64    // stamp of its card when a link was last made: older reports say less
-	lost    bool      // the last try or the last link failed
-	parted  time.Time // from the last link, by agreement
-	later   bool      // not yet looked for: there are many, and it may turn out to be there
-	sought  bool      // it may know what nobody near does
-	lot     [8]byte
-	drew    bool
-	gone    [][16]byte // incarnations that others took the place of
-	doubled bool       // the node runs twice: see twin.go
+	node     identity.NodeID
+	cert     *identity.NodeCert
+	card     *card
+	good     string   // the address that answered last
+	seen     []string // addresses its connections came from, with its port
+	held     map[oplog.LogID]held
+	last     time.Time
+	in, out  uint64 // of links that ended
+	links    []*link
+	dial     dial
+	report   *report   // the newest
+	unplaced bool      // what it says was not known here yet
+	heard    time.Time // when it came
+	via      identity.NodeID
+	told     [16]byte                   // the start of the node that held is of
+	gave     map[identity.NodeID]uint64 // stamps of the cards that this start of it was given
+	shut     bool                       // nobody deals with it, as of the last look
+	floor    uint64                     // stamp of its card when a link was last made: older reports say less
+	lost     bool                       // the last try or the last link failed
+	parted   time.Time                  // from the last link, by agreement
+	later    bool                       // not yet looked for: there are many, and it may turn out to be there
+	sought   bool                       // it may know what nobody near does
+	lot      [8]byte
+	drew     bool
+	gone     [][16]byte // incarnations that others took the place of
+	doubled  bool       // the node runs twice: see twin.go
 }
 
 // addrs lists where to look for the node, the likeliest first.
@@ -276,6 +279,9 @@ func (m *Mesh) attach(l *link) bool {
 	m.learnCard(l.hello.card, nil)
 	if p.card != nil {
 		p.floor = p.card.stamp
+	}
+	if p.gave == nil || p.told != l.hello.incarnation || p.doubled {
+		p.gave = map[identity.NodeID]uint64{}
 	}
 	p.told, m.news = l.hello.incarnation, true
 	l.out.send(ping{speaksReports})

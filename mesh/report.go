@@ -23,9 +23,12 @@ const (
 	reportAPeer = 2 * time.Second // the time between two grows by this with every node
 	reportLeast = 10 * time.Second
 	reportMost  = 5 * time.Minute
-	unlikeFor   = 2 // reports, before a list goes out
+	unlikeFor   = 2 // reports, before a list goes out,
+	unlikeMost  = 4 // and before it is left at that until something is new
+	listEvery   = 8
 	maxReport   = 60 << 10
 	maxNear     = 32
+	maxForked   = 64
 )
 
 // speaksReports is the nonce of the PING that says "frames 14 and 15 are understood
@@ -39,9 +42,10 @@ type report struct {
 	wall        int64  // its clock, Unix milliseconds
 	sure        bool   // something better than the board's memory set it
 	near        []identity.NodeID
-	sum         sum    // of all it holds
-	whole       bool   // marks are all it holds
-	marks       []mark // none in most reports
+	forked      []oplog.LogID // logs it knows to have two histories
+	sum         sum           // of all else it holds
+	whole       bool          // marks are all it holds
+	marks       []mark        // none in most reports
 	raw         []byte
 }
 
@@ -113,6 +117,10 @@ func (r report) body() []byte {
 	for _, id := range r.near {
 		b = append(b, id[:]...)
 	}
+	b = append(b, byte(len(r.forked)))
+	for _, log := range r.forked {
+		b = append(b, log[:]...)
+	}
 	b = append(b, r.sum[:]...)
 	if !r.whole {
 		return append(b, 0)
@@ -136,13 +144,19 @@ func parseReport(raw []byte) (r report, err error) {
 		c.copy(id[:])
 		r.near = append(r.near, id)
 	}
+	forked := int(c.u8())
+	for i := 0; i < forked && !c.bad; i++ {
+		var log oplog.LogID
+		c.copy(log[:])
+		r.forked = append(r.forked, log)
+	}
 	c.copy(r.sum[:])
 	whole := c.u8()
 	if whole == 1 {
 		r.marks = c.marks()
 	}
 	r.sure, r.whole = sure == 1, whole == 1
-	if c.bad || len(c.b) > 0 || version != 1 || sure > 1 || whole > 1 || near > maxNear {
+	if c.bad || len(c.b) > 0 || version != 1 || sure > 1 || whole > 1 || near > maxNear || forked > maxForked {
 		return r, errReport
 	}
 	r.raw = append([]byte(nil), raw...)
@@ -160,14 +174,20 @@ func (m *Mesh) makeReport() (report, error) {
 		}
 	}
 	slices.SortFunc(r.near, compareNodes)
+	for _, f := range m.forks {
+		if len(r.forked) < maxForked && !slices.Contains(r.forked, f.Log) {
+			r.forked = append(r.forked, f.Log)
+		}
+	}
+	slices.SortFunc(r.forked, compareLogs)
 	r.sum = m.past.now
-	if unlike := m.unlike(); m.unlikes >= unlikeFor && unlike && len(m.mine) <= maxReport/48 {
-		m.unlikes, r.whole = -3*unlikeFor, true // rarely: it is long
+	if !m.unlike() {
+		m.unlikes = 0
+	} else if m.unlikes++; m.unlikes%listEvery == unlikeFor && len(m.mine) <= maxReport/48 {
+		r.whole = true
 		for _, log := range sortedLogs(m.mine) {
 			r.marks = append(r.marks, markOf(m.mine[log]))
 		}
-	} else if unlike {
-		m.unlikes++
 	}
 	body := r.body()
 	sig, err := signWith(m.keys, signed("waypost/report/1", m.keys.Deployment(), body))
@@ -182,7 +202,7 @@ func (m *Mesh) makeReport() (report, error) {
 // its newest report. Called with the lock held.
 func (m *Mesh) unlike() bool {
 	for _, p := range m.peers {
-		if p.report != nil && p.report.sum != m.past.now && !m.absent(p, m.clock.Now()) {
+		if p.report != nil && !p.shut && m.sumFor(p.report) != m.past.now && !m.absent(p, m.clock.Now()) {
 			return true
 		}
 	}
@@ -195,7 +215,7 @@ func (m *Mesh) reportSome() {
 	now := m.elapsed()
 	every := min(max(reportLeast, reportAPeer*time.Duration(len(m.peers))), reportMost)
 	due := m.reported == 0 || now-m.reported >= every
-	if due && len(m.links) > 0 && (m.news || m.unlike()) {
+	if due && len(m.links) > 0 && (m.news || m.unlikes < unlikeMost && m.unlike()) {
 		r, err := m.makeReport()
 		if err != nil {
 			m.quiet.warn("mesh cannot sign its report", "err", err)
@@ -305,6 +325,14 @@ func (m *Mesh) believe(l *link, r report, checked []verdict) {
 			m.noteFork(checked[i].fork)
 		}
 	}
+	m.place(p, checked)
+}
+
+// place makes what a peer's report says what the peer holds. What it held may be more than
+// is held here yet: then it is tried again when more has come. Called with the lock held.
+func (m *Mesh) place(p *peer, checked []verdict) {
+	r := p.report
+	p.unplaced = false
 	if len(p.links) > 0 || r.stamp < p.floor {
 		return // its links have told more, or later
 	}
@@ -313,8 +341,9 @@ func (m *Mesh) believe(l *link, r report, checked []verdict) {
 		told[k.log] = held{seq: k.seq, hash: k.hash, forked: checked[i].forked}
 	}
 	if !r.whole {
-		then, known := m.past.when(r.sum, m.mine)
+		then, known := m.past.when(m.sumFor(r), m.mine)
 		if !known {
+			p.unplaced = true
 			return
 		}
 		for log, k := range then {
@@ -330,4 +359,55 @@ func (m *Mesh) believe(l *link, r report, checked []verdict) {
 		}
 	}
 	p.told = r.incarnation
+}
+
+// placeLate tries again where a report said more than was known here. Called with the lock
+// held.
+func (m *Mesh) placeLate() {
+	if m.placedAt == m.past.now {
+		return
+	}
+	m.placedAt = m.past.now
+	for _, p := range m.peers {
+		if p.unplaced {
+			m.place(p, nil)
+		}
+	}
+}
+
+// sumFor is what r's sum would be if it left out the logs that are left out here: of those
+// only one of the two knows to have two histories it may hold what is held here. Called
+// with the lock held.
+func (m *Mesh) sumFor(r *report) sum {
+	out := r.sum
+	for _, log := range r.forked {
+		if h, held := m.mine[log]; held && !m.forked(log) {
+			out.toggle(markOf(h))
+		}
+	}
+	for i, f := range m.forks {
+		again := slices.ContainsFunc(m.forks[:i], func(o oplog.Fork) bool { return o.Log == f.Log })
+		if h, held := m.mine[f.Log]; held && !again && !slices.Contains(r.forked, f.Log) {
+			out.toggle(markOf(h))
+		}
+	}
+	return out
+}
+
+// ForksHeard are the logs that other nodes say have two histories, this node's own Forks
+// left out, in order. It is their word: nothing follows from it.
+func (m *Mesh) ForksHeard() []oplog.LogID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	heard := map[oplog.LogID]bool{}
+	for _, p := range m.peers {
+		if p.report != nil && !p.shut {
+			for _, log := range p.report.forked {
+				if !m.forked(log) {
+					heard[log] = true
+				}
+			}
+		}
+	}
+	return sortedLogs(heard)
 }

@@ -41,7 +41,8 @@ type Camp struct {
 	blocked map[[2]int]bool // from, to
 	trace   hash.Hash64
 	steps   int
-	sent    uint64 // bytes over all lines
+	sent    uint64     // bytes over all lines
+	kinds   [32]uint64 // of these, by kind of frame
 	tell    func(format string, args ...any)
 }
 
@@ -62,6 +63,9 @@ func (c *Camp) Trace() uint64 { return c.trace.Sum64() }
 // Steps and Sent count what has happened: events, and bytes over all lines.
 func (c *Camp) Steps() int   { return c.steps }
 func (c *Camp) Sent() uint64 { return c.sent }
+
+// SentAs are the bytes of one kind of frame (see mesh/doc.go).
+func (c *Camp) SentAs(kind byte) uint64 { return c.kinds[kind%32] }
 
 func (c *Camp) note(what string, at, to, n int) {
 	var b [24]byte

@@ -3,6 +3,7 @@ package meshtest
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"testing/cryptotest"
@@ -13,6 +14,7 @@ import (
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 	"github.com/waypost/waypost/appliance/staff"
+	"github.com/waypost/waypost/mesh"
 )
 
 // fate is what has to have become of a person in the end.
@@ -361,7 +363,7 @@ func (p *play) settle() {
 	took, ok := p.Until(5*time.Minute, time.Second, func() bool { return same(p.counting(), p.forked) })
 	p.say("settled after %v: %v", took, ok)
 	if !ok {
-		p.fail("they never hold the same:\n%s", p.heads())
+		p.fail("they never hold the same:\n%s%s", p.heads(), p.links())
 	}
 	p.Run(15 * time.Second) // what is said about nodes is acted on
 }
@@ -491,11 +493,40 @@ func run(t testing.TB, seed uint64, tell func(string, ...any)) *play {
 }
 
 func TestPlay(t *testing.T) {
-	for seed := uint64(1); seed <= 40; seed++ {
+	for seed := uint64(1); seed <= 60; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed)
-			p := run(t, seed, nil)
-			t.Logf("%d posts, %d people, %d steps, %d bytes", len(p.posts), len(p.order), p.Steps(), p.Sent())
+			var tell func(string, ...any)
+			if os.Getenv("TELL") != "" {
+				tell = t.Logf
+			}
+			p := run(t, seed, tell)
+			t.Logf("%d posts, %d people, %d steps, %d bytes %v", len(p.posts), len(p.order), p.Steps(), p.Sent(), p.kinds[:16])
 		})
 	}
+}
+
+// links is who sees whom.
+func (p *play) links() (out string) {
+	number := map[identity.NodeID]int{}
+	for _, o := range p.posts {
+		if _, seen := number[o.id]; !seen {
+			number[o.id] = o.n
+		}
+	}
+	for _, o := range p.posts {
+		out += fmt.Sprintf("post %d (node %d, shut %v):", o.n, number[o.id], p.shut[o])
+		for _, x := range o.Mesh.Peers() {
+			out += fmt.Sprintf(" %d %s", number[x.Node], x.State)
+			if x.State == mesh.Connected {
+				out += fmt.Sprintf(" %d/%d", x.Behind, x.Ahead)
+			}
+		}
+		for _, l := range o.lines {
+			out += fmt.Sprintf(" [to %d]", l.to.n)
+		}
+		out += "\n"
+
+	}
+	return out
 }
