@@ -22,7 +22,7 @@ demo: build
 arm64:
 	GOARCH=arm64 $(BUILD) -o $(BIN)-arm64 ./appliance
 
-test: tools vet unit race scripts browser torture-short
+test: tools vet unit race scripts browser torture-short sim-short
 
 vet:
 	$(GO) vet $(PKGS)
@@ -54,6 +54,19 @@ payloads:
 TORTURE := $(GO) test -count=1 -v ./appliance/oplog/torture
 torture-short: tools
 	WAYPOST_TORTURE=ci WAYPOST_TORTURE_SEED=$${WAYPOST_TORTURE_SEED:-$$(git rev-parse HEAD 2>/dev/null)} $(TORTURE) -timeout 10m
+
+# Camps of real nodes on a made-up network and clock (mesh/meshtest): cuts, crashes, copies, liars, revocations. The
+# short form plays 300 of 5 to 50 nodes, the full one 10,000 of up to 300 and takes hours. A failure prints its seed.
+SIM := $(GO) test -count=1 -timeout 24h -run TestCamps ./mesh/meshtest
+sim-short:
+	@$(GO) test -c -o build/sim.test ./mesh/meshtest
+	@cd mesh/meshtest && \
+	WAYPOST_SIM_FROM=1 WAYPOST_SIM_STEP=2 WAYPOST_SIM_SEEDS=300 ../../build/sim.test -test.run TestCamps -test.timeout 20m -test.v >../../build/sim.1 2>&1 & one=$$!; \
+	cd mesh/meshtest && WAYPOST_SIM_FROM=2 WAYPOST_SIM_STEP=2 WAYPOST_SIM_SEEDS=299 ../../build/sim.test -test.run TestCamps -test.timeout 20m -test.v >../../build/sim.2 2>&1; two=$$?; \
+	wait $$one; one=$$?; cd ../..; grep -h -A80 -e '^ *--- FAIL' -e panic build/sim.1 build/sim.2; grep -h 'camps from' build/sim.1 build/sim.2; exit $$((one+two))
+
+sim:
+	WAYPOST_SIM_FROM=$(SEED) WAYPOST_SIM_SEEDS=10000 WAYPOST_SIM_MOST=300 nice $(SIM) -v
 
 SEED ?= 1
 torture: tools
