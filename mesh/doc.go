@@ -13,9 +13,16 @@
 //     against its id and stores it, the most wanted first, and never before records.
 //   - The healer dials every node ever met, for ever. memberlist does not come
 //     back together after a long cut (50 nodes cut for 120 s never did by
-//     themselves), so the exchange never asks it who is alive.
+//     themselves), so nobody is given up on its word. Each node keeps a few links
+//     (near.go): up to seven others with all, beyond that its neighbours in the ring
+//     of ids and two drawn ones, and parts from links that nobody needs. What comes over
+//     one goes on over the others.
 //   - memberlist says who is there. Its messages carry head hints, never records,
 //     and wake the healer; no decision rests on them.
+//
+// What decides starts no goroutine and waits for nothing: it runs on a Stage, with a
+// Membership. The real node is one stage, with sockets and memberlist; package meshtest
+// is another, where hundreds of nodes run in one goroutine from a seed.
 //
 // What a node said on an earlier connection that it holds is kept for display
 // only. A node that lost its disk would starve if it were believed.
@@ -73,9 +80,11 @@
 //	 8 PING   nonce 8
 //	 9 PONG   nonce 8
 //	10 CARDS  count 1 | count x (length 2, card)
-//	11 BYE    reason 1                     1: protocol version not spoken here
+//	11 BYE    reason 1                     1: protocol version not spoken here; 2: both hold the same, and there are links enough
 //	12 FETCH  question 4 | offset 4 | bytes 4 | count 1 (1-16) | count x piece 32
 //	13 PIECE  question 4 | which 1 | size 4 | length 4, part   size is that of the piece; which: 255 none is here, 254 busy; then no more
+//	14 SAYS   count 1 | count x (length 2, report)
+//	15 STAMPS count 2 | count x (node 10 | stamp 8)
 //
 //	marks     count uvarint | count x (log 16 | seq uvarint | first 16 bytes of the header hash)
 //
@@ -83,8 +92,9 @@
 // goes with the address the connection is seen to come from. WANT is one question
 // at a time; its ops after `after` come back as one batch a log, in the order asked,
 // as oplog.Log.Range made them: an empty batch is "none now". Over all peers a log
-// is asked for once at a time. A PING goes out when nothing came in for 2 s; after
-// 6 s without a byte a connection is dead.
+// is asked for once at a time. A PING goes out when nothing came in for 10 s; 3 s later
+// without an answer the node is looked for anew, and after 30 s without a byte a connection
+// is dead.
 //
 // FETCH, too, is one question at a time, beside WANT. The answer is a part, from
 // offset, of the first of these pieces that is held, and which says which one that is;
@@ -100,6 +110,25 @@
 // A log with two histories is asked for by nobody but the node whose key it has: that
 // one looks for the place where they part, backwards from the end of the shorter one,
 // and writes what both have again under its new log (oplog.Log.Rejoin).
+//
+// # Reports
+//
+// Frames 14 and 15 go only to a node that sent a PING with the nonce "report/1" on this
+// connection. STAMPS, once a connection, says which reports the sender has; SAYS carries
+// those that are newer here, and later what is new. A report is what a node says of itself,
+// for those that have no link with it, and is passed on by others:
+//
+//	version 1 (=1) | node 10 | incarnation 16 | stamp 8 | Unix ms of its clock 8 | clock set 1 (0, 1) |
+//	count 1 (0-32) | count x linked node 10 | count 1 (0-64) | count x log with two histories 16 |
+//	sum 16 | whole 1 (0, 1) | whole=1: marks |
+//	Ed25519 signature 64 over "waypost/report/1" | deployment 16 | all before the signature
+//
+// The sum is the exclusive or, over all logs the node holds but those with two histories, of
+// the first 16 bytes of SHA-256("waypost/sum/1" | log 16 | seq 8 | first 16 bytes of the
+// header hash). Who had that sum lately knows by it what the node holds; else the report
+// waits until it does, or a whole one comes. Stamps grow, also over restarts, and are shared
+// with those of cards; the highest wins. A node reports when something changed, every 10 s
+// at most, less often where there are many, and says nothing when nothing changes.
 //
 // # Cards
 //

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
@@ -45,6 +46,10 @@ func samples() []message {
 		pieceFrame{id: 7, index: 1, total: 9, data: []byte("piece")},
 		pieceFrame{id: 8, index: pieceNone},
 		pieceFrame{id: 9, index: pieceBusy},
+		bye{byeEnough},
+		reports{[][]byte{[]byte("one"), []byte("two")}},
+		stamps{[]stampOf{{identity.NodeID{0xe5}, 1780315200000}, {identity.NodeID{0xf6}, 2}}},
+		stamps{},
 	}
 }
 
