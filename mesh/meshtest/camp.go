@@ -43,6 +43,7 @@ type Camp struct {
 	steps   int
 	sent    uint64     // bytes over all lines
 	kinds   [32]uint64 // of these, by kind of frame
+	frames  uint64
 	tell    func(format string, args ...any)
 }
 

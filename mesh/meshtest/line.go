@@ -79,6 +79,7 @@ func (l *line) pump() {
 	took := time.Duration(len(frame)) * time.Second / bandwidth
 	l.out += uint64(len(frame))
 	c.sent += uint64(len(frame))
+	c.frames++
 	c.kinds[frame[0]%32] += uint64(len(frame))
 	c.In(took, func() {
 		if !l.alive() {
