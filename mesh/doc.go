@@ -83,8 +83,10 @@
 // goes with the address the connection is seen to come from. WANT is one question
 // at a time; its ops after `after` come back as one batch a log, in the order asked,
 // as oplog.Log.Range made them: an empty batch is "none now". Over all peers a log
-// is asked for once at a time. A PING goes out when nothing came in for 2 s; after
-// 6 s without a byte a connection is dead.
+// is asked for once at a time. A PING goes out when nothing came in for 2 s, and
+// when the last PONG is a minute old; its nonce is the sender's nanoseconds since it
+// started, so that the PONG says how long the way is. After 6 s without a byte a connection
+// is dead.
 //
 // FETCH, too, is one question at a time, beside WANT. The answer is a part, from
 // offset, of the first of these pieces that is held, and which says which one that is;

@@ -550,6 +550,7 @@ func (m *Mesh) noteFork(f oplog.Fork) {
 		return
 	}
 	m.forks = append(m.forks, f)
+	m.foundFork(f.Log)
 	for _, p := range m.peers {
 		if p.doubled {
 			p.settle(f.Log) // its two boxes may have told one history each

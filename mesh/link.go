@@ -59,6 +59,7 @@ type link struct {
 	bytes    int // batch size that suits the link
 	nextID   uint32
 	pieces   pieceTraffic
+	sight    linkSight // has its own way of being shared
 }
 
 // pending is the question under way on a link.
@@ -226,6 +227,7 @@ func (l *link) take(msg message) error {
 			return errTooSlow
 		}
 	case pong:
+		l.sight.ponged(f.nonce, int64(l.m.elapsed()))
 	case cards:
 		l.m.learnCards(f.cards, l)
 	case fetch:
@@ -267,7 +269,7 @@ func (l *link) write() {
 		case <-tick:
 			tick = l.m.clock.After(pingEvery)
 			now := int64(l.m.elapsed())
-			if now-l.lastIn.Load() >= int64(pingEvery*9/10) && !l.out.send(ping{uint64(now)}) {
+			if (now-l.lastIn.Load() >= int64(pingEvery*9/10) || l.sight.pingDue(now)) && !l.out.send(ping{l.sight.pinged(now)}) {
 				return
 			}
 		case <-l.ctx.Done():

@@ -20,7 +20,7 @@ type Peer struct {
 	Node        oplog.ID
 	Number      uint16
 	Site        string    // from the register of nodes; empty until it was named
-	State       string    // Connected or Away
+	State       string    // Connected, Relayed or Away
 	LastContact time.Time // zero when there never was one
 	Behind      uint64    // ops here that it is not known to hold
 	Ahead       uint64    // ops it announced that are not here yet
@@ -30,6 +30,12 @@ type Peer struct {
 	BytesOut    uint64
 	Words       []string // the five words both screens show
 	Standing    identity.Standing
+	RTT         time.Duration // from a PING to its PONG; 0 for unknown
+	Clock       Clock
+	Links       []LinkView // connections right now, the newest first
+	Locked      bool       // it says that nobody has opened it
+	Via         oplog.ID   // the node over which news of it comes; zero when that is a link of our own, or unknown
+	Neighbours  []oplog.ID // with which it says it is linked
 }
 
 // held is what a peer last said of one log.
@@ -165,6 +171,7 @@ func (m *Mesh) describe(e *Peer, p *peer) {
 		e.BytesIn += l.raw.in.Load()
 		e.BytesOut += l.raw.out.Load()
 	}
+	m.sight(e, p)
 }
 
 // words are the five words for one peer; they never change, so they are worked
@@ -237,6 +244,7 @@ func (m *Mesh) attach(l *link) bool {
 	p.cert = &cert
 	p.last = m.clock.Now()
 	l.lastIn.Store(int64(m.elapsed()))
+	l.sight.since = m.clock.Now()
 	p.links = append(p.links, l)
 	m.links = append(m.links, l)
 	if l.dialled != "" {
