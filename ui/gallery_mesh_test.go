@@ -12,6 +12,7 @@ func meshOf(s speaker, st control.Status, held []Holding) meshPage {
 	if st.Clock.Now.IsZero() {
 		st.Clock = control.Clock{Now: galleryTime, Sure: true}
 	}
+	st.Number = 1
 	return meshPageOf(s.view, st, held, true, meshRights{true, true, true, true})
 }
 

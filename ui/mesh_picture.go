@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/waypost/waypost/appliance/control"
 )
@@ -141,16 +142,16 @@ func (d *netDrawing) ring() float64 {
 		d.nodes[i].x, d.nodes[i].y = d.self.x+d.mirror(rx*math.Cos(angle)), d.self.y+ry*math.Sin(angle)
 	}
 	d.ties()
-	for _, n := range d.nodes {
-		d.draw(n, size)
-	}
-	d.draw(d.self, 18)
+	d.label(d.self.x, d.self.y+18+15, d.self.name)
 	for _, n := range d.nodes {
 		if named {
 			d.label(n.x, n.y+size+15, shortened(n.name))
 		}
 	}
-	d.label(d.self.x, d.self.y+18+15, d.self.name)
+	for _, n := range d.nodes {
+		d.draw(n, size)
+	}
+	d.draw(d.self, 18)
 	bottom := d.self.y
 	if len(d.nodes) > 2 {
 		bottom += ry
@@ -233,7 +234,7 @@ func (d *netDrawing) groups() float64 {
 			continue
 		}
 		rows := float64((len(those) + columns - 1) / columns)
-		height := 30 + rows*step
+		height := 32 + rows*step
 		if class := map[string]string{control.PeerConnected: "link", control.PeerRelayed: "link over"}[state]; class != "" {
 			fmt.Fprintf(&d.b, `<path class="%s" d="M%g 24H%gV%gH%g"/>`, class, d.self.x, x(rail), y+16, x(left))
 			rail += 12
@@ -241,7 +242,7 @@ func (d *netDrawing) groups() float64 {
 		fmt.Fprintf(&d.b, `<rect class="frame" x="%g" y="%g" width="%g" height="%g" rx="8"/>`, min(x(left), x(picWidth-4)), y, picWidth-left-4, height)
 		fmt.Fprintf(&d.b, `<text x="%g" y="%g" class="at">%s</text>`, x(left+8), y+20, escaped(d.w.T("mesh.group."+state, "Count", len(those))))
 		for i, n := range those {
-			n.x, n.y = x(left+8+size+float64(i%columns)*step+4), y+30+size+float64(i/columns)*step
+			n.x, n.y = x(left+8+size+float64(i%columns)*step+4), y+33+size+float64(i/columns)*step
 			d.draw(n, size)
 		}
 		y += height + 10
@@ -254,7 +255,10 @@ func (d *netDrawing) line(class string, a, b netNode) {
 	fmt.Fprintf(&d.b, `<path class="%s" d="M%.1f %.1fL%.1f %.1f"/>`, class, a.x, a.y, b.x, b.y)
 }
 
+// label writes a name on a plate, so that no line runs through it.
 func (d *netDrawing) label(x, y float64, text string) {
+	half := 3.6*float64(cellsOf(text)) + 3
+	fmt.Fprintf(&d.b, `<rect class="plate" x="%.1f" y="%.1f" width="%.1f" height="16"/>`, x-half, y-12, 2*half)
 	fmt.Fprintf(&d.b, `<text x="%.1f" y="%.1f">%s</text>`, x, y, escaped(text))
 }
 
@@ -308,20 +312,33 @@ func lineSign(class string) template.HTML {
 	return template.HTML(`<svg class="net sign long" viewBox="0 0 40 24" aria-hidden="true"><path class="` + class + `" d="M2 12H38"/></svg>`) //nolint:gosec // made of constants
 }
 
-// shortened is a name as it fits below a box, kept from turning the text around it.
-func shortened(name string) string {
-	cells := 0
-	name = strings.TrimSpace(control.Plain(name))
-	for i, r := range name {
-		wide := 1
-		if r >= 0x2e80 { // Chinese, Japanese, Korean and pictures are twice as wide
-			wide = 2
-		}
-		if cells += wide; cells > nameCells {
-			return firstStrongIsolate + strings.TrimSpace(name[:i]) + "…" + popIsolate
+// cellsOf is about how wide a text is: Chinese, Japanese, Korean and pictures are twice as
+// wide as others, and what only turns the text around it takes no room.
+func cellsOf(text string) (cells int) {
+	for _, r := range text {
+		switch {
+		case r >= 0x2066 && r <= 0x2069:
+		case r >= 0x2e80:
+			cells += 2
+		default:
+			cells++
 		}
 	}
-	return firstStrongIsolate + name + popIsolate
+	return cells
+}
+
+// shortened is a name as it fits below a box, kept from turning the text around it.
+func shortened(name string) string {
+	name = strings.TrimSpace(control.Plain(name))
+	short := name
+	for cellsOf(short) > nameCells {
+		_, size := utf8.DecodeLastRuneInString(short)
+		short = short[:len(short)-size]
+	}
+	if short != name {
+		short = strings.TrimSpace(short) + "…"
+	}
+	return firstStrongIsolate + short + popIsolate
 }
 
 // legendLine is one sign and what it means.
