@@ -114,7 +114,7 @@ func clockLineOf(w *view, c *control.PeerClock) clockLine {
 	}
 	l := clockLine{Known: true, Wrong: c.Wrong()}
 	switch off := c.Apart(); {
-	case off.Abs() < 5*time.Second: // a second or two is the way there and back
+	case off.Abs() < control.ClockSlack:
 		l.Text = w.T("mesh.clock.same")
 	case off > 0:
 		l.Text = w.T("mesh.clock.ahead", "Span", span(w, off))
@@ -129,16 +129,8 @@ func clockLineOf(w *view, c *control.PeerClock) clockLine {
 
 // span is a length of time in one unit.
 func span(w *view, d time.Duration) string {
-	unit, n := "days", d/(24*time.Hour)
-	switch d = max(d, 0); {
-	case d < time.Minute:
-		unit, n = "seconds", d/time.Second
-	case d < 2*time.Hour:
-		unit, n = "minutes", d/time.Minute
-	case d < 48*time.Hour:
-		unit, n = "hours", d/time.Hour
-	}
-	return w.T("tui.short."+unit, "N", int(n))
+	unit, n := control.Span(d)
+	return w.T("tui.short."+unit, "N", n)
 }
 
 func tripText(w *view, ms *float64) string {

@@ -201,7 +201,7 @@ func TestThePageOfOnePost(t *testing.T) {
 	b.get("/mesh").wants(200, `href="`+at(2)+`"`, "has 7 records for us", "heard over others", "not set by anything better", "Logs with two histories", "brings them together", "11 records held back", "/lost/"+st.Peers[7].Node+"/held", `role="img"`)
 	b.get(at(2)).wants(200, "Harbour", "3.4 ms", "10.42.0.7:7946", "this box called", "Says it is linked with", "Bridge")
 	b.get(at(5)).wants(200, "over ", "Harbour", "Customs").lacks("runs twice")
-	b.get(at(4)).wants(200, "locked", "more than five minutes apart", "120 kB")
+	b.get(at(4)).wants(200, "locked", "more than five minutes apart", "120\u00a0kB")
 	b.get(at(8)).wants(200, "runs twice", "violin", "/mesh#"+st.Peers[6].Node, "from number", "412")
 	b.get(at(9)).wants(200, "shut out for good", "11 records held back", "/held").lacks("violin")
 	b.get("/mesh/nobody").wants(404)

@@ -17,6 +17,24 @@ const (
 // of night keys and what is newer are judged by the clock.
 const ClockTolerance = 5 * time.Minute
 
+// ClockSlack is what two clocks that are the same may seem to be apart: the way there and
+// back takes time too.
+const ClockSlack = 5 * time.Second
+
+// Span is a length of time in one unit, as a suffix of the message keys tui.short and
+// tui.ago: seconds, minutes, hours or days. One below zero is none.
+func Span(d time.Duration) (unit string, n int) {
+	switch d = max(d, 0); {
+	case d < time.Minute:
+		return "seconds", int(d / time.Second)
+	case d < 2*time.Hour:
+		return "minutes", int(d / time.Minute)
+	case d < 48*time.Hour:
+		return "hours", int(d / time.Hour)
+	}
+	return "days", int(d / (24 * time.Hour))
+}
+
 // PeerClock is the wall clock of another node as seen from here.
 type PeerClock struct {
 	Off  float64 `json:"off_seconds"` // its time minus ours
