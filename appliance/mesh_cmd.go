@@ -60,7 +60,7 @@ func (a *app) printMesh(s control.Status, peers []control.Peer) {
 			trip = a.say("mesh.trip", "MS", strconv.FormatFloat(*p.RoundTrip, 'f', 1, 64))
 		}
 		t.row(number(p.Number), p.Site, a.say("cli.peer."+p.State), a.ago(s.Clock.Now, p.LastContact), strconv.FormatUint(p.Behind, 10), strconv.FormatUint(p.Ahead, 10),
-			trip, a.clockText(p.Clock), megabytes(p.BytesIn), megabytes(p.BytesOut), strings.Join(a.marks(p), ", "))
+			trip, a.clockText(p.Clock), control.BytesText(p.BytesIn), control.BytesText(p.BytesOut), strings.Join(a.marks(p), ", "))
 	}
 	t.print(a.out)
 	if s.Members > 0 {

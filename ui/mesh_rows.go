@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost/appliance/control"
@@ -147,21 +148,8 @@ func trafficText(w *view, in, out uint64) string {
 	return w.T("mesh.traffic", "In", bytesText(in), "Out", bytesText(out))
 }
 
-// bytesText writes n with one unit, as disks are sold.
-func bytesText(n uint64) string {
-	f, unit := float64(n), "B"
-	for _, next := range []string{"kB", "MB", "GB", "TB"} {
-		if f < 999.5 {
-			break
-		}
-		f, unit = f/1000, next
-	}
-	digits := 0
-	if f < 10 && unit != "B" {
-		digits = 1
-	}
-	return strconv.FormatFloat(f, 'f', digits, 64) + "\u00a0" + unit
-}
+// bytesText writes n with one unit, in one piece.
+func bytesText(n uint64) string { return strings.Replace(control.BytesText(n), " ", "\u00a0", 1) }
 
 // forkLine is a log with two histories.
 type forkLine struct {

@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -33,6 +34,22 @@ func Span(d time.Duration) (unit string, n int) {
 		return "hours", int(d / time.Hour)
 	}
 	return "days", int(d / (24 * time.Hour))
+}
+
+// BytesText writes n with one unit, decimal as disks are sold.
+func BytesText(n uint64) string {
+	f, unit := float64(n), "B"
+	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+		if f < 999.5 {
+			break
+		}
+		f, unit = f/1000, next
+	}
+	digits := 0
+	if f < 10 && unit != "B" {
+		digits = 1
+	}
+	return strconv.FormatFloat(f, 'f', digits, 64) + " " + unit
 }
 
 // PeerClock is the wall clock of another node as seen from here.
