@@ -246,11 +246,9 @@ func nodePageOf(w *view, s control.Status, holdings []Holding, p control.Peer, m
 		}
 	}
 	for _, id := range p.Neighbours {
-		name := names[id]
-		if name == "" {
-			name = w.T("mesh.no_name")
+		if name, known := names[id]; known { // it may say anything; what nobody here has heard of tells nothing
+			m.Neighbours = append(m.Neighbours, name)
 		}
-		m.Neighbours = append(m.Neighbours, name)
 	}
 	for _, c := range p.Connections {
 		l := connectionLine{Address: c.Address, Who: w.T("mesh.node.calls"), Since: w.T("mesh.linked", "Span", span(w, s.Clock.Now.Sub(c.Since))), Traffic: trafficText(w, c.BytesIn, c.BytesOut)}
