@@ -23,6 +23,7 @@ type peerLine struct {
 	Last               time.Time
 	Behind, Ahead      string // in words; empty when nothing
 	Trip, Traffic      string
+	Measured           bool // the round trip is
 	Clock              clockLine
 	Tags               []tag
 	Lost               string // where somebody who may says that it is lost
@@ -67,7 +68,7 @@ func peerLineOf(w *view, p control.Peer, now time.Time, names map[string]string)
 	n := netNodeOf(w, p)
 	l := peerLine{
 		Path: "/mesh/" + p.Node, Site: n.name, Number: strconv.Itoa(int(p.Number)), Sign: stateSign(n.state), Last: p.LastContact,
-		Trip: tripText(w, p.RoundTrip), Traffic: trafficText(w, p.BytesIn, p.BytesOut), Clock: clockLineOf(w, p.Clock), Tags: tagsOf(w, p),
+		Trip: tripText(w, p.RoundTrip), Measured: p.RoundTrip != nil, Traffic: trafficText(w, p.BytesIn, p.BytesOut), Clock: clockLineOf(w, p.Clock), Tags: tagsOf(w, p),
 	}
 	switch n.state {
 	case "shut":
