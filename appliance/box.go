@@ -40,6 +40,7 @@ type box struct {
 
 	transfers transfer // the backup or restore under way
 	night     night    // what it does while it is locked
+	heldBack  heldCounts
 
 	opening sync.Mutex                     // one opener at a time
 	reading atomic.Pointer[oplog.Progress] // how far the opener is with the journal; nil = nobody opens

@@ -11,7 +11,6 @@ import (
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
-	"github.com/waypost/waypost/mesh"
 	"github.com/waypost/waypost/ui"
 )
 
@@ -23,7 +22,7 @@ func lowDisk(total uint64) uint64 { return min(512<<20, total/4) }
 func (b *box) Status(ctx context.Context) (control.Status, error) {
 	s := control.Status{
 		State: b.State(), Mesh: b.meshAddr, Started: b.started.UTC().Format("2006-01-02T15:04:05Z"), Version: version(),
-		Peers: []control.Peer{}, Alerts: []control.Alert{},
+		Peers: []control.Peer{}, Forks: []control.ForkedLog{}, Alerts: []control.Alert{},
 		Clock: control.Clock{Now: b.clock.Now(), Sure: b.clock.Sure()},
 	}
 	s.Disk.Free, s.Disk.Total = diskRoom(b.dir)
@@ -48,12 +47,8 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	s.Pieces = n.pieces()
 	if m := n.Mesh(); m != nil {
 		s.OnlyHere = m.OnlyHere()
-		for _, p := range m.Peers() {
-			s.Peers = append(s.Peers, control.Peer{
-				Node: p.Node.String(), Number: p.Number, Site: p.Site, State: p.State, LastContact: p.LastContact,
-				Behind: p.Behind, Ahead: p.Ahead, Confirmed: p.Confirmed, Words: p.Words, Addresses: p.Addrs,
-				BytesIn: p.BytesIn, BytesOut: p.BytesOut, Standing: standingName(p.Standing),
-			})
+		if err := b.meshStatus(&s, n, m); err != nil {
+			return s, err
 		}
 	}
 	erased, err := n.desks.Staff.Counts(ctx)
@@ -84,7 +79,7 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	add(s.Counting, "warning", "alert.counting", map[string]any{"Count": s.People})
 	faults := len(stats.Problems) - len(n.journal.Losses())
 	add(faults > 0, "danger", "alert.problems", map[string]any{"Count": faults})
-	heard := slices.ContainsFunc(s.Peers, func(p control.Peer) bool { return p.State == mesh.Connected })
+	heard := slices.ContainsFunc(s.Peers, control.Peer.Reached)
 	add(s.Lost > 0 && heard, "warning", "alert.lost", map[string]any{"Count": s.Lost})
 	add(s.Lost > 0 && !heard, "danger", "alert.lost_alone", map[string]any{"Count": s.Lost})
 	add(!full && s.Disk.Total > 0 && s.Disk.Free < lowDisk(s.Disk.Total), "danger", "alert.disk_low", map[string]any{"MB": s.Disk.Free >> 20})

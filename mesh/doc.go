@@ -92,7 +92,9 @@
 // goes with the address the connection is seen to come from. WANT is one question
 // at a time; its ops after `after` come back as one batch a log, in the order asked,
 // as oplog.Log.Range made them: an empty batch is "none now". Over all peers a log
-// is asked for once at a time. A PING goes out when nothing came in for 10 s; 3 s later
+// is asked for once at a time. A PING goes out when nothing came in for 10 s, and when the
+// last PONG is a minute old; its nonce is the sender's nanoseconds since it started, so that
+// the PONG says how long the way is. 3 s later
 // without an answer the node is looked for anew, and after 30 s without a byte a connection
 // is dead.
 //

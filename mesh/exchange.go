@@ -545,6 +545,7 @@ func (m *Mesh) noteFork(f oplog.Fork) {
 	m.forks = append(m.forks, f)
 	m.past.begin(m.mine, m.forked)
 	m.news = true
+	m.foundFork(f.Log)
 	for _, p := range m.peers {
 		if p.doubled {
 			p.settle(f.Log) // its two boxes may have told one history each

@@ -37,7 +37,6 @@ type link struct {
 	hello    hello
 	peer     *peer
 	attached bool
-	since    time.Time                  // when it was attached
 	pinged   time.Duration              // when it was asked for a sign of life that has not come; 0 = it was not
 	suspect  bool                       // no sign came in time: the node is looked for as if there were no link
 	farewell bool                       // one end has said that it parts
@@ -59,6 +58,7 @@ type link struct {
 	bytes    int // batch size that suits the link
 	nextID   uint32
 	pieces   pieceTraffic
+	sight    linkSight // has its own way of being shared
 }
 
 // pending is the question under way on a link.
@@ -171,6 +171,7 @@ func (l *link) take(msg message) error {
 			return errTooSlow
 		}
 	case pong:
+		l.sight.ponged(f.nonce, int64(l.m.elapsed()))
 	case cards:
 		l.m.learnCards(f.cards, l)
 	case fetch:
@@ -206,9 +207,9 @@ func (m *Mesh) keepAlive() {
 				l.peer.dial.now()
 				m.poke()
 			}
-		case now-time.Duration(l.lastIn.Load()) >= pingEvery:
+		case now-time.Duration(l.lastIn.Load()) >= pingEvery || l.sight.pingDue(int64(now)):
 			l.pinged = now
-			if !l.out.send(ping{uint64(now)}) {
+			if !l.out.send(ping{l.sight.pinged(int64(now))}) {
 				l.end()
 			}
 		}

@@ -153,6 +153,7 @@ type Mesh struct {
 	rumours  map[oplog.LogID]uint64
 	nextLook time.Duration
 	forks    []oplog.Fork
+	forkedAt map[oplog.LogID]time.Time
 	refusals int
 	refused  []Refusal
 	saveAt   time.Duration

@@ -130,7 +130,7 @@ func (m *Mesh) absent(p *peer, now time.Time) bool {
 func (m *Mesh) part(now time.Time) {
 	for _, l := range m.links {
 		p := l.peer
-		if l.dialled == "" || m.wants[l.node] || l.node == m.self || p.doubled || l.over || now.Sub(l.since) < lingers || !m.even(l) {
+		if l.dialled == "" || m.wants[l.node] || l.node == m.self || p.doubled || l.over || now.Sub(l.sight.since) < lingers || !m.even(l) {
 			continue
 		}
 		l.out.send(bye{byeEnough})

@@ -13,7 +13,6 @@ import (
 // States of a Peer.
 const (
 	Connected = "connected" // records can be exchanged right now
-	Relayed   = "relayed"   // it is there, and records go back and forth over others
 	Away      = "away"
 )
 
@@ -32,6 +31,12 @@ type Peer struct {
 	BytesOut    uint64
 	Words       []string // the five words both screens show
 	Standing    identity.Standing
+	RTT         time.Duration // from a PING to its PONG; 0 for unknown
+	Clock       Clock
+	Links       []LinkView // connections right now, the newest first
+	Locked      bool       // it says that nobody has opened it
+	Via         oplog.ID   // the node over which news of it comes; zero when that is a link of our own, or unknown
+	Neighbours  []oplog.ID // with which it says it is linked
 }
 
 // held is what a peer last said of one log.
@@ -194,6 +199,7 @@ func (m *Mesh) describe(e *Peer, p *peer) {
 		e.BytesIn += in
 		e.BytesOut += out
 	}
+	m.sight(e, p)
 }
 
 // words are the five words for one peer; they never change, so they are worked
@@ -273,7 +279,7 @@ func (m *Mesh) attach(l *link) bool {
 		p.saw(a)
 	}
 	p.dial.connected(m.clock.Now())
-	p.lost, p.sought, l.since = false, false, m.clock.Now()
+	p.lost, p.sought, l.sight.since = false, false, m.clock.Now()
 	delete(m.seeds, l.dialled)
 	l.attached = true
 	m.learnCard(l.hello.card, nil)

@@ -7,7 +7,11 @@
 // alerts. When the node goes away the last picture stays, says how old it is, and
 // goes on by itself when the node is back, on the same screen.
 //
-// One file per screen: overview.go, nodes.go, alerts.go, keys.go (the help).
+// Of other posts it shows what the page about them shows: state, lag, round trip and clock,
+// what needs a look first (control.WorstFirst). With every answer the list is sorted anew
+// and the cursor stays on its post. Options.ASCII draws our own signs in ASCII.
+//
+// One file per screen: overview.go, nodes.go with the list of posts in peers.go, alerts.go, keys.go (the help).
 // Every string that came from a node passes control.Plain before it is drawn, and
 // every line is cut to the width of the terminal.
 package tui

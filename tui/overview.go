@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/charmbracelet/lipgloss"
 	"github.com/waypost/waypost/appliance/control"
 )
 
@@ -129,47 +128,6 @@ func (m model) peerBlock(width, lines int) []string {
 		out = append(out, m.look.muted.Render(m.say("tui.more_posts", "Count", more)))
 	}
 	return out
-}
-
-// The columns of the list of posts, in cells.
-const (
-	contactCells = 12
-	behindCells  = 9
-)
-
-func (m model) peerHeading(width int) string {
-	if width <= narrowUpTo {
-		return m.heading("tui.posts")
-	}
-	return pad(m.heading("tui.posts"), width-contactCells-behindCells-1) +
-		m.look.muted.Render(padLeft(m.say("tui.contact"), contactCells)+" "+padLeft(m.say("tui.behind"), behindCells))
-}
-
-// peerLine is one post: shape of its state, site, when it was last heard, how
-// many records of here it lacks. A long site gives way to the warning behind it.
-func (m model) peerLine(p control.Peer, width int) string {
-	contact, behind, form := contactCells, behindCells, "ago"
-	if width <= narrowUpTo {
-		contact, behind, form = 7, 6, "short"
-	}
-	name := width - contact - behind - 2
-	site, warning := m.peerShape(p)+" "+siteOf(p), ""
-	if !p.Confirmed {
-		warning = " " + m.look.bad.Render(m.say("tui.unconfirmed"))
-	}
-	site = fit(site, name-lipgloss.Width(warning)) + warning
-	lag := padLeft(count(p.Behind), behind)
-	if p.Behind > 0 {
-		lag = m.look.warn.Render(lag)
-	}
-	return pad(site, name) + " " + padLeft(m.ago(form, m.status.Clock.Now, p.LastContact), contact) + " " + lag
-}
-
-func (m model) peerShape(p control.Peer) string {
-	if p.State == "connected" {
-		return m.look.good.Render("●")
-	}
-	return m.look.warn.Render("○")
 }
 
 // alertBlock is the alerts in at most lines lines, each cut to one.

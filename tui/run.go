@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -25,6 +26,7 @@ type Options struct {
 	In       io.Reader // a terminal
 	Out      io.Writer // the same terminal
 	NoColor  bool      // https://no-color.org: shapes and words say everything too
+	ASCII    bool      // signs, lines and dots of plain ASCII, for a terminal that has no others
 }
 
 const (
@@ -64,6 +66,7 @@ type model struct {
 	source Source
 	lang   locale.Language
 	look   look
+	ascii  bool
 
 	width, height int
 	screen        screen
@@ -76,7 +79,7 @@ type model struct {
 }
 
 func newModel(ctx context.Context, o Options) model {
-	return model{ctx: ctx, source: o.Source, lang: o.Language, look: newLook(o.Out, o.NoColor), width: 80, height: 24}
+	return model{ctx: ctx, source: o.Source, lang: o.Language, look: newLook(o.Out, o.NoColor), ascii: o.ASCII, width: 80, height: 24}
 }
 
 // answered is what one question brought.
@@ -105,7 +108,7 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case answered:
 		m.lost = msg.err
 		if m.missed++; msg.err == nil {
-			m.missed, m.status = 0, &msg.status
+			m = m.taken(msg.status)
 		}
 		return m.settled(), tea.Tick(every, func(time.Time) tea.Msg { return due{} })
 	case due:
@@ -147,6 +150,21 @@ func (m model) key(k string) (tea.Model, tea.Cmd) {
 		m.cursor[m.screen] = 1 << 30
 	}
 	return m.settled(), nil
+}
+
+// taken shows a new picture: the posts that need a look first, and the cursor still on the
+// post it stood on.
+func (m model) taken(s control.Status) model {
+	at := ""
+	if old := m.peers(); m.cursor[nodes] < len(old) && m.cursor[nodes] > 0 {
+		at = old[m.cursor[nodes]].Node
+	}
+	s.Peers = control.WorstFirst(s.Peers)
+	if i := slices.IndexFunc(s.Peers, func(p control.Peer) bool { return p.Node == at }); at != "" && i >= 0 {
+		m.cursor[nodes] = i
+	}
+	m.missed, m.status = 0, &s
+	return m
 }
 
 // settled keeps the cursors on lines that are there.

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -61,17 +60,8 @@ func count(n uint64) string {
 	return s
 }
 
-// bytesText writes n with one unit (decimal, as disks are sold).
-func bytesText(n uint64) string {
-	f, units := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
-	for len(units) > 1 && f >= 999.5 {
-		f, units = f/1000, units[1:]
-	}
-	if f < 10 && units[0] != "B" {
-		return fmt.Sprintf("%.1f %s", f, units[0])
-	}
-	return fmt.Sprintf("%.0f %s", f, units[0])
-}
+// bytesText writes n with one unit.
+func bytesText(n uint64) string { return control.BytesText(n) }
 
 // ago says how long before the node's own now something was; form is "ago", or
 // "short" where there are few cells.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,24 @@ func alarmed() control.Status {
 	return s
 }
 
+// mixed is a mesh in which everything there is to see happens.
+func mixed() control.Status {
+	s := busy()
+	ms := func(f float64) *float64 { return &f }
+	id := func(c string) string { return c + "eaqcaibaeaqcaib" }
+	s.Peers[0].RoundTrip, s.Peers[0].Clock = ms(3.42), &control.PeerClock{Off: .2, Sure: true}
+	s.Peers[0].Connections = []control.Connection{{Address: "10.42.0.7:7946", Dialled: true, Since: at.Add(-3 * time.Hour), BytesIn: 1_100_000, BytesOut: 33_000_000}}
+	s.Peers[1].Clock = &control.PeerClock{Off: -3 * 24 * 3600}
+	s.Peers[2].RoundTrip, s.Peers[2].Clock, s.Peers[2].Doubled = ms(412), &control.PeerClock{Off: 247}, true
+	s.Peers = append(s.Peers,
+		control.Peer{Node: id("f"), Number: 5, Site: "جسر النهر", State: "relayed", LastContact: at.Add(-20 * time.Second), Confirmed: true, Via: s.Peers[0].Node, Clock: &control.PeerClock{Off: 1, Sure: true}},
+		control.Peer{Node: id("g"), Number: 6, Site: "Customs", State: "relayed", LastContact: at.Add(-2 * time.Minute), Confirmed: true, Behind: 3, Ahead: 7, Locked: true},
+		control.Peer{Node: id("h"), Number: 9, Site: "Quarry", State: "away", LastContact: at.Add(-9 * 24 * time.Hour), Confirmed: true, Standing: "revoked", HeldBack: 11},
+	)
+	s.Forks = []control.ForkedLog{{Log: "0f1e2d3c4b5a69788796a5b4c3d2e1f0", Node: s.Peers[2].Node, Seq: 412}}
+	return s
+}
+
 func locked() control.Status {
 	s := empty()
 	return control.Status{State: "locked", Disk: s.Disk, Clock: s.Clock}
@@ -121,7 +140,7 @@ func states() map[string]func(m model) model {
 	}
 	gone := answered{err: control.NotRunning("/srv/waypost")}
 	return map[string]func(m model) model{
-		"empty": with(empty()), "busy": with(busy()), "alert": with(alarmed()), "locked": with(locked()), "opening": with(opening()),
+		"empty": with(empty()), "busy": with(busy()), "alert": with(alarmed()), "mixed": with(mixed(), "n"), "mixed-relayed": with(mixed(), "n", "G", "k"), "mixed-shut": with(mixed(), "n", "G"), "locked": with(locked()), "opening": with(opening()),
 		"nodes": with(busy(), "n", "j", "j"), "many-nodes": with(alarmed(), "n", "G"), "alerts": with(alarmed(), "a", "down"),
 		"help": with(busy(), "?"), "starting": func(m model) model { return m },
 		"not-connected": func(m model) model { return step(m, gone) },
@@ -158,7 +177,7 @@ func TestScreens(t *testing.T) {
 func TestScreensFit(t *testing.T) {
 	for _, l := range locale.Languages() {
 		for name, bring := range states() {
-			for _, size := range append(sizes, [2]int{20, 8}, [2]int{25, 5}, [2]int{300, 90}) {
+			for _, size := range append(slices.Clone(sizes), [2]int{20, 8}, [2]int{25, 5}, [2]int{60, 24}, [2]int{69, 24}, [2]int{72, 24}, [2]int{300, 90}) {
 				m := bring(screenOf(t, l.Tag, size[0], size[1]))
 				lines := strings.Split(m.View(), "\n")
 				if len(lines) != size[1] {
@@ -190,7 +209,7 @@ func TestNoAnswerSteersTheTerminal(t *testing.T) {
 	cells := 0
 	for _, l := range locale.Languages() {
 		for turn := range evils {
-			s, n := busy(), 0
+			s, n := mixed(), 0
 			s.Alerts = append(s.Alerts, control.Alert{Key: "alert.later", Level: "danger", Text: "x"})
 			spoil(reflect.ValueOf(&s).Elem(), func() string { n++; return evils[(n+turn)%len(evils)] })
 			cells += n
@@ -265,6 +284,45 @@ func TestKeys(t *testing.T) {
 		if _, cmd := m.Update(k); cmd == nil || cmd() != tea.Quit() {
 			t.Errorf("%s does not quit", k)
 		}
+	}
+}
+
+// A terminal that shows no more than ASCII gets nothing else from us; the names are what
+// they are. Every line stays as wide as it was.
+func TestPlainTerminals(t *testing.T) {
+	for name, bring := range states() {
+		for _, size := range sizes {
+			m := bring(screenOf(t, "en", size[0], size[1]))
+			if m.status != nil {
+				for i := range m.status.Peers {
+					m.status.Peers[i].Site = "Gate"
+				}
+			}
+			signs := strings.Split(m.View(), "\n")
+			m.ascii = true
+			for i, line := range strings.Split(m.View(), "\n") {
+				if strings.ContainsFunc(line, func(r rune) bool { return r > '~' }) {
+					t.Errorf("%s %v: %q", name, size, line)
+				}
+				if lipgloss.Width(line) != lipgloss.Width(signs[i]) {
+					t.Errorf("%s %v: %q is not as wide as %q", name, size, line, signs[i])
+				}
+			}
+		}
+	}
+}
+
+// The list is sorted anew with every answer; the cursor stays on its post.
+func TestTheCursorFollowsItsPost(t *testing.T) {
+	m := press(step(screenOf(t, "en", 80, 24), answered{status: busy()}), "n", "G")
+	was := m.peers()[m.cursor[nodes]].Node
+	s := busy()
+	for i := range s.Peers {
+		s.Peers[i].Confirmed = s.Peers[i].Node != was // now it is the worst
+	}
+	m = step(m, answered{status: s})
+	if got := m.peers()[m.cursor[nodes]].Node; got != was || m.cursor[nodes] != 0 {
+		t.Errorf("the cursor stands on %s at %d, it stood on %s", got, m.cursor[nodes], was)
 	}
 }
 

@@ -33,8 +33,14 @@ func (m model) View() string {
 	for i := range lines {
 		lines[i] = strings.TrimRight(fit(lines[i], m.width), " ")
 	}
+	if m.ascii {
+		return inASCII.Replace(strings.Join(lines, "\n"))
+	}
 	return strings.Join(lines, "\n")
 }
+
+// inASCII are our own signs in plain ASCII, each as wide as before. Names stay as they are.
+var inASCII = strings.NewReplacer("●", "*", "◆", "~", "○", "o", "×", "x", "▸", ">", "▲", "#", "■", "=", "✓", "v", "─", "-", "·", "-", "…", "~", "↓", "j", "↑", "k")
 
 // head is where this is, in which state, and whether the picture is fresh.
 func (m model) head() []string {

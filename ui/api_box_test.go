@@ -41,6 +41,7 @@ type apiBox struct {
 	vault *identity.Vault
 	desks *station.Station
 	peers []control.Peer
+	forks []control.ForkedLog
 
 	released []control.HeldOp
 	dir      string
@@ -197,7 +198,7 @@ func (b *apiBox) Status(ctx context.Context) (control.Status, error) {
 		s.Alerts = append(s.Alerts, control.Alert{Key: "alert.counting", Level: "warning", Args: map[string]any{"Count": n.People}})
 	}
 	s.People, s.Households, s.Ops = uint64(n.People), uint64(n.Households), b.log.Stats().Ops
-	s.Peers = append(s.Peers, b.peers...)
+	s.Peers, s.Forks = append(s.Peers, b.peers...), b.forks
 	return s, err
 }
 

@@ -244,7 +244,7 @@ func (st *stream) send(w *bufio.Writer) error {
 	c.Registration.Counting = st.more
 	c.Mesh.Nodes, c.Mesh.OnlyHere = len(status.Peers), status.OnlyHere
 	for _, p := range status.Peers {
-		if p.State == "connected" {
+		if p.Reached() {
 			c.Mesh.Connected++
 		}
 	}

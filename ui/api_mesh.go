@@ -18,6 +18,11 @@ type meshAnswer struct {
 	Pieces   control.Pieces `json:"pieces"`
 	Nodes    []meshNode     `json:"nodes"`
 	Heads    []meshHead     `json:"heads"`
+
+	Members int                 `json:"members"` // boxes on the air as gossip counts them
+	Twins   int                 `json:"twins"`
+	Clock   control.Clock       `json:"clock"` // this node's own; the others' are measured against it
+	Forks   []control.ForkedLog `json:"forks"`
 }
 
 // meshNode is another node as seen from here.
@@ -33,6 +38,16 @@ type meshNode struct {
 	Links       []string   `json:"links"`
 	BytesIn     uint64     `json:"bytes_in"`
 	BytesOut    uint64     `json:"bytes_out"`
+
+	Connections []control.Connection `json:"connections"`
+	RoundTrip   *float64             `json:"round_trip_ms"`
+	Clock       *control.PeerClock   `json:"clock"`
+	Locked      bool                 `json:"locked"`
+	Doubled     bool                 `json:"doubled"`
+	HeldBack    uint64               `json:"held_back"`
+	Standing    string               `json:"standing"` // empty, suspended or revoked
+	Via         string               `json:"via"`
+	Neighbours  []string             `json:"neighbours"`
 }
 
 // meshHead is how far one log is held here, and who else holds that.
@@ -57,11 +72,14 @@ func getMesh(v *visit) error {
 		Node: status.Node, Number: status.Number, Site: status.Site, Address: status.Mesh, OnlyHere: status.OnlyHere,
 		Pieces: status.Pieces,
 		Nodes:  []meshNode{}, Heads: []meshHead{},
+		Members: status.Members, Twins: status.Twins, Clock: status.Clock, Forks: some(status.Forks),
 	}
 	for _, p := range status.Peers {
 		answer.Nodes = append(answer.Nodes, meshNode{
 			Node: p.Node, Number: p.Number, Site: p.Site, State: p.State, LastContact: when(p.LastContact), Behind: p.Behind,
 			Ahead: p.Ahead, Confirmed: p.Confirmed, Links: some(p.Addresses), BytesIn: p.BytesIn, BytesOut: p.BytesOut,
+			Connections: some(p.Connections), RoundTrip: p.RoundTrip, Clock: p.Clock, Locked: p.Locked, Doubled: p.Doubled,
+			HeldBack: p.HeldBack, Standing: p.Standing, Via: p.Via, Neighbours: some(p.Neighbours),
 		})
 	}
 	for _, h := range holdings {
@@ -71,9 +89,9 @@ func getMesh(v *visit) error {
 }
 
 // some makes an empty list of none, so that JSON never says null for a list.
-func some(list []string) []string {
+func some[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }

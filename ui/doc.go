@@ -36,6 +36,14 @@
 // seconds; the letterbox has bounds of its own. Nothing of it is a command with an actor:
 // when the box is open, it becomes facts by staff.Letterbox, for staff to look through.
 //
+// # The picture of the mesh
+//
+// mesh_picture.go draws who is linked with whom as SVG, without a script: state is told by
+// outline first and by colour besides, and all of it in words in its description
+// (TestThePictureSaysTheSameInWords). Names of sites come from other boxes and are only
+// text in it (TestTheNameOfASiteIsOnlyTextInThePicture); from none to sixty others each box
+// is in it once, inside its frame (TestThePictureHoldsEveryBox).
+//
 // # Boundaries
 //
 // A visit copies what it takes from Fiber, whose strings are overwritten by the

@@ -46,7 +46,7 @@ var whose = map[string]string{
 	"/api/v1/approvals/:id/confirm": "second", "/api/v1/approvals/:id/decline": "second",
 	"/officers/:id/confirm": "second", "/officers/:id/decline": "second", "/openings/:id": "second", "/openings/:id/confirm": "second", "/openings/:id/decline": "second",
 
-	"/mesh/:node/confirm": "box", "/lost/:node": "box", "/lost/:node/suspend": "box", "/lost/:node/lift": "box", "/lost/:node/revoke": "box", "/lost/:node/held": "box",
+	"/mesh/:node": "box", "/mesh/:node/confirm": "box", "/lost/:node": "box", "/lost/:node/suspend": "box", "/lost/:node/lift": "box", "/lost/:node/revoke": "box", "/lost/:node/held": "box",
 	"/api/v1/lost/:node": "box", "/api/v1/lost/:node/held": "box", "/api/v1/lost/:node/suspend": "box", "/api/v1/lost/:node/lift": "box", "/api/v1/lost/:node/revoke": "box",
 
 	"/night/aside/:name/again": "letter", "/night/aside/:name/form": "letter",

@@ -213,17 +213,6 @@ func galleryPeers() []control.Peer {
 	}
 }
 
-func meshOf(s speaker, st control.Status, held []Holding) meshPage {
-	m := meshPage{Line: meshLineOf(s.view, st), MayInvite: true, MayConfirm: true, MayOpen: true, Held: heldLines(s.view, st, held)}
-	for _, p := range st.Peers {
-		m.Peers = append(m.Peers, peerLineOf(s.view, p))
-		if !p.Confirmed {
-			m.Compare = append(m.Compare, compareBox{p.Node, p.Site, wordList{p.Words, true}, p.Confirmed})
-		}
-	}
-	return m
-}
-
 func staffOf(s speaker, added string) staffPage {
 	m := staffPage{Added: added, Accounts: []accountLine{
 		{User: "Amina K.", Role: s.Label("staff.role", "lead"), Site: "North gate", Since: galleryTime},
@@ -430,6 +419,13 @@ func placePictures() []picture {
 		}},
 		{name: "mesh-alone", page: "mesh/mesh", data: func(s speaker) any { return meshOf(s, alone, nil) }},
 		{name: "mesh", page: "mesh/mesh", data: func(s speaker) any { return meshOf(s, many, held) }},
+		{name: "mesh-eight", page: "mesh/mesh", data: func(s speaker) any { return meshOf(s, galleryEight(), held) }},
+		{name: "mesh-twenty", page: "mesh/mesh", data: func(s speaker) any { return meshOf(s, galleryMany(19), held) }},
+		{name: "mesh-fifty", page: "mesh/mesh", data: func(s speaker) any { return meshOf(s, galleryMany(49), held) }},
+		{name: "mesh-node", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 2) }},
+		{name: "mesh-node-relayed", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 5) }},
+		{name: "mesh-node-new", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 8) }},
+		{name: "mesh-node-revoked", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 9) }},
 		{name: "invite", page: "mesh/invite", data: func(speaker) any {
 			code := "WPI1" + strings.Repeat("MFRGGZDFMZTWQ2LK", 9)
 			return invitePage{Code: code, QR: svg(code), Expires: galleryTime.Add(invitationTime), Minutes: 10}

@@ -268,6 +268,7 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 	c.try(key, "PATCH", v1+"/people/:id", v1+"/people/"+added.ID, `{"photo":"`+upload.ID+`"}`, 200)
 	c.try(key, "GET", v1+"/people/:id/photo", v1+"/people/"+added.ID+"/photo", "", 200)
 	c.box.peers = []control.Peer{{Node: "n2", State: "away"}, {Node: "n3", State: "connected", LastContact: time.Unix(1, 0), Addresses: []string{"10.0.0.2:7946"}}}
+	c.box.peers, c.box.forks = append(c.box.peers, galleryEight().Peers...), galleryEight().Forks
 	c.try(key, "GET", v1+"/mesh", v1+"/mesh", "", 200)
 	c.erasing(key, added.ID, second.ID)
 	c.losing(key)

@@ -156,20 +156,23 @@ type meshLine struct {
 }
 
 func meshLineOf(w *view, s control.Status) meshLine {
-	connected := 0
+	heard, key := 0, "mesh.line"
 	for _, p := range s.Peers {
-		if p.State == "connected" {
-			connected++
+		if p.Reached() {
+			heard++
+		}
+		if p.State == control.PeerRelayed {
+			key = "mesh.line.heard" // not all of them are connected with this box
 		}
 	}
 	line := meshLine{Tone: "good"}
 	switch {
 	case len(s.Peers) == 0:
 		line.Tone, line.Text = "warn", w.T("mesh.line.alone")
-	case connected == 0:
+	case heard == 0:
 		line.Tone, line.Text = "warn", w.T("mesh.line.none")
 	default:
-		line.Text = w.T("mesh.line", "Count", connected, "Total", len(s.Peers))
+		line.Text = w.T(key, "Count", heard, "Total", len(s.Peers))
 	}
 	if s.OnlyHere > 0 {
 		line.Alone = w.T("mesh.line.only_here", "Count", s.OnlyHere)

@@ -2,10 +2,12 @@ package ui
 
 import (
 	"html/template"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/fault"
 	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/appliance/tokens"
 )
@@ -14,7 +16,13 @@ import (
 type meshPage struct {
 	Line                  meshLine
 	Compare               []compareBox
+	Picture               template.HTML
+	Legend                []legendLine
 	Peers                 []peerLine
+	Air                   string // how many boxes are on the air, in words; empty without a mesh
+	Warnings              []string
+	Forks                 []forkLine
+	HeldBack              []heldBackLine
 	Held                  []heldLine
 	MayInvite, MayConfirm bool
 	MaySuspend            bool
@@ -27,15 +35,6 @@ type compareBox struct {
 	ID, Site string
 	Words    wordList
 	Said     bool // here; this box itself waits for the other
-}
-
-type peerLine struct {
-	Site, Number, State, Tone string
-	Confirmed                 bool
-	Last                      time.Time
-	Behind, Ahead             string // in words; empty when nothing
-	Shut                      string // in words, when nobody deals with it
-	Lost                      string // where somebody who may says that it is lost
 }
 
 // heldLine is where the records of one post are kept.
@@ -62,6 +61,9 @@ func (v *visit) mesh() error {
 	return v.render("mesh/mesh", m)
 }
 
+// meshRights are what whoever looks may do about it.
+type meshRights struct{ confirm, invite, suspend, open bool }
+
 func (v *visit) meshModel() (meshPage, error) {
 	status, err := v.s.config.Box.Status(v.s.ctx)
 	if err != nil {
@@ -71,49 +73,60 @@ func (v *visit) meshModel() (meshPage, error) {
 	if err != nil {
 		return meshPage{}, err
 	}
-	w := &view{Lang: v.lang}
 	site := v.s.config.Box.Site()
-	m := meshPage{
-		Line: meshLineOf(w, status), MayConfirm: v.actor.Can(staff.ConfirmNodes),
-		MayOpen:   v.actor.Can(staff.OpenNodes) && !site.Practice,
-		MayInvite: v.actor.Can(staff.InviteNodes) && site.CanInvite && !site.Practice, MaySuspend: v.actor.Can(staff.SuspendNodes) && !site.Practice,
+	may := meshRights{
+		confirm: v.actor.Can(staff.ConfirmNodes), open: v.actor.Can(staff.OpenNodes) && !site.Practice,
+		invite: v.actor.Can(staff.InviteNodes) && site.CanInvite && !site.Practice, suspend: v.actor.Can(staff.SuspendNodes) && !site.Practice,
 	}
-	for _, p := range status.Peers {
-		l := peerLineOf(w, p)
-		switch {
-		case !m.MaySuspend:
-		case p.Standing != "":
-			l.Lost = "/lost/" + p.Node
-		default:
-			l.Lost = "/lost/" + p.Node + "/suspend"
+	return meshPageOf(&view{Lang: v.lang}, status, holdings, site.Confirmed, may), nil
+}
+
+func meshPageOf(w *view, s control.Status, holdings []Holding, confirmed bool, may meshRights) meshPage {
+	m := meshPage{
+		Line: meshLineOf(w, s), Picture: meshPicture(w, s), Legend: meshLegend(w, s), Peers: peerLinesOf(w, s, may.suspend),
+		Forks: forkLinesOf(w, s), HeldBack: heldBackLinesOf(w, s, may.suspend), Held: heldLines(w, s, holdings),
+		MayInvite: may.invite, MayConfirm: may.confirm, MaySuspend: may.suspend, MayOpen: may.open,
+	}
+	if s.Members > 0 && len(s.Peers) > 0 {
+		m.Air = w.T("mesh.air", "Count", s.Members, "Known", len(s.Peers)+1)
+	}
+	doubled := 0
+	for _, p := range s.Peers {
+		if p.Doubled {
+			doubled++
 		}
-		m.Peers = append(m.Peers, l)
-		if len(p.Words) > 0 && p.Standing == "" && (!p.Confirmed || !site.Confirmed) {
+		if len(p.Words) > 0 && p.Standing == "" && (!p.Confirmed || !confirmed) {
 			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: p.Site, Words: wordList{p.Words, true}, Said: p.Confirmed})
 		}
 	}
-	m.Held = heldLines(w, status, holdings)
-	return m, nil
+	if s.Twins > 0 {
+		m.Warnings = append(m.Warnings, w.T("alert.twin"))
+	}
+	if doubled > 0 {
+		m.Warnings = append(m.Warnings, w.T("alert.double", "Count", doubled))
+	}
+	if !s.Clock.Sure && len(s.Peers) > 0 { // the others' clocks are measured against it
+		m.Warnings = append(m.Warnings, w.T("alert.clock"))
+	}
+	return m
 }
 
-func peerLineOf(w *view, p control.Peer) peerLine {
-	l := peerLine{Site: siteName(w, p.Site), Number: strconv.Itoa(int(p.Number)), Confirmed: p.Confirmed, Last: p.LastContact, Tone: "warn", State: w.T("mesh.away")}
-	if p.State == "connected" {
-		l.Tone, l.State = "good", w.T("mesh.connected")
+// meshNodePage is everything known of one post.
+func (v *visit) meshNodePage() error {
+	status, err := v.s.config.Box.Status(v.s.ctx)
+	if err != nil {
+		return err
 	}
-	switch p.Standing {
-	case "suspended":
-		l.Shut = w.T("lost.state.suspended")
-	case "revoked":
-		l.Shut = w.T("lost.state.revoked")
+	i := slices.IndexFunc(status.Peers, func(p control.Peer) bool { return p.Node == v.param("node") })
+	if i < 0 {
+		return fault.New(fault.NotFound, "fault.identity.no_such_node")
 	}
-	if p.Behind > 0 {
-		l.Behind = w.T("mesh.behind", "Count", p.Behind)
+	holdings, err := v.s.config.Box.Holdings(v.s.ctx)
+	if err != nil {
+		return err
 	}
-	if p.Ahead > 0 {
-		l.Ahead = w.T("mesh.ahead", "Count", p.Ahead)
-	}
-	return l
+	may := v.actor.Can(staff.SuspendNodes) && !status.Practice
+	return v.render("mesh/node", nodePageOf(&view{Lang: v.lang}, status, holdings, status.Peers[i], may))
 }
 
 // siteName says something for a post whose name has not arrived yet.
@@ -127,10 +140,7 @@ func siteName(w *view, name string) string {
 // heldLines says for the records of each post how many nodes hold all of them, this
 // one included. Posts may have several logs; each is said for itself.
 func heldLines(w *view, s control.Status, holdings []Holding) []heldLine {
-	names := map[string]string{s.Node: w.T("mesh.this")}
-	for _, p := range s.Peers {
-		names[p.Node] = siteName(w, p.Site)
-	}
+	names := siteNames(w, s)
 	var out []heldLine
 	for _, h := range holdings {
 		others := 0 // whether the list names this node too or not

@@ -57,6 +57,8 @@ func (s *Server) pageRoutes() []route {
 		{method: "POST", path: "/verify", policy: need(staff.VerifyTokens), limit: photoLimit, handle: (*visit).verify},
 
 		{method: "GET", path: "/mesh", policy: need(staff.SeeMesh), handle: (*visit).mesh},
+		{method: "GET", path: "/mesh/invite", policy: need(staff.InviteNodes), handle: func(v *visit) error { return v.redirect("/mesh") }}, // the page of an invitation, opened again: its code was shown once
+		{method: "GET", path: "/mesh/:node", policy: need(staff.SeeMesh), handle: (*visit).meshNodePage},
 		{method: "POST", path: "/mesh/invite", policy: need(staff.InviteNodes), handle: (*visit).invite},
 		{method: "POST", path: "/mesh/:node/confirm", policy: need(staff.ConfirmNodes), handle: (*visit).confirm},
 

@@ -5,28 +5,31 @@ import "time"
 // Status is what a node says about itself: counts and states, never a name. It
 // is the JSON of `waypost status --json` and feeds the dashboard.
 type Status struct {
-	Node       string  `json:"node"`       // node id
-	Number     uint16  `json:"number"`     // the short number printed in tokens
-	Deployment string  `json:"deployment"` // name of the operation
-	Site       string  `json:"site"`       // name of the place
-	State      string  `json:"state"`      // new, locked, opening, open or read-only
-	Practice   bool    `json:"practice"`   // a throw-away folder of made-up people
-	People     uint64  `json:"people"`
-	Households uint64  `json:"households"`
-	Today      uint64  `json:"today"`              // people registered since local midnight
-	Counting   bool    `json:"counting,omitempty"` // the node has just started, and there are more people than these
-	Ops        uint64  `json:"ops"`                // facts in the journal
-	Peers      []Peer  `json:"peers"`
-	OnlyHere   uint64  `json:"only_here"` // facts no other node is known to hold
-	Lost       uint64  `json:"lost"`      // facts that were here, are damaged and wait for another node
-	Pieces     Pieces  `json:"pieces"`    // of photos and files
-	Disk       Disk    `json:"disk"`
-	Clock      Clock   `json:"clock"`
-	Alerts     []Alert `json:"alerts"`
-	Mesh       string  `json:"mesh"`    // host:port other nodes dial
-	Started    string  `json:"started"` // RFC 3339
-	Erasures   Erased  `json:"erasures"`
-	Version    string  `json:"version"`
+	Node       string      `json:"node"`       // node id
+	Number     uint16      `json:"number"`     // the short number printed in tokens
+	Deployment string      `json:"deployment"` // name of the operation
+	Site       string      `json:"site"`       // name of the place
+	State      string      `json:"state"`      // new, locked, opening, open or read-only
+	Practice   bool        `json:"practice"`   // a throw-away folder of made-up people
+	People     uint64      `json:"people"`
+	Households uint64      `json:"households"`
+	Today      uint64      `json:"today"`              // people registered since local midnight
+	Counting   bool        `json:"counting,omitempty"` // the node has just started, and there are more people than these
+	Ops        uint64      `json:"ops"`                // facts in the journal
+	Peers      []Peer      `json:"peers"`
+	Forks      []ForkedLog `json:"forks"`     // logs of which two histories were found
+	Members    int         `json:"members"`   // boxes on the air as gossip counts them, this one among them; 0 without a mesh
+	Twins      int         `json:"twins"`     // boxes met that run with a copy of this node's folder
+	OnlyHere   uint64      `json:"only_here"` // facts no other node is known to hold
+	Lost       uint64      `json:"lost"`      // facts that were here, are damaged and wait for another node
+	Pieces     Pieces      `json:"pieces"`    // of photos and files
+	Disk       Disk        `json:"disk"`
+	Clock      Clock       `json:"clock"`
+	Alerts     []Alert     `json:"alerts"`
+	Mesh       string      `json:"mesh"`    // host:port other nodes dial
+	Started    string      `json:"started"` // RFC 3339
+	Erasures   Erased      `json:"erasures"`
+	Version    string      `json:"version"`
 
 	Backup   *LastBackup `json:"backup"`             // the last one that was read back; null when there is none
 	Restored *Restored   `json:"restored,omitempty"` // the node came out of a backup and nobody reads people here yet
@@ -70,7 +73,7 @@ type Peer struct {
 	Node        string    `json:"node"`
 	Number      uint16    `json:"number"`
 	Site        string    `json:"site"`
-	State       string    `json:"state"`        // connected or away
+	State       string    `json:"state"`        // connected, relayed (heard over others) or away
 	LastContact time.Time `json:"last_contact"` // zero when never
 	Behind      uint64    `json:"behind"`       // facts here that it is not known to hold
 	Ahead       uint64    `json:"ahead"`        // facts it has announced that are not here yet
@@ -80,6 +83,15 @@ type Peer struct {
 	BytesIn     uint64    `json:"bytes_in"`
 	BytesOut    uint64    `json:"bytes_out"`
 	Standing    string    `json:"standing,omitempty"` // suspended or revoked: nobody deals with it
+
+	Connections []Connection `json:"connections"`
+	RoundTrip   *float64     `json:"round_trip_ms"` // of a small message there and back; null when unknown
+	Clock       *PeerClock   `json:"clock"`         // null when it has not told
+	Locked      bool         `json:"locked"`        // nobody has opened it
+	Doubled     bool         `json:"doubled"`       // it runs twice: its folder was copied
+	HeldBack    uint64       `json:"held_back"`     // facts of it that do not count until somebody releases them
+	Via         string       `json:"via"`           // the node over which it is heard; empty for a link of our own, or unknown
+	Neighbours  []string     `json:"neighbours"`    // with which it says it is linked
 }
 
 // Disk is the room for records, in bytes.

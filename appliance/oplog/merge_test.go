@@ -229,6 +229,9 @@ func TestAClonedFolderIsFoundAndHealed(t *testing.T) {
 	if len(r.Forks) != 1 || r.Forks[0].Log != log || r.Forks[0].Seq != 3 || r.Ops != 0 || r.Forks[0].HashA == r.Forks[0].HashB {
 		t.Fatalf("%+v", r)
 	}
+	if kept := peer.Forks(); len(kept) != 1 || kept[0] != r.Forks[0] {
+		t.Errorf("%+v is kept of %+v", kept, r.Forks)
+	}
 	if h, ok := peer.HashAt(log, 3); !ok || h != r.Forks[0].HashA {
 		t.Error("HashA is not ours")
 	}

@@ -32,17 +32,17 @@ func TestBrowserTwoBoxes(t *testing.T) {
 	if ours := compared(t, ctx); ours != theirs {
 		t.Fatalf("the boxes show different words to compare: %q and %q", ours, theirs)
 	}
-	until(t, ctx, "a badge until somebody compared", `[...document.querySelectorAll('[data-live] .list .pill.bad')].length === 1`, chromedp.Reload())
+	until(t, ctx, "a badge until somebody compared", `[...document.querySelectorAll('[data-live] .peers .pill.bad')].length === 1`, chromedp.Reload())
 	run(t, ctx, "the words are the same", chromedp.Click(`form[action$="/confirm"] button.main`, chromedp.ByQuery))
-	until(t, ctx, "no badge any more", `location.pathname === '/mesh' && !!document.querySelector('[data-live] .list') && !document.querySelector('[data-live] .list .pill.bad, ol.words.few')`)
-	until(t, ctx, "all records on both boxes", `[...document.querySelectorAll('td .pill')].length === 2 && [...document.querySelectorAll('td .pill')].every((p) => p.textContent.startsWith('2 '))`, chromedp.Reload())
+	until(t, ctx, "no badge any more", `location.pathname === '/mesh' && !!document.querySelector('[data-live] .peers') && !document.querySelector('[data-live] .peers .pill.bad, ol.words.few')`)
+	until(t, ctx, "all records on both boxes", `[...document.querySelectorAll('table:not(.peers) td .pill')].length === 2 && [...document.querySelectorAll('table:not(.peers) td .pill')].every((p) => p.textContent.startsWith('2 '))`, chromedp.Reload())
 	shot(t, ctx, "join-confirmed")
 
 	run(t, ctx, "somebody arrives at the gate", register(gate.http, "Shirin", "Rahimi"))
 	run(t, other, "the promise", see(bridge.http+"/undertaking", `form[action="/undertaking"]`), promise())
 	until(t, other, "found at the bridge", `document.querySelector('main').innerText.includes('Shirin')`, chromedp.Navigate(bridge.http+"/people?q=shirin"))
 	shot(t, other, "join-found")
-	until(t, other, "the bridge knows it was confirmed", `!!document.querySelector('[data-live] .list .pill.good') && !document.querySelector('ol.words.few, [data-live] .list .pill.bad')`, chromedp.Navigate(bridge.http+"/mesh"))
+	until(t, other, "the bridge knows it was confirmed", `!!document.querySelector('[data-live] .peers .pill.good') && !document.querySelector('ol.words.few, [data-live] .peers .pill.bad')`, chromedp.Navigate(bridge.http+"/mesh"))
 	shot(t, other, "join-mesh-bridge")
 	seen.quiet(t, "the first box")
 	too.quiet(t, "the second box")

@@ -73,7 +73,7 @@ func (s *tale) doorOfTheRogue(cid, amina, gul, hadi, dina, bo *somebody, file st
 
 	amina.does("looking at the posts", amina.opens("/mesh", `a[href^="/lost/"]`))
 	var sheet string
-	amina.does("which post", chromedp.Evaluate(`[...document.querySelectorAll('[data-live] .list > li')].find((l) => l.querySelector('bdi').textContent === 'Pier').querySelector('a[href^="/lost/"]').getAttribute('href').replace('/suspend', '')`, &sheet))
+	amina.does("which post", chromedp.Evaluate(`[...document.querySelectorAll('[data-live] .peers tbody tr')].find((l) => l.querySelector('bdi').textContent === 'Pier').querySelector('a[href^="/lost/"]').getAttribute('href').replace('/suspend', '')`, &sheet))
 	amina.does("this box is lost", amina.opens(sheet+"/suspend", `form[action$="/suspend"]`), press(`form[action$="/suspend"] button.danger`, ".pill.warn"))
 	shot(s.t, amina.phone, "story-suspended")
 	for _, officer := range []*somebody{gul, hadi} {

@@ -95,7 +95,7 @@ func (s *tale) compares(amina *somebody) {
 		sel := `form[action="` + form + `"]`
 		amina.does("they are the same", chromedp.Click(sel+" button.main", chromedp.ByQuery), chromedp.WaitNotPresent(sel, chromedp.ByQuery))
 	}
-	until(s.t, amina.phone, "both boxes count", `document.querySelectorAll('[data-live] > .list > li').length === 2 && !document.querySelector('[data-live] .pill.bad, ol.words.few')`, chromedp.Navigate(s.shelter.https+"/mesh"))
+	until(s.t, amina.phone, "both boxes count", `document.querySelectorAll('[data-live] .peers tbody tr').length === 2 && !document.querySelector('[data-live] .pill.bad, ol.words.few')`, chromedp.Navigate(s.shelter.https+"/mesh"))
 }
 
 // desks gives the sealed desks their keys: two officers, one caseworker at another box.
