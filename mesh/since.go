@@ -180,52 +180,55 @@ func (m *Mesh) holder(p *peer) Holder {
 }
 
 // CopiesOf says of every other node, and of boxes with this node's own keys, how many of
-// some ops it is known to hold; those that hold none are left out. Safe copies come first,
-// those with the most before others, then by node. The time is that of the last of the ops
-// it came to hold. Absent nodes count with what they last said. Safe for concurrent use;
-// it costs a step for each op and node.
-func (m *Mesh) CopiesOf(ops []oplog.Ref) []Copy {
+// some ops it is known to hold, and how many of them no safe copy is known of. Nodes that
+// hold none are left out. Safe copies come first, those with the most before others, then
+// by node. The time is that of the last of the ops a node came to hold. Absent nodes count
+// with what they last said. Safe for concurrent use; it costs a step for each op and node.
+func (m *Mesh) CopiesOf(ops []oplog.Ref) (copies []Copy, onlyHere int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var out []Copy
+	safe := make([]bool, len(ops))
 	for _, id := range m.sortedPeers() {
 		p := m.peers[id]
-		c := Copy{Holder: Holder{Sure: true}}
+		c := Copy{Holder: m.holder(p)}
 		noted := true
-		for _, op := range ops {
+		c.Sure = true
+		for i, op := range ops {
 			if op.Seq == 0 || m.upTo(op.Log, p.held[op.Log]) < op.Seq {
 				continue
 			}
 			c.Holds++
+			safe[i] = safe[i] || c.Apart == ""
 			at, sure := since(p.points[op.Log], op.Seq)
-			noted = noted && !at.IsZero()
-			c.Sure = c.Sure && sure
+			noted, c.Sure = noted && !at.IsZero(), c.Sure && sure
 			if at.After(c.Since) {
 				c.Since = at
 			}
 		}
-		if c.Holds == 0 {
-			continue
-		}
 		if !noted {
 			c.Since, c.Sure = time.Time{}, false
 		}
-		at, sure := c.Since, c.Sure
-		c.Holder = m.holder(p)
-		c.Since, c.Sure = at, sure
-		out = append(out, c)
+		if c.Holds > 0 {
+			copies = append(copies, c)
+		}
 	}
-	slices.SortStableFunc(out, func(a, b Copy) int {
+	slices.SortStableFunc(copies, func(a, b Copy) int {
 		return cmp.Or(cmp.Compare(len(a.Apart), len(b.Apart)), cmp.Compare(b.Holds, a.Holds))
 	})
-	return out
+	for _, s := range safe {
+		if !s {
+			onlyHere++
+		}
+	}
+	return copies, onlyHere
 }
 
 // HoldersOf lists who is known to hold an op durably, safe copies first. Safe for
 // concurrent use.
 func (m *Mesh) HoldersOf(op oplog.Ref) []Holder {
 	var out []Holder
-	for _, c := range m.CopiesOf([]oplog.Ref{op}) {
+	copies, _ := m.CopiesOf([]oplog.Ref{op})
+	for _, c := range copies {
 		out = append(out, c.Holder)
 	}
 	return out

@@ -86,8 +86,8 @@ func TestSinceWhenANodeHoldsAnOp(t *testing.T) {
 	w.since(1, log, 9, 30)
 	w.since(1, log, 21, -1)
 	w.since(1, oplog.LogID{8}, 1, -1)
-	c := w.CopiesOf([]oplog.Ref{{Log: log, Seq: 2}, {Log: log, Seq: 9}, {Log: log, Seq: 40}})
-	if len(c) != 1 || c[0].Holds != 2 || !c[0].Since.Equal(w.start.Add(30*time.Minute)) || !c[0].Sure || !c[0].Connected {
+	c, only := w.CopiesOf([]oplog.Ref{{Log: log, Seq: 2}, {Log: log, Seq: 9}, {Log: log, Seq: 40}})
+	if len(c) != 1 || only != 1 || c[0].Holds != 2 || !c[0].Since.Equal(w.start.Add(30*time.Minute)) || !c[0].Sure || !c[0].Connected {
 		t.Errorf("%+v", c)
 	}
 }
@@ -156,6 +156,9 @@ func TestWhoIsNoSafeCopy(t *testing.T) {
 	got := w.HoldersOf(oplog.Ref{Log: log, Seq: 3})
 	if len(got) != 2 || got[0].Apart != ApartShut || got[1].Apart != ApartTwin {
 		t.Errorf("%+v", got)
+	}
+	if _, only := w.CopiesOf([]oplog.Ref{{Log: log, Seq: 3}}); only != 1 {
+		t.Error("held by a node that was shut out and a twin alone")
 	}
 	w.link(2, 1, mark{log: log, seq: 4})
 	if got := w.HoldersOf(oplog.Ref{Log: log, Seq: 3}); len(got) != 3 || got[0].Node != (oplog.ID{2}) || got[0].Apart != "" {
