@@ -52,7 +52,7 @@ func (b *box) Copies(_ context.Context, subjects ...oplog.ID) (control.Copies, e
 			}
 		}
 	}
-	out.Posts = append(out.Posts, posts.readers()...)
+	out.Posts = append(out.Posts, posts.readers(n.Mesh())...)
 	return out, nil
 }
 
@@ -82,11 +82,16 @@ func (p posts) copyAt(h mesh.Holder) control.CopyAt {
 }
 
 // readers are the other posts that have the keys of this register and were not shut out.
-func (p posts) readers() (out []control.CopyAt) {
+func (p posts) readers(m *mesh.Mesh) (out []control.CopyAt) {
 	for id, n := range p.nodes {
-		if id != p.self && n.Standing == identity.StandingGood && p.vault.SharesArea(n) {
-			out = append(out, p.copyAt(mesh.Holder{Node: id}))
+		if id == p.self || n.Standing != identity.StandingGood || !p.vault.SharesArea(n) {
+			continue
 		}
+		h := mesh.Holder{Node: id}
+		if m != nil {
+			h = m.Met(id)
+		}
+		out = append(out, p.copyAt(h))
 	}
 	slices.SortFunc(out, func(a, b control.CopyAt) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Node, b.Node))

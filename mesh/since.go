@@ -234,6 +234,16 @@ func (m *Mesh) HoldersOf(op oplog.Ref) []Holder {
 	return out
 }
 
+// Met says when another node was last heard of. Safe for concurrent use.
+func (m *Mesh) Met(node oplog.ID) Holder {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.peers[node]; p != nil {
+		return m.holder(p)
+	}
+	return Holder{Node: node}
+}
+
 // Safe says of every log held here up to which op some other node is known to hold it
 // safely: all behind that is only here. Safe for concurrent use.
 func (m *Mesh) Safe() map[oplog.LogID]uint64 {
