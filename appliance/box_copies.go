@@ -146,16 +146,15 @@ func (b *box) GonePeople(ctx context.Context, after string, most int) (people []
 		return nil, "", err
 	}
 	from, _ := oplog.ParseID(after) // one that is none begins at the start
-	for _, x := range found.people(n) {
-		if after != "" && slices.Compare(x.id[:], from[:]) <= 0 {
-			continue
-		}
+	found.people(n, from, func(x lonelyPerson) bool {
 		if len(people) == most {
-			return people, people[most-1].ID, nil
+			next = people[most-1].ID
+			return false
 		}
 		people = append(people, control.GonePerson{ID: x.id.String(), Whole: x.whole})
-	}
-	return people, "", nil
+		return true
+	})
+	return people, next, nil
 }
 
 // logCopies says of every log who holds all of it, and since when.

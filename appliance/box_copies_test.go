@@ -103,8 +103,8 @@ func TestPeopleOfSeveralLogsAreCountedOnce(t *testing.T) {
 		{other: []oplog.ID{ben, ana, ben, oplog.NewID()}, cards: 2, oldest: 50, newest: 70, newestUnsure: true},
 		{new: []oplog.ID{ana}, households: 1, oldest: 20, newest: 60},
 	}}
-	var g control.Gone
-	g.Sure = true
+	now.all = together(now.logs)
+	g := control.Gone{Sure: true}
 	now.count(b.open(), &g)
 	if g.People != 1 || g.Changed != 1 || g.Cards != 2 || g.Households != 1 || g.Oldest.Unix() != 20 || g.Newest.Unix() != 70 || g.Sure {
 		t.Errorf("%+v", g)

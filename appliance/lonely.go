@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 type lonely struct {
 	mu   sync.Mutex // held while the journal is read: one reader at a time
 	logs map[oplog.LogID]*stretch
+	all  []lonelyPerson // of all logs; never changed, only replaced
 }
 
 // stretch is what lies in a log behind what others hold.
@@ -37,7 +39,10 @@ const (
 )
 
 // lonelyNow is what was found at one moment; it is not changed any more.
-type lonelyNow struct{ logs []stretch }
+type lonelyNow struct {
+	logs []stretch
+	all  []lonelyPerson // everybody any fact is about, by id, each once
+}
 
 // lonelyPerson is one of the people; whole: nobody else knows of them.
 type lonelyPerson struct {
@@ -57,6 +62,7 @@ func (x *lonely) look(ctx context.Context, n *node) (lonelyNow, error) {
 		x.logs = map[oplog.LogID]*stretch{}
 	}
 	var now lonelyNow
+	changed := false
 	held := map[oplog.LogID]bool{}
 	for _, h := range n.journal.Heads() {
 		held[h.Log] = true
@@ -64,7 +70,7 @@ func (x *lonely) look(ctx context.Context, n *node) (lonelyNow, error) {
 		from := min(safe[h.Log], h.Seq)
 		if s == nil || s.from != from || s.to > h.Seq {
 			s = &stretch{from: from, to: from}
-			x.logs[h.Log] = s
+			x.logs[h.Log], changed = s, true
 		}
 		if s.to < h.Seq {
 			next := *s // an interrupted look leaves what was there
@@ -72,15 +78,20 @@ func (x *lonely) look(ctx context.Context, n *node) (lonelyNow, error) {
 				return now, err
 			}
 			next.to = h.Seq
-			*s = next
+			*s, changed = next, true
 		}
 		now.logs = append(now.logs, *s)
 	}
 	for log := range x.logs {
 		if !held[log] {
 			delete(x.logs, log)
+			changed = true
 		}
 	}
+	if changed {
+		x.all = together(now.logs)
+	}
+	now.all = x.all
 	return now, nil
 }
 
@@ -111,10 +122,11 @@ func (s *stretch) take(e oplog.Entry) {
 	}
 }
 
-// people are those who are registered at this moment, by id.
-func (x lonelyNow) people(n *node) []lonelyPerson {
+// together lists everybody whom stretches tell of, by id; somebody who is new in one of
+// them is known to nobody else.
+func together(logs []stretch) []lonelyPerson {
 	var out []lonelyPerson
-	for _, s := range x.logs {
+	for _, s := range logs {
 		for _, id := range s.new {
 			out = append(out, lonelyPerson{id, true})
 		}
@@ -123,7 +135,7 @@ func (x lonelyNow) people(n *node) []lonelyPerson {
 		}
 	}
 	slices.SortFunc(out, func(a, b lonelyPerson) int {
-		if c := slices.Compare(a.id[:], b.id[:]); c != 0 || a.whole == b.whole {
+		if c := bytes.Compare(a.id[:], b.id[:]); c != 0 || a.whole == b.whole {
 			return c
 		}
 		if a.whole {
@@ -131,22 +143,35 @@ func (x lonelyNow) people(n *node) []lonelyPerson {
 		}
 		return 1
 	})
-	out = slices.CompactFunc(out, func(a, b lonelyPerson) bool { return a.id == b.id })
-	return slices.DeleteFunc(out, func(p lonelyPerson) bool {
-		there, err := n.desks.Registration.Exists(p.id) // not erased, and a person at all
-		return err != nil || !there
-	})
+	return slices.CompactFunc(out, func(a, b lonelyPerson) bool { return a.id == b.id })
+}
+
+// people walks those who are registered at this moment: not erased, and a person at all.
+func (x lonelyNow) people(n *node, after oplog.ID, fn func(lonelyPerson) bool) {
+	from := 0
+	if !after.IsZero() {
+		at, found := slices.BinarySearchFunc(x.all, after, func(p lonelyPerson, id oplog.ID) int { return bytes.Compare(p.id[:], id[:]) })
+		if from = at; found {
+			from++
+		}
+	}
+	for _, p := range x.all[from:] {
+		if there, err := n.desks.Registration.Exists(p.id); err == nil && there && !fn(p) {
+			return
+		}
+	}
 }
 
 // count fills in the figures.
 func (x lonelyNow) count(n *node, out *control.Gone) {
-	for _, p := range x.people(n) {
+	x.people(n, oplog.ID{}, func(p lonelyPerson) bool {
 		if p.whole {
 			out.People++
 		} else {
 			out.Changed++
 		}
-	}
+		return true
+	})
 	var oldest, newest int64
 	var unsure [2]bool
 	for _, s := range x.logs {
