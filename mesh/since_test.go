@@ -308,3 +308,25 @@ func BenchmarkCopies(b *testing.B) {
 		}
 	})
 }
+
+// A node that runs twice: when one of its boxes goes, what only that one said goes too, and
+// the rest is held since then.
+func TestSinceOfANodeThatRunsTwice(t *testing.T) {
+	w := newHearsay(t)
+	log, own := oplog.LogID{7}, oplog.LogID{8}
+	w.peerFor(identity.NodeID{1}).doubled = true
+	first := w.link(1, 1, mark{log: log, seq: 9}, mark{log: own, seq: 3})
+	w.at(10)
+	second := w.link(1, 2, mark{log: log, seq: 5})
+	w.since(1, log, 9, 0)
+	w.since(1, own, 3, 0)
+	w.at(20)
+	first.peer.links = []*link{second}
+	first.peer.recount(first)
+	w.since(1, log, 9, -1)
+	w.since(1, log, 4, 20)
+	w.since(1, own, 3, -1)
+	if len(first.peer.points[own]) > 0 {
+		t.Error("points of what nobody says any more are kept")
+	}
+}
