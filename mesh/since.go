@@ -85,13 +85,22 @@ func (m *Mesh) trace(p *peer, logs ...oplog.LogID) {
 // traceMarks is trace for what one frame said; all for a whole vector, which may also have
 // taken logs away.
 func (m *Mesh) traceMarks(p *peer, marks []mark, all bool) {
+	if all {
+		m.traceAll(p)
+		return
+	}
 	for _, k := range marks {
 		m.trace(p, k.log)
 	}
-	if all {
-		for log := range p.points {
-			m.trace(p, log)
-		}
+}
+
+// traceAll is trace for all a node was, and is, taken to hold.
+func (m *Mesh) traceAll(p *peer) {
+	for log := range p.points {
+		m.trace(p, log)
+	}
+	for log := range p.held {
+		m.trace(p, log)
 	}
 }
 
