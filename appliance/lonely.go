@@ -18,6 +18,7 @@ type lonely struct {
 	mu   sync.Mutex // held while the journal is read: one reader at a time
 	logs map[oplog.LogID]*stretch
 	all  []lonelyPerson // of all logs; never changed, only replaced
+	gone int            // subjects that were erased when it was read: another number, and it is read anew
 }
 
 // stretch is what lies in a log behind what others hold.
@@ -58,8 +59,8 @@ func (x *lonely) look(ctx context.Context, n *node) (lonelyNow, error) {
 	if m := n.Mesh(); m != nil {
 		safe = m.Safe()
 	}
-	if x.logs == nil {
-		x.logs = map[oplog.LogID]*stretch{}
+	if gone := len(n.journal.Gone()); x.logs == nil || gone != x.gone {
+		x.gone, x.logs = gone, map[oplog.LogID]*stretch{}
 	}
 	var now lonelyNow
 	changed := false

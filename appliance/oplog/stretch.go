@@ -56,7 +56,7 @@ type Entry struct {
 }
 
 // Behind hands out the ops of a log after one place up to its head, in order, without those
-// of the Narrow compartment and those that are held back. It reads the journal and opens
+// of the Narrow compartment, those that are held back and those about whoever was erased. It reads the journal and opens
 // payloads, so it costs as much as there is behind that place. fn must not keep the writer
 // waiting: no lock is held. Faults: those of Range; what fn answers; the context's.
 func (l *Log) Behind(ctx context.Context, log LogID, after uint64, fn func(Entry) error) error {
@@ -81,7 +81,7 @@ func (l *Log) Behind(ctx context.Context, log LogID, after uint64, fn func(Entry
 					continue
 				}
 				after = op.ref.Seq
-				if op.comp == Narrow || l.engine.isHeld(hold, op.ref) {
+				if op.comp == Narrow || l.engine.isHeld(hold, op.ref) || l.GoneOf(op.subject).Erased {
 					continue
 				}
 				if err := fn(l.entry(op)); err != nil {

@@ -127,3 +127,28 @@ func TestSealedFilesAreInNoRecordAndNoStretch(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// Of whoever was erased nothing is left in either, and all is there again when that is
+// taken back.
+func TestWhoeverWasErasedIsInNoRecordAndNoStretch(t *testing.T) {
+	l := oplogtest.Node(t, oplogtest.NewAuthority(t), nil, eraseViews())
+	who, other := oplog.NewID(), oplog.NewID()
+	must(t, note(l, who, "goes"))
+	must(t, note(l, other, "stays"))
+	must(t, strike(l, who, struck{Signed: true}))
+	about := func(who oplog.ID) (n int) {
+		for _, e := range behind(t, l, l.Own(), 1) {
+			if e.Subject == who {
+				n++
+			}
+		}
+		return n
+	}
+	if len(refsOf(t, l, who)) != 0 || about(who) != 0 || len(refsOf(t, l, other)) != 1 || about(other) != 1 {
+		t.Errorf("%v, %d in the stretch", refsOf(t, l, who), about(who))
+	}
+	must(t, strike(l, who, struck{Undone: true}))
+	if len(refsOf(t, l, who)) != 3 || about(who) != 3 {
+		t.Errorf("taken back: %v, %d in the stretch", refsOf(t, l, who), about(who))
+	}
+}
