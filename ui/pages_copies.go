@@ -209,6 +209,7 @@ func (v *visit) roleLines() ([]roleLine, error) {
 type gonePage struct {
 	control.Gone
 	Nothing        bool
+	Only           string // how much that is, in words
 	Lines          []fact
 	Neighbour      *copyLine
 	BackupAt       time.Time
@@ -280,6 +281,7 @@ func (v *visit) gonePeople(w speaker, m *gonePage) error {
 
 func gonePageOf(w speaker, site SiteInfo, g control.Gone) gonePage {
 	m := gonePage{Gone: g, Nothing: g.Facts == 0 && g.Letters == 0, Practice: site.Practice, Now: w.now}
+	m.Only = w.T("gone.only", "Count", g.Facts+uint64(g.Letters)) //nolint:gosec // a count
 	for _, x := range []struct {
 		key string
 		n   int
