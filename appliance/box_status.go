@@ -11,6 +11,7 @@ import (
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/mesh"
 	"github.com/waypost/waypost/ui"
 )
 
@@ -144,26 +145,25 @@ func (b *box) Holdings(context.Context) ([]ui.Holding, error) {
 	if n == nil {
 		return nil, nil
 	}
-	nodes, err := n.desks.Identity.Nodes()
+	p, err := n.posts()
 	if err != nil {
 		return nil, err
 	}
-	writer := map[oplog.LogID]string{}
-	for _, node := range nodes {
-		for _, l := range node.Logs {
-			writer[l] = node.ID.String()
-		}
-	}
-	var holders map[oplog.LogID][]oplog.ID
-	if m := n.Mesh(); m != nil {
-		holders = m.Holders()
+	copies := map[string]control.LogCopies{}
+	for _, l := range n.logCopies(p) {
+		copies[l.Log] = l
 	}
 	var out []ui.Holding
 	for _, h := range n.journal.Heads() {
-		held := ui.Holding{Log: h.Log.String(), Node: writer[h.Log], Seq: h.Seq, Head: hexString(h.Hash[:])}
-		for _, id := range holders[h.Log] {
-			held.Holders = append(held.Holders, id.String())
+		l := copies[h.Log.String()]
+		held := ui.Holding{Log: h.Log.String(), Node: l.Node, Seq: h.Seq, Head: hexString(h.Hash[:]), OnlyHere: l.OnlyHere, Copies: l.Copies}
+		if n.Mesh() != nil {
+			held.Holders = append(held.Holders, n.vault.NodeID().String())
 		}
+		for _, c := range l.Copies {
+			held.Holders = append(held.Holders, c.Node)
+		}
+		slices.Sort(held.Holders)
 		out = append(out, held)
 	}
 	return out, nil

@@ -191,7 +191,7 @@ func TestEveryVerbIsExplained(t *testing.T) {
 	}
 	for _, lang := range catalog.All() {
 		for _, verb := range []string{
-			"", "init", "serve", "unlock", "lock", "slots", "slots list", "slots add-stick", "slots add-words", "slots recovery", "slots remove", "webcert", "webcert status", "webcert ca", "webcert request", "webcert install", "webcert remove", "emergency", "emergency status", "emergency set", "wipe", "status", "mesh", "tui", "invite", "join", "confirm", "staff", "staff add", "staff list", "staff disable",
+			"", "init", "serve", "unlock", "lock", "slots", "slots list", "slots add-stick", "slots add-words", "slots recovery", "slots remove", "webcert", "webcert status", "webcert ca", "webcert request", "webcert install", "webcert remove", "emergency", "emergency status", "emergency set", "wipe", "status", "mesh", "copies", "tui", "invite", "join", "confirm", "staff", "staff add", "staff list", "staff disable",
 			"apikey", "import", "token", "token verify", "token expand", "token read", "check", "demo", "completion", "version",
 		} {
 			var out bytes.Buffer

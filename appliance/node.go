@@ -32,6 +32,7 @@ type node struct {
 	store   *badgerstore.Store
 	journal *oplog.Log
 	chunks  *chunks.Store
+	lonely  lonely // what no other node is known to hold
 	desks   *station.Station
 	tidy    func() // ends the upkeep of chunks and waits for it
 

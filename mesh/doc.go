@@ -34,6 +34,19 @@
 // come with the records, which need neither. Promised: TestANodeThatIsShutOut,
 // TestTheGossipKeyChanges, script lost.
 //
+// # Who holds what, and since when
+//
+// A node holds an op when it has said so itself, on an exchange connection, in a VV, HINT
+// or ACK: durably, by its own word. A letterbox, a bundle and a backup say nothing. For
+// each node and log peers.json keeps, beside the last mark, up to 16 points [op, Unix
+// seconds, 1 where this node's clock had been set]: at that moment, at the latest, the log
+// was held up to there (since.go). Points go when a node says less; when they become too
+// many those go whose loss makes answers least later, so an answer is late and never early.
+// What nodes that were shut out and boxes with this node's own keys hold is told apart and
+// counts as no copy. Promised: TestSinceWhenANodeHoldsAnOp, TestANodeThatLostItsDiskHoldsNothingAnyMore,
+// TestAnotherHistoryIsNoCopy, TestWhoIsNoSafeCopy, TestSinceIsRemembered, TestThinnedPointsStayTrue,
+// TestPointsAreBounded, script copies.
+//
 // # The port
 //
 // TCP is TLS 1.3 only, without tickets. Exactly one ALPN protocol is offered:

@@ -64,6 +64,7 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 			}
 		}
 	}
+	m.traceMarks(l.peer, marks, last)
 	m.changed(slow)
 	m.schedule()
 	return nil

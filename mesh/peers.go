@@ -54,6 +54,7 @@ type peer struct {
 	good     string   // the address that answered last
 	seen     []string // addresses its connections came from, with its port
 	held     map[oplog.LogID]held
+	points   map[oplog.LogID][]point // since when: see since.go
 	last     time.Time
 	in, out  uint64 // of links that ended
 	links    []*link
@@ -219,19 +220,21 @@ func (m *Mesh) words(id identity.NodeID, key [32]byte) []string {
 }
 
 // OnlyHere counts the ops held here, of all logs, that no other node is known to
-// hold durably. Absent nodes count with what they last said.
+// hold durably. Absent nodes count with what they last said, those that were shut out
+// and boxes with this node's own keys not at all.
 func (m *Mesh) OnlyHere() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var n uint64
+	peers := m.safePeers()
 	for log, h := range m.mine {
-		n += m.onlyHere(log, h)
+		n += m.onlyHere(log, h, peers)
 	}
 	return n
 }
 
 // Holders says for every log held here which nodes, this one included, are known
-// to hold all of it that is held here.
+// to hold all of it that is held here. One that was shut out is not among them.
 func (m *Mesh) Holders() map[oplog.LogID][]oplog.ID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -239,7 +242,7 @@ func (m *Mesh) Holders() map[oplog.LogID][]oplog.ID {
 	for log, h := range m.mine {
 		ids := []oplog.ID{m.self}
 		for id, p := range m.peers {
-			if k := p.held[log]; !k.forked && k.seq >= h.Seq && id != m.self {
+			if k := p.held[log]; !k.forked && k.seq >= h.Seq && !m.shutOrTwin(id) {
 				ids = append(ids, id)
 			}
 		}

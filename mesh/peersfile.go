@@ -42,6 +42,8 @@ type rememberedMark struct {
 	Log  oplog.LogID `json:"log"`
 	Seq  uint64      `json:"seq"`
 	Hash string      `json:"hash"`
+
+	Since [][3]int64 `json:"since,omitempty"` // see rememberedPoints
 }
 
 // Remember tells the mesh of the folder dir, before it starts, where other nodes
@@ -179,6 +181,7 @@ func (m *Mesh) loadPeer(e rememberedPeer) {
 		if b, err := hex.DecodeString(k.Hash); err == nil && len(b) == len(h.hash) {
 			copy(h.hash[:], b)
 			p.held[k.Log] = h
+			p.recall(k.Log, k.Since, e.Last)
 		}
 	}
 }
@@ -200,7 +203,7 @@ func (m *Mesh) snapshot() remembered {
 		}
 		for _, log := range sortedLogs(p.held) {
 			if k := p.held[log]; !k.forked {
-				e.Holds = append(e.Holds, rememberedMark{log, k.seq, hex.EncodeToString(k.hash[:])})
+				e.Holds = append(e.Holds, rememberedMark{Log: log, Seq: k.seq, Hash: hex.EncodeToString(k.hash[:]), Since: rememberedPoints(p.points[log])})
 			}
 		}
 		r.Peers = append(r.Peers, e)

@@ -132,14 +132,14 @@ func (m *Mesh) forgetBranches(log oplog.LogID) {
 
 // onlyHere counts the ops of one log that nobody else is known to hold. Those behind the
 // parting of a log that was written again are counted where they are now; those before it
-// lie also with whoever has a history that was taken. Called with the lock held.
-func (m *Mesh) onlyHere(log oplog.LogID, h oplog.Head) uint64 {
+// lie also with whoever of peers has a history that was taken. Called with the lock held.
+func (m *Mesh) onlyHere(log oplog.LogID, h oplog.Head, peers []*peer) uint64 {
 	end := h.Seq
 	if at, carried := m.carried[log]; carried {
 		end = min(end, at-1)
 	}
 	var best uint64
-	for _, p := range m.peers {
+	for _, p := range peers {
 		if k := p.held[log]; !k.forked || m.rejoined[branch{log, k.hash}] {
 			best = max(best, min(k.seq, end))
 		}

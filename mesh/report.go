@@ -352,6 +352,7 @@ func (m *Mesh) place(p *peer, checked []verdict) {
 	}
 	if r.incarnation != p.told {
 		clear(p.held)
+		clear(p.points)
 	}
 	for log, k := range told {
 		if old, ok := p.held[log]; !ok || k.seq >= old.seq {
@@ -359,6 +360,7 @@ func (m *Mesh) place(p *peer, checked []verdict) {
 		}
 	}
 	p.told = r.incarnation
+	m.traceAll(p)
 }
 
 // placeLate tries again where a report said more than was known here. Called with the lock

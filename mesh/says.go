@@ -88,5 +88,8 @@ func (p *peer) settle(log oplog.LogID) {
 	}
 	if best != nil {
 		p.held[log] = best.says(log)
+		best.m.trace(p, log)
+	} else if _, held := p.held[log]; !held {
+		delete(p.points, log)
 	}
 }

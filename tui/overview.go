@@ -46,9 +46,13 @@ func (m model) overviewNarrow(room int) []string {
 	line := func(key, value string) string {
 		return apart(m.say(key), m.look.strong.Render(value), m.width)
 	}
+	alone := m.look.strong
+	if s.OnlyHere > 0 {
+		alone = m.look.bad
+	}
 	figures := []string{
 		line("tui.people", m.say("tui.people_short", "People", count(s.People), "Today", count(s.Today))),
-		line("tui.only_here_short", count(s.OnlyHere)),
+		apart(m.say("tui.only_here_short"), alone.Render(count(s.OnlyHere)), m.width),
 		line("tui.disk", m.say("tui.free", "Free", bytesText(s.Disk.Free))),
 	}
 	left := room - len(figures)

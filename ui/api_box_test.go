@@ -56,6 +56,7 @@ type apiBox struct {
 	backedUp  string      // the file a backup was begun into
 	names     []string    // of the public certificate
 	requested []string
+	copied    copyDouble
 
 	mu       sync.Mutex
 	state    string

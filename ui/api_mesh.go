@@ -57,6 +57,25 @@ type meshHead struct {
 	Seq     uint64   `json:"seq"`
 	Head    string   `json:"head"`
 	Holders []string `json:"holders"`
+
+	OnlyHere uint64     `json:"only_here"`
+	Copies   []meshCopy `json:"copies"`
+}
+
+// meshCopy is another node that holds a log as far as this one, and since when at the latest.
+type meshCopy struct {
+	Node  string     `json:"node"`
+	Since *time.Time `json:"since"`
+	Sure  bool       `json:"sure"`
+}
+
+// head dresses what is known of a log.
+func (h Holding) head() meshHead {
+	out := meshHead{Log: h.Log, Node: h.Node, Seq: h.Seq, Head: h.Head, Holders: some(h.Holders), OnlyHere: h.OnlyHere, Copies: []meshCopy{}}
+	for _, c := range h.Copies {
+		out.Copies = append(out.Copies, meshCopy{c.Node, c.Since, c.Sure})
+	}
+	return out
 }
 
 func getMesh(v *visit) error {
@@ -83,7 +102,7 @@ func getMesh(v *visit) error {
 		})
 	}
 	for _, h := range holdings {
-		answer.Heads = append(answer.Heads, meshHead{Log: h.Log, Node: h.Node, Seq: h.Seq, Head: h.Head, Holders: some(h.Holders)})
+		answer.Heads = append(answer.Heads, h.head())
 	}
 	return v.json(fiber.StatusOK, answer)
 }

@@ -44,7 +44,7 @@ func (s *Server) apiRoutes() []route {
 		{method: "POST", path: v1 + "/lock", policy: signedIn(), where: onAPI, handle: postLock},
 		{method: "GET", path: v1 + "/mesh", policy: need(staff.SeeMesh), where: onAPI, handle: getMesh},
 		{method: "GET", path: v1 + "/events", policy: signedIn(), where: onAPI, stream: true, handle: getEvents},
-	}, slices.Concat(s.eraseRoutes(), s.emergencyCalls(), s.lostAPI())...)
+	}, slices.Concat(s.eraseRoutes(), s.emergencyCalls(), s.lostAPI(), s.copyCalls())...)
 }
 
 // getHealth says the state of the box, to anybody and in every state.

@@ -23,6 +23,7 @@ const (
 type Box interface {
 	Keeper
 	Shutter
+	Copier
 	Night
 	WebCerts
 
@@ -150,6 +151,9 @@ type Holding struct {
 	Seq     uint64   // its last op held here
 	Head    string   // hash of that op's header, hexadecimal
 	Holders []string // nodes known to hold it as far as this one, which is among them; empty without a mesh
+
+	OnlyHere uint64           // of its ops, how many no other node is known to hold
+	Copies   []control.CopyAt // the other nodes of Holders, and since when
 }
 
 // CAInfo is the box's own certificate authority for its pages.

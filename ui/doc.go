@@ -44,6 +44,15 @@
 // text in it (TestTheNameOfASiteIsOnlyTextInThePicture); from none to sixty others each box
 // is in it once, inside its frame (TestThePictureHoldsEveryBox).
 //
+// # Where records are kept
+//
+// The page of a person is red while some of what is written about them, or about their
+// household, is at no other post (copies.go). That costs a look at these two subjects and
+// no walk through the journal. The page behind it tells who holds what since when, and who
+// could read it: roles with how many accounts, names only for those who may list staff.
+// It is the same, to the byte, whether there is a sealed file about somebody or not
+// (TestASealedFileDoesNotShowInCopies, TestWhoSeesWhereRecordsAre).
+//
 // # Boundaries
 //
 // A visit copies what it takes from Fiber, whose strings are overwritten by the

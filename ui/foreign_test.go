@@ -30,7 +30,7 @@ var whose = map[string]string{
 	"/static/:hash/:file": "public", "/lang/:tag": "public", "/help/:topic": "public",
 
 	"/people/:id": "site", "/people/:id/edit": "site", "/people/:id/keep": "site", "/people/:id/photo": "site", "/people/:id/tell": "site",
-	"/people/:id/card": "site", "/people/:id/erase": "site", "/people/:id/reads": "looked",
+	"/people/:id/card": "site", "/people/:id/erase": "site", "/people/:id/reads": "looked", "/people/:id/copies": "site", "/api/v1/people/:id/copies": "site",
 	"/households/:id": "site", "/households/:id/add": "site", "/households/:id/cards": "site",
 	"/erasures/:id": "site", "/erasures/:id/undo": "site", "/erasures/:id/finish": "site",
 	"/api/v1/people/:id": "site", "/api/v1/people/:id/photo": "site", "/api/v1/households/:id": "site", "/api/v1/people/:id/tokens": "site",

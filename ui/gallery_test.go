@@ -117,6 +117,7 @@ func personModelOf(s speaker, r registration.Record, card *cardState) personPage
 		ID: r.ID.String(), Path: "/people/" + r.ID.String(), Name: s.name(r.Person), About: s.about(r.Person), Facts: s.facts(r.Person), Conflicts: s.conflicts(r),
 		Card: card, Photo: photoBox{MayEdit: true}, MayCorrect: true, MayIssue: true, MayErase: true, MaySeeReads: true, TellCodes: sensitiveCodes(), Seen: "v1", Once: "once", By: r.RegisteredBy, Site: r.Site, At: r.RegisteredAt,
 		Household: &householdBox{Path: "/households/" + galleryID(9).String(), Members: lines(s, galleryFamily()[1:])},
+		Kept:      &keptLine{Tone: "good", Text: s.T("copies.kept", "Count", 3), Path: "/people/" + r.ID.String() + "/copies"},
 	}
 	for _, code := range r.Needs {
 		m.NeedWords = append(m.NeedWords, s.Label("registration.need", code))
@@ -233,7 +234,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 
 func pictures() []picture {
 	return slices.Concat(
-		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures(),
+		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), copyPictures(), ceremonyPictures(), nightPictures(), phonePictures(),
 		accountPictures(), readPictures(), tellPictures(), sealedPictures(), handPictures(),
 	)
 }
@@ -334,7 +335,11 @@ func peoplePictures() []picture {
 			m.Photo = photoBox{Coming: true, There: true}
 			return m
 		}},
-		{name: "person-no-card", page: "people/person", data: func(s speaker) any { return personModelOf(s, galleryFamily()[3], nil) }},
+		{name: "person-no-card", page: "people/person", data: func(s speaker) any {
+			m := personModelOf(s, galleryFamily()[3], nil)
+			m.Kept.Tone, m.Kept.Loud, m.Kept.Text = "bad", true, s.T("copies.only_here")
+			return m
+		}},
 		{name: "person-conflict", page: "people/person", data: func(s speaker) any { return personModelOf(s, conflicted(), card) }},
 		{name: "person-read-only-role", page: "people/person", data: func(s speaker) any {
 			m := personModelOf(s, conflicted(), card)

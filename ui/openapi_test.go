@@ -270,6 +270,7 @@ func TestAnswersAreWhatTheDocumentSays(t *testing.T) {
 	c.box.peers = []control.Peer{{Node: "n2", State: "away"}, {Node: "n3", State: "connected", LastContact: time.Unix(1, 0), Addresses: []string{"10.0.0.2:7946"}}}
 	c.box.peers, c.box.forks = append(c.box.peers, galleryEight().Peers...), galleryEight().Forks
 	c.try(key, "GET", v1+"/mesh", v1+"/mesh", "", 200)
+	c.copying(key, added.ID)
 	c.erasing(key, added.ID, second.ID)
 	c.losing(key)
 	c.emergency(key)

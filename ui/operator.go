@@ -22,6 +22,7 @@ func (s *Server) operatorRoutes() []route {
 	list.limit = importLimit
 	return append([]route{
 		call("GET", "/status", operatorStatus),
+		call("GET", "/copies", getGone),
 		call("POST", "/unlock", operatorUnlock),
 		call("POST", "/invite", operatorInvite),
 		call("POST", "/confirm", operatorConfirm),

@@ -49,6 +49,7 @@ type personPage struct {
 	Household             *householdBox
 	Card                  *cardState
 	Photo                 photoBox
+	Kept                  *keptLine
 	MayCorrect, MayIssue  bool
 	MayErase, MaySeeReads bool
 	MayWork               bool     // begin a sealed file
@@ -318,6 +319,7 @@ func (v *visit) personModel(id oplog.ID) (personPage, error) {
 		}
 		m.Household = box
 	}
+	m.Kept = v.keptOf(r)
 	m.Card, err = v.cardState(id)
 	return m, err
 }

@@ -179,7 +179,7 @@ func (s *Server) Close() {
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
 	return slices.Concat(
-		s.pageRoutes(), s.ceremonyPages(), s.staffPages(), s.erasePages(), s.readPages(), s.sealedPages(), s.handPages(), s.lossesPages(), s.lostPages(), s.emergencyRoutes(), s.lockedPages(), s.nightPages(), s.asideRoutes(),
+		s.pageRoutes(), s.ceremonyPages(), s.staffPages(), s.erasePages(), s.readPages(), s.copyPages(), s.sealedPages(), s.handPages(), s.lossesPages(), s.lostPages(), s.emergencyRoutes(), s.lockedPages(), s.nightPages(), s.asideRoutes(),
 		s.phoneRoutes(), s.webcertRoutes(), s.apiRoutes(), s.operatorRoutes(), nightCalls(),
 	)
 }

@@ -178,6 +178,8 @@
 //   - Sealed ops go through nodes of every kind unchanged, survive damage and partings, and their headers say nothing
 //     but a random subject: TestNarrowOps…, TestGoldenNarrowOp, TestWhatIsNoNarrowOp.
 //   - What is damaged is named, also when it is mended: torture TestRot, identity TestOneDamagedCopyIsMended.
+//   - What a record is made of, and what lies behind a place in a log, says nothing of sealed files and nothing that is
+//     held back: TestWhatARecordIsMadeOf, TestWhatIsHeldBackIsNoPartOfARecord, TestSealedFilesAreInNoRecordAndNoStretch.
 //   - A damaged view file never ends the process: torture TestRot, badgerstore.TestDamagedStoresAreMadeAnew.
 //
 // # Erasure
