@@ -39,6 +39,7 @@ type box struct {
 	ctx        context.Context // ends with the process: what an open node runs under
 
 	transfers transfer // the backup or restore under way
+	carried   carriage // the bundle under way
 	night     night    // what it does while it is locked
 
 	opening sync.Mutex                     // one opener at a time
@@ -168,6 +169,7 @@ func (b *box) meshLater(n *node) {
 // Close closes the open node, and wipes practice.
 func (b *box) Close() {
 	b.transfers.stop()
+	b.carried.stop()
 	b.stopOpening()
 	b.opening.Lock()
 	defer b.opening.Unlock()
