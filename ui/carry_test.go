@@ -16,12 +16,12 @@ import (
 
 // carryBox is what a test box carries.
 type carryBox struct {
-	order   control.BundleOrder
-	read    string
-	removed bool
-	took    []byte
-	state   control.Bundle
-	failed  error
+	order       control.BundleOrder
+	read        string
+	removed     bool
+	took        []byte
+	carrying    control.Bundle
+	carryFailed error
 }
 
 const (
@@ -58,8 +58,10 @@ func (b *carryBox) Bundle(_ context.Context, a staff.Actor, o control.BundleOrde
 	}, a.Must(staff.SeeMesh)
 }
 
-func (b *carryBox) BundleState(context.Context) (control.Bundle, error) { return b.state, b.failed }
-func (b *carryBox) StopBundle(_ context.Context, a staff.Actor) error   { return a.Must(staff.SeeMesh) }
+func (b *carryBox) BundleState(context.Context) (control.Bundle, error) {
+	return b.carrying, b.carryFailed
+}
+func (b *carryBox) StopBundle(_ context.Context, a staff.Actor) error { return a.Must(staff.SeeMesh) }
 func (b *carryBox) BundlePlaces() []control.BackupPlace {
 	return []control.BackupPlace{{Folder: testStick, File: testStick, Free: 8 << 30}}
 }
@@ -107,7 +109,7 @@ func TestAFileGoesToAPhone(t *testing.T) {
 	if a := r.page(rosa, "POST", "/carry/take", url.Values{"for": {"9"}, "where": {"phone"}}); a.status != 404 || !strings.Contains(string(a.body), "No post with this id") {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if n := r.server.sent.Load(); n != 0 {
+	if n := r.s.sent.Load(); n != 0 {
 		t.Fatalf("%d are still being sent", n)
 	}
 }
@@ -163,12 +165,12 @@ func TestAFileComesFromAPhone(t *testing.T) {
 func TestThePageSaysHowFarItIs(t *testing.T) {
 	r := newRig(t)
 	rosa := r.session("rosa", staff.Registrar)
-	r.box.state = control.Bundle{Running: true, Step: "reading", Done: 1, Total: 2}
+	r.box.carrying = control.Bundle{Running: true, Step: "reading", Done: 1, Total: 2}
 	if a := r.page(rosa, "GET", "/carry", nil); a.status != 200 || a.header.Get("Refresh") == "" || !strings.Contains(string(a.body), "50 %") {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	r.box.state = control.Bundle{Read: &control.BundleRead{From: "x", Number: 2, Ops: 80, OpsOf: 120, New: 70, People: 31}}
-	r.box.failed = fault.New(fault.Invalid, "fault.bundle.cut", "Read", 80, "Of", 120)
+	r.box.carrying = control.Bundle{Read: &control.BundleRead{From: "x", Number: 2, Ops: 80, OpsOf: 120, New: 70, People: 31}}
+	r.box.carryFailed = fault.New(fault.Invalid, "fault.bundle.cut", "Read", 80, "Of", 120)
 	a := r.page(rosa, "GET", "/carry", nil)
 	for _, want := range []string{"the first 80 of 120 records were read", "Copy the file again", "31"} {
 		if !strings.Contains(string(a.body), want) {

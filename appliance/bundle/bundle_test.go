@@ -497,3 +497,26 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Whatever a file holds, it is taken as what it is or refused with a fault of ours, and
+// nothing is stored that was not written.
+func FuzzRead(f *testing.F) {
+	a := founder(f)
+	b := a.join("South")
+	a.write(20)
+	a.pieces.take(1, b)
+	raw, _ := a.any()
+	small, _ := a.forNode(b)
+	f.Add(raw)
+	f.Add(small[:1000])
+	f.Add(raw[:len(raw)/2])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, content []byte) {
+		a.t, b.t = t, t
+		_, err := bundle.Read(context.Background(), bytes.NewReader(content), b.readOptions())
+		if err != nil && (fault.Of(err).Key == "fault.internal" || fault.ClassOf(err) == fault.Internal) {
+			t.Fatal(err)
+		}
+		b.within(a)
+	})
+}
