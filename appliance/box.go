@@ -130,6 +130,7 @@ func (b *box) begin(n *node, trial bool) {
 	b.node, b.trial = n, trial
 	b.mu.Unlock()
 	n.startErasing(b.ctx)
+	clearTaken(n.dir)
 	if trial {
 		return
 	}

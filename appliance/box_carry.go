@@ -142,9 +142,16 @@ func bundleTarget(dir, file string) (string, error) {
 // ReadBundle begins to read one.
 func (b *box) ReadBundle(_ context.Context, a staff.Actor, file string, remove bool) error {
 	n, err := b.courier(a)
-	if err != nil {
-		return err
+	if err == nil {
+		err = b.readFile(n, file, remove)
 	}
+	if err != nil && remove {
+		_ = os.Remove(file)
+	}
+	return err
+}
+
+func (b *box) readFile(n *node, file string, remove bool) error {
 	return b.carried.begin(b.ctx, "reading", file, func(ctx context.Context, progress func(bundle.Progress)) (*control.BundleWritten, *control.BundleRead, error) {
 		read, err := n.readBundle(ctx, file, progress)
 		if remove {
@@ -182,6 +189,17 @@ func (b *box) Bundle(_ context.Context, a staff.Actor, o control.BundleOrder) (s
 	}, nil
 }
 
+// takenName is what the files are called that somebody sends; a backup leaves them out.
+const takenName = "taken-*.part"
+
+// clearTaken removes those that nobody reads any more.
+func clearTaken(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, bundleFolder, takenName))
+	for _, file := range left {
+		_ = os.Remove(file) // the next one tries again
+	}
+}
+
 // takenRoom is what has to stay free when somebody sends a bundle.
 const takenRoom = 256 << 20
 
@@ -199,11 +217,12 @@ func (b *box) TakeBundle(_ context.Context, a staff.Actor, sent io.Reader, size 
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", fault.New(fault.Unavailable, "fault.node.cannot_write", "File", folder).Wrap(err)
 	}
-	file = filepath.Join(folder, "taken.part")
-	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	clearTaken(n.dir) // what a stop in the middle left
+	out, err := os.CreateTemp(folder, takenName)
 	if err != nil {
 		return "", fault.New(fault.Unavailable, "fault.node.cannot_write", "File", folder).Wrap(err)
 	}
+	file = out.Name()
 	err = copyRoomy(out, sent, size, n.dir)
 	if cerr := out.Close(); err == nil && cerr != nil {
 		err = fault.New(fault.Unavailable, "fault.node.cannot_write", "File", folder).Wrap(cerr)
