@@ -46,6 +46,9 @@ func (n *node) bundleOptions(who string, bare bool) (bundle.Options, error) {
 				o.Nodes = append(o.Nodes, other.Cert)
 			}
 		}
+		if o.Common, err = n.desks.Identity.CommonKeySafe(); err != nil {
+			return o, err
+		}
 	} else {
 		to, err := pickNode(nodes, who)
 		if err != nil {

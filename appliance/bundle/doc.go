@@ -21,13 +21,13 @@
 //
 // One for a node: that node, by the key in its certificate. One for any: each node in good
 // standing whose certificate the writer knows, however long it was away and whatever keys
-// were changed meanwhile; and whoever holds the key that the writer's membership traffic
-// goes under, which a node that joined elsewhere was given. Not promised: a node that the
+// were changed meanwhile; and, unless somebody who was shut out may hold it, whoever holds
+// the key that the writer's membership traffic goes under, which a node that joined
+// elsewhere was given. Not promised: a node that the
 // writer has not heard of, let in after the keys were changed where the writer has not heard
 // of that either. Of more than 2,047 nodes those with the lowest numbers have a slot. A node
-// that was shut out has none, as soon as the writer knows, and until the keys are changed (a
-// few seconds later) the one they have in common. A node cannot read its own file for
-// another one. Whoever reads one learns which logs the writer holds and how far, which every
+// that was shut out has none, as soon as the writer knows. A node cannot read its own file
+// for another one. Whoever reads one learns which logs the writer holds and how far, which every
 // node knows of every other.
 //
 // # The file
@@ -42,7 +42,7 @@
 // which of the five counts it is (1). The first slot is to the key pair that DeriveKeyPair
 // (RFC 9180 section 7.1.3) makes of HKDF-SHA256(key of the membership traffic, info
 // "waypost/bundle-key/1" ‖ deployment), the others to the keys in certificates, and those
-// that are left over to keys that were thrown away.
+// that are left over, the first one where it is not used included, to keys that were thrown away.
 //
 // The chunks are ChaCha20-Poly1305 under the file's key in the STREAM construction, as in
 // age: each of 65,536 bytes, nonce 3 zeros ‖ number (8) ‖ 1 for the last and 0 for others,

@@ -129,7 +129,7 @@ func TestGolden(t *testing.T) {
 	a, b, stranger := newFixed(t, 1), newFixed(t, 2), newFixed(t, 3)
 	known := Known{Marks: map[oplog.LogID]Mark{{1}: {Seq: 3, Hash: [16]byte(seed(7))}, {2}: {Seq: 3, Hash: [16]byte(seed(7))}}}
 	for name, o := range map[string]Options{
-		"any.bin": {Nodes: []identity.NodeCert{a.cert, b.cert}, Known: known},
+		"any.bin": {Nodes: []identity.NodeCert{a.cert, b.cert}, Common: true, Known: known},
 		"one.bin": {For: &b.cert, Known: known},
 	} {
 		file := filepath.Join("testdata", name)

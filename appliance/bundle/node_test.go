@@ -183,7 +183,9 @@ func (p *post) options() bundle.Options {
 	p.t.Helper()
 	stamp, err := p.memory.Stamp(p.clock.Now())
 	must(p.t, err)
-	return bundle.Options{Keys: p.vault, Source: p.log, Pieces: p.pieces, Nodes: p.nodes(), Stamp: stamp}
+	safe, err := p.desk.CommonKeySafe()
+	must(p.t, err)
+	return bundle.Options{Common: safe, Keys: p.vault, Source: p.log, Pieces: p.pieces, Nodes: p.nodes(), Stamp: stamp}
 }
 
 // any is a bundle for everybody; for is one for a node, by what its last bundle said.

@@ -50,7 +50,8 @@ type Options struct {
 	Source Source
 	Pieces Pieces              // nil: none are written, and none are told of
 	For    *identity.NodeCert  // the one node that shall read it; nil: any
-	Nodes  []identity.NodeCert // for any: the nodes it is sealed to besides the common key
+	Nodes  []identity.NodeCert // for any: the nodes it is sealed to
+	Common bool                // for any: and to whoever holds the common key (Desk.CommonKeySafe)
 	Known  Known               // what the reader has; zero for any
 	Bare   bool                // leave photos out
 	Stamp  uint64              // see Memory.Stamp
@@ -124,7 +125,7 @@ func Write(ctx context.Context, out io.Writer, o Options) (Info, error) {
 	to := w.Nodes
 	if w.For != nil {
 		to = []identity.NodeCert{*w.For}
-	} else if secrets := w.Keys.BundleSecrets(); len(secrets) > 0 {
+	} else if secrets := w.Keys.BundleSecrets(); w.Common && len(secrets) > 0 {
 		common = &secrets[0]
 		defer func() { clear(secrets) }()
 	}

@@ -48,3 +48,23 @@ func (v *Vault) BundleSecrets() [][32]byte {
 func (v *Vault) UnsealBundle(id [16]byte, sealed []byte) ([]byte, error) {
 	return v.unseal(BundleInfo(v.deployment, id), sealed)
 }
+
+// CommonKeySafe reports whether nobody who was shut out may hold the key of the membership
+// traffic that this node uses, as far as is known here. Between learning of a lost node and
+// the new keys it is not.
+func (d *Desk) CommonKeySafe() (bool, error) {
+	l, err := d.ledger()
+	if err != nil {
+		return false, err
+	}
+	if l.stale(forGossip, 0) {
+		return false, nil
+	}
+	e, begun := l.newest(forGossip, 0)
+	if !begun {
+		return true, nil
+	}
+	d.vault.mu.Lock()
+	defer d.vault.mu.Unlock()
+	return !d.vault.ended && d.vault.gossipAt(e.epochID, e.check) == 0, nil
+}

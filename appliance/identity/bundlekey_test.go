@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/waypost/waypost/appliance/clock"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 )
 
 // What opens bundles opens nothing else, comes with the keys of the membership traffic and
@@ -51,4 +53,28 @@ func TestKeysOfBundles(t *testing.T) {
 	if _, err := n.UnsealBundle(id, good); err == nil || n.BundleSecrets() != nil {
 		t.Fatal("a closed vault opens bundles")
 	}
+}
+
+// A node that has heard of a loss and has not the new keys yet knows that.
+func TestTheCommonKeyIsNotSafeBeforeItChanges(t *testing.T) {
+	a, b, c := compared(t)
+	safe := func(p post, want bool) {
+		t.Helper()
+		if got, err := p.desk.CommonKeySafe(); err != nil || got != want {
+			t.Fatalf("%v %v", got, err)
+		}
+	}
+	safe(a, true)
+	must(t, b.desk.Suspend(ctx(), oplog.By{2}, c.vault.NodeID()))
+	oplogtest.Exchange(t, a.log, b.log)
+	safe(b, false) // it leaves the new keys to the one before it
+	safe(a, false)
+	must(t, a.desk.Follow(ctx()))
+	safe(a, true)
+	oplogtest.Exchange(t, a.log, b.log)
+	safe(b, false) // they are here, and not in use
+	must(t, b.desk.Follow(ctx()))
+	safe(b, true)
+	a.vault.Close()
+	safe(a, false)
 }
