@@ -400,7 +400,7 @@ func TestReadingStops(t *testing.T) {
 	b := a.join("South")
 	a.write(600)
 	raw, _ := a.any()
-	_, err := bundle.Read(context.Background(), io.MultiReader(bytes.NewReader(raw[:140000]), iotest.ErrReader(syscall.EIO)), b.readOptions())
+	_, err := bundle.Read(context.Background(), io.MultiReader(bytes.NewReader(raw[:70000]), iotest.ErrReader(syscall.EIO)), b.readOptions())
 	is(t, err, fault.Unavailable, "fault.bundle.cannot_read")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
