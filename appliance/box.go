@@ -39,6 +39,7 @@ type box struct {
 	ctx        context.Context // ends with the process: what an open node runs under
 
 	transfers transfer // the backup or restore under way
+	carried   carriage // the bundle under way
 	night     night    // what it does while it is locked
 	heldBack  heldCounts
 
@@ -130,6 +131,7 @@ func (b *box) begin(n *node, trial bool) {
 	b.node, b.trial = n, trial
 	b.mu.Unlock()
 	n.startErasing(b.ctx)
+	clearTaken(n.dir)
 	if trial {
 		return
 	}
@@ -169,6 +171,7 @@ func (b *box) meshLater(n *node) {
 // Close closes the open node, and wipes practice.
 func (b *box) Close() {
 	b.transfers.stop()
+	b.carried.stop()
 	b.stopOpening()
 	b.opening.Lock()
 	defer b.opening.Unlock()

@@ -10,8 +10,6 @@ import (
 
 	"github.com/waypost/waypost/appliance/control"
 	"github.com/waypost/waypost/appliance/identity"
-	"github.com/waypost/waypost/appliance/oplog"
-	"github.com/waypost/waypost/mesh"
 	"github.com/waypost/waypost/ui"
 )
 

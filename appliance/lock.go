@@ -75,6 +75,7 @@ func (b *box) shut() (was bool) {
 		return false
 	}
 	b.transfers.stop() // a backup reads the folder with the keys that end now
+	b.carried.stop()
 	if err := n.Close(); err != nil {
 		b.logger.Error("closing the folder", "err", err)
 	}

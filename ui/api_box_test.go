@@ -36,6 +36,7 @@ import (
 // memory; what lies around them is made up.
 type apiBox struct {
 	nightBox
+	carryBox
 	t     *testing.T
 	log   *oplog.Log
 	vault *identity.Vault

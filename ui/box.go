@@ -26,6 +26,7 @@ type Box interface {
 	Copier
 	Night
 	WebCerts
+	Courier
 
 	// State is new, locked, opening, open or read-only.
 	State() string

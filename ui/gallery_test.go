@@ -284,6 +284,21 @@ func firstPictures() []picture {
 		{name: "backup-running", page: "backup/backup", data: func(s speaker) any {
 			return backupPage{Running: true, Transfer: transferPage{Step: s.T("backup.step.verifying"), Percent: 81, Known: true}}
 		}},
+		{name: "carry", page: "carry/carry", data: func(s speaker) any { return galleryCarry(s) }},
+		{name: "carry-alone", page: "carry/carry", data: func(speaker) any { return carryPage{} }},
+		{name: "carry-running", page: "carry/carry", data: func(s speaker) any {
+			return carryPage{Running: true, Step: s.T("carry.step.reading"), Percent: 62, Known: true}
+		}},
+		{name: "carry-cut", page: "carry/carry", data: func(s speaker) any {
+			m := galleryCarry(s)
+			m.Failed, m.Hint = s.T("fault.bundle.cut", "Read", 8000, "Of", 12000), s.T("fault.bundle.cut.hint")
+			return m
+		}},
+		{name: "carry-written", page: "carry/carry", data: func(s speaker) any {
+			m := galleryCarry(s)
+			m.Read, m.Answer, m.Written = nil, "", &control.BundleWritten{Ops: 12000, Pieces: 340, Left: 1}
+			return m
+		}},
 		{name: "restored", page: "backup/restored", data: func(speaker) any { return restoredPage{Made: galleryTime.Add(-72 * time.Hour), Peers: 2, May: true} }},
 		{name: "restored-alone", page: "backup/restored", data: func(speaker) any { return restoredPage{Made: galleryTime.Add(-72 * time.Hour)} }},
 		{name: "unlock", page: "entry/unlock", frame: closed, data: lockedOf},

@@ -39,6 +39,9 @@ func (v *visit) serve() error {
 		if err := v.sameOrigin(); err != nil {
 			return err
 		}
+		if v.route.raw {
+			return v.route.handle(v)
+		}
 		defer v.free() // what readBody takes
 		if err := v.readBody(); err != nil {
 			return err

@@ -51,7 +51,7 @@ func (s *Server) operatorRoutes() []route {
 		call("POST", "/reopen", operatorReopen),
 		call("GET", "/ceremony", operatorCeremony),
 		call("POST", "/ceremony", operatorCeremonyStep),
-	}, s.lostCalls(call)...)
+	}, append(s.lostCalls(call), bundleCalls(call)...)...)
 }
 
 // opened are the desks, or the fault that says why there are none.

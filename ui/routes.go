@@ -73,6 +73,7 @@ type route struct {
 	limit  int                   // bytes of the body; zero: bodyLimit
 	guess  func(*guessing) tries // what a wrong secret is paid from; nil where none is asked for
 	stream bool                  // answers as long as the client listens
+	raw    bool                  // its handler reads the body, and checks the token in it
 	narrow bool                  // shows or takes what is sealed: nothing may be left lying open on the way to it
 	trusts bool                  // only from a browser that trusts the box: keys of the operation cross the wire
 	handle func(*visit) error
@@ -103,6 +104,8 @@ func checkRoutes(routes []route) error {
 			return fmt.Errorf("ui: route %s would take people in over plain HTTP", name)
 		case r.unsafe() && (r.policy.who == claimant || r.policy.who == opener || r.policy.who == person) && r.guess == nil:
 			return fmt.Errorf("ui: route %s would let anybody guess without end", name)
+		case r.raw && (r.limit != 0 || r.guess != nil || r.on() != onWeb):
+			return fmt.Errorf("ui: route %s reads a body without a limit", name)
 		case r.narrow && (r.policy.who != allowed && r.policy.who != person || r.on() != onWeb):
 			return fmt.Errorf("ui: route %s would show sealed files to whoever comes along", name)
 		case (r.policy.who == operator) != (r.on() == onOperator):

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -69,6 +70,7 @@ type Server struct {
 	lengthy           *seats   // … and those above strangerLimit
 	middling, unknown *seats   // … and those above shortBody, by people who work here and by others
 	words             newWords
+	sent              atomic.Int32  // bundles on their way to phones
 	rungs             *rungs        // which browsers trust the box
 	watcher           watcher       // of notes
 	wait              time.Duration // readTimeout
@@ -179,7 +181,7 @@ func (s *Server) Close() {
 // routes is the whole table: what is not in it cannot be asked.
 func (s *Server) routes() []route {
 	return slices.Concat(
-		s.pageRoutes(), s.ceremonyPages(), s.staffPages(), s.erasePages(), s.readPages(), s.copyPages(), s.sealedPages(), s.handPages(), s.lossesPages(), s.lostPages(), s.emergencyRoutes(), s.lockedPages(), s.nightPages(), s.asideRoutes(),
+		s.pageRoutes(), s.ceremonyPages(), s.staffPages(), s.erasePages(), s.readPages(), s.copyPages(), s.sealedPages(), s.handPages(), s.lossesPages(), s.lostPages(), s.carryPages(), s.emergencyRoutes(), s.lockedPages(), s.nightPages(), s.asideRoutes(),
 		s.phoneRoutes(), s.webcertRoutes(), s.apiRoutes(), s.operatorRoutes(), nightCalls(),
 	)
 }

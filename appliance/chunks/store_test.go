@@ -503,3 +503,21 @@ func BenchmarkGet(b *testing.B) {
 		}
 	}
 }
+
+func TestLacks(t *testing.T) {
+	s, err := Open(Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := []byte("a piece")
+	id := sha256.Sum256(sealed)
+	if s.Lacks(id) {
+		t.Fatal("nobody asked for it")
+	}
+	if s.Need(1, id); !s.Lacks(id) {
+		t.Fatal("a record names it, and it is not here")
+	}
+	if err := s.Put(id, sealed); err != nil || s.Lacks(id) {
+		t.Fatalf("it is here: %v", err)
+	}
+}

@@ -1,0 +1,180 @@
+package ui
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime/multipart"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/staff"
+)
+
+// carryBox is what a test box carries.
+type carryBox struct {
+	order       control.BundleOrder
+	read        string
+	removed     bool
+	took        []byte
+	carrying    control.Bundle
+	carryFailed error
+}
+
+const (
+	testStick = "/media/stick"
+	testFile  = "/media/stick/data-7f3a91.bin"
+)
+
+func (b *carryBox) WriteBundle(_ context.Context, a staff.Actor, o control.BundleOrder) error {
+	b.order = o
+	return a.Must(staff.SeeMesh)
+}
+
+func (b *carryBox) ReadBundle(_ context.Context, a staff.Actor, file string, remove bool) error {
+	b.read, b.removed = file, remove
+	return a.Must(staff.SeeMesh)
+}
+
+func (b *carryBox) TakeBundle(_ context.Context, a staff.Actor, sent io.Reader, _ int64) (string, error) {
+	var err error
+	if b.took, err = io.ReadAll(sent); err != nil {
+		return "", err
+	}
+	return "/data/bundles/taken.part", a.Must(staff.SeeMesh)
+}
+
+func (b *carryBox) Bundle(_ context.Context, a staff.Actor, o control.BundleOrder) (string, func(context.Context, io.Writer) error, error) {
+	b.order = o
+	if o.For == "9" {
+		return "", nil, fault.New(fault.NotFound, "fault.identity.no_such_node")
+	}
+	return "data-7f3a91.bin", func(_ context.Context, w io.Writer) error {
+		_, err := io.Copy(w, bytes.NewReader(bytes.Repeat([]byte("x"), 300_000)))
+		return err
+	}, a.Must(staff.SeeMesh)
+}
+
+func (b *carryBox) BundleState(context.Context) (control.Bundle, error) {
+	return b.carrying, b.carryFailed
+}
+func (b *carryBox) StopBundle(_ context.Context, a staff.Actor) error { return a.Must(staff.SeeMesh) }
+func (b *carryBox) BundlePlaces() []control.BackupPlace {
+	return []control.BackupPlace{{Folder: testStick, File: testStick, Free: 8 << 30}}
+}
+func (b *carryBox) BundleFiles() []control.BundleFile {
+	return []control.BundleFile{{File: testFile, Bytes: 262_872}}
+}
+
+// Files go onto sticks that were offered and come from files that were offered: a page must
+// not read and write where the command line may.
+func TestRecordsAreCarriedWhereItWasOffered(t *testing.T) {
+	r := newRig(t)
+	rosa := r.session("rosa", staff.Registrar)
+	if a := r.page(rosa, "POST", "/carry/take", url.Values{"for": {"any"}, "where": {"/etc"}}); a.status != 404 || r.box.order.File != "" {
+		t.Fatalf("%d into %q", a.status, r.box.order.File)
+	}
+	if a := r.page(rosa, "POST", "/carry/take", url.Values{"for": {"2"}, "where": {testStick}, "bare": {"yes"}}); a.status != 303 || r.box.order != (control.BundleOrder{File: testStick, For: "2", Bare: true}) {
+		t.Fatalf("%d %+v", a.status, r.box.order)
+	}
+	if a := r.page(rosa, "POST", "/carry/stick", url.Values{"file": {"/etc/passwd"}}); a.status != 404 || r.box.read != "" {
+		t.Fatalf("%d from %q", a.status, r.box.read)
+	}
+	if a := r.page(rosa, "POST", "/carry/stick", url.Values{"file": {testFile}}); a.status != 303 || r.box.read != testFile || r.box.removed {
+		t.Fatalf("%d from %q", a.status, r.box.read)
+	}
+	for _, role := range []staff.Role{staff.Distributor, staff.Medical, staff.Information} {
+		s := r.session(string(role), role)
+		if a := r.page(s, "GET", "/carry", nil); a.status != 403 {
+			t.Errorf("%s: %d", role, a.status)
+		}
+	}
+	if a := r.page(r.session("cora", staff.Carrier), "GET", "/carry", nil); a.status != 200 {
+		t.Errorf("a carrier may not carry: %d", a.status)
+	}
+}
+
+func TestAFileGoesToAPhone(t *testing.T) {
+	r := newRig(t)
+	rosa := r.session("rosa", staff.Registrar)
+	for range maxSent + 2 {
+		a := r.page(rosa, "POST", "/carry/take", url.Values{"for": {"any"}, "where": {"phone"}})
+		if a.status != 200 || len(a.body) != 300_000 || a.header.Get("Content-Disposition") != "attachment; filename=data-7f3a91.bin" {
+			t.Fatalf("%d, %d bytes, %v", a.status, len(a.body), a.header)
+		}
+	}
+	if a := r.page(rosa, "POST", "/carry/take", url.Values{"for": {"9"}, "where": {"phone"}}); a.status != 404 || !strings.Contains(string(a.body), "No post with this id") {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if n := r.s.sent.Load(); n != 0 {
+		t.Fatalf("%d are still being sent", n)
+	}
+}
+
+// bring sends a form with a file; the token comes first, as the page has it.
+func (r *rig) bring(s staff.Session, csrf string, size int) answer {
+	r.t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	if csrf != "" {
+		must(r.t, w.WriteField("csrf", csrf))
+	}
+	if size >= 0 {
+		f, err := w.CreateFormFile("file", "data-7f3a91.bin")
+		must(r.t, err)
+		_, err = f.Write(bytes.Repeat([]byte{7}, size))
+		must(r.t, err)
+	}
+	if csrf == "" {
+		must(r.t, w.WriteField("csrf", s.CSRF)) // too late
+	}
+	must(r.t, w.Close())
+	return r.ask(Network, "POST", "/carry/bring", body.String(), "Host", "localhost", "Cookie", "__Host-waypost="+s.Token, "Content-Type", w.FormDataContentType())
+}
+
+func TestAFileComesFromAPhone(t *testing.T) {
+	r := newRig(t)
+	rosa := r.session("rosa", staff.Registrar)
+	if a := r.bring(rosa, rosa.CSRF, 5<<20); a.status != 303 || len(r.box.took) != 5<<20 || r.box.read != "/data/bundles/taken.part" || !r.box.removed {
+		t.Fatalf("%d, %d bytes, %q", a.status, len(r.box.took), r.box.read)
+	}
+	r.box.took, r.box.read = nil, ""
+	if a := r.bring(rosa, "another token", 10); a.status != 403 || r.box.took != nil {
+		t.Fatalf("with a wrong token: %d", a.status)
+	}
+	if a := r.bring(rosa, "", 10); a.status != 403 || r.box.took != nil {
+		t.Fatalf("without a token: %d", a.status)
+	}
+	if a := r.bring(rosa, rosa.CSRF, -1); a.status != 400 || r.box.took != nil {
+		t.Fatalf("without a file: %d", a.status)
+	}
+	if a := r.bring(rosa, strings.Repeat("x", 4000), 10); a.status != 400 || r.box.took != nil {
+		t.Fatalf("with a long token: %d", a.status)
+	}
+	if a := r.page(rosa, "POST", "/carry/bring", url.Values{"file": {"x"}}); a.status != 400 || r.box.took != nil {
+		t.Fatalf("no form with a file: %d", a.status)
+	}
+	if a := r.bring(r.session("dora", staff.Distributor), "x", 10); a.status != 403 || r.box.took != nil {
+		t.Fatalf("a distributor: %d", a.status)
+	}
+}
+
+func TestThePageSaysHowFarItIs(t *testing.T) {
+	r := newRig(t)
+	rosa := r.session("rosa", staff.Registrar)
+	r.box.carrying = control.Bundle{Running: true, Step: "reading", Done: 1, Total: 2}
+	if a := r.page(rosa, "GET", "/carry", nil); a.status != 200 || a.header.Get("Refresh") == "" || !strings.Contains(string(a.body), "50 %") {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	r.box.carrying = control.Bundle{Read: &control.BundleRead{From: "x", Number: 2, Ops: 80, OpsOf: 120, New: 70, People: 31}}
+	r.box.carryFailed = fault.New(fault.Invalid, "fault.bundle.cut", "Read", 80, "Of", 120)
+	a := r.page(rosa, "GET", "/carry", nil)
+	for _, want := range []string{"the first 80 of 120 records were read", "Copy the file again", "31"} {
+		if !strings.Contains(string(a.body), want) {
+			t.Errorf("%q is not said: %s", want, a.body)
+		}
+	}
+}
