@@ -30,7 +30,7 @@ var plan = map[string][]string{
 	"appliance/oplog/torture":   {}, // tests alone, over everything
 	"appliance/badgerstore":     {"appliance/oplog", "appliance/fault"},
 	"appliance/backup":          {"appliance/oplog", "appliance/identity", "appliance/clock", "appliance/fault", "appliance/files"},
-	"appliance/letterbox":       {"appliance/clock", "appliance/fault", "appliance/files"},
+	"appliance/letterbox":       {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/chunks":          {"appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/identity":        {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/staff":           {"appliance/identity", "appliance/oplog", "appliance/clock", "appliance/fault"},

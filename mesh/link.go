@@ -37,6 +37,7 @@ type link struct {
 	low     bool   // dialled by the node with the lower id: this direction is kept when there are two
 	born    uint64 // order of arrival at this node
 	hello   hello
+	locked  *LockedCert // the node at the other end is locked: locked_peer.go
 
 	out    *outbox
 	wants  chan want     // what they ask, at most one at a time
@@ -92,6 +93,9 @@ func (m *Mesh) runLink(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 	defer l.cancel()
 	stop := context.AfterFunc(l.ctx, func() { _ = conn.Close() })
 	defer stop()
+	if !m.lockedLink(l) {
+		return
+	}
 	r := bufio.NewReaderSize(&patient{conn: conn, m: m}, 16<<10)
 	if err := l.greet(r); err != nil {
 		m.quiet.debug("mesh greeting failed", "node", l.node, "err", err)

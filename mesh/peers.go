@@ -30,6 +30,8 @@ type Peer struct {
 	BytesOut    uint64
 	Words       []string // the five words both screens show
 	Standing    identity.Standing
+	Locked      bool   // it is locked, or was when it was last heard of: it takes records in and serves none
+	Waiting     uint64 // ops that it took in so, which nobody can read there before it is opened; not in Behind
 }
 
 // held is what a peer last said of one log.
@@ -47,6 +49,7 @@ type peer struct {
 	good    string   // the address that answered last
 	seen    []string // addresses its connections came from, with its port
 	held    map[oplog.LogID]held
+	sealed  map[oplog.LogID]mark // what it said while it was locked; nil when it is open
 	last    time.Time
 	in, out uint64 // of links that ended
 	links   []*link
@@ -159,6 +162,8 @@ func (m *Mesh) Peers() []Peer {
 func (m *Mesh) describe(e *Peer, p *peer) {
 	e.LastContact, e.Addrs = p.last, p.addrs()
 	e.Behind, e.Ahead = p.gaps(m.mine)
+	e.Locked, e.Waiting = p.sealed != nil, p.waiting(m.mine)
+	e.Behind -= min(e.Behind, e.Waiting)
 	e.BytesIn, e.BytesOut = p.in, p.out
 	for _, l := range p.links {
 		e.State, e.LastContact = Connected, m.clock.Now()
@@ -227,12 +232,13 @@ func (m *Mesh) attach(l *link) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peerFor(l.node)
-	if m.closing || m.book.Outcast(l.cert) || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
+	if m.closing || m.book.Outcast(l.cert) || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer || m.refusesLocked(l, p) {
 		return false
 	}
 	m.born++
 	l.born, l.peer = m.born, p
 	p.replace(l)
+	p.meetLocked(l)
 	cert := l.cert
 	p.cert = &cert
 	p.last = m.clock.Now()
@@ -255,7 +261,7 @@ func (m *Mesh) attach(l *link) bool {
 	m.sendCards(l)
 	m.changed(soon)
 	m.log.Debug("mesh link", "node", l.node, "dialled", l.dialled)
-	if m.gossip != nil {
+	if m.gossip != nil && l.locked == nil {
 		m.gossip.linked(l)
 	}
 	return true

@@ -116,7 +116,7 @@ func (m *Mesh) load() {
 		m.log.Warn("mesh put aside a file it cannot read", "file", peersName, "err", err)
 		_ = os.Rename(filepath.Join(m.dir, peersName), filepath.Join(m.dir, peersName+".bad"))
 	}
-	m.stamp = r.Stamp
+	m.stamp = nextSession(r.Stamp)
 	for _, a := range r.Seeds {
 		if validAddress(a) {
 			m.seeds[a] = &dial{}
