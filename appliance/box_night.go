@@ -192,7 +192,7 @@ func (n *node) readyLetterbox() (foreign bool, err error) {
 		return false, err
 	}
 	foreign, err = letterbox.Ready(files.OS(), n.dir, key)
-	return foreign, errors.Join(err, n.writeTrust())
+	return foreign, errors.Join(err, n.writeTrust(), n.readyLocked())
 }
 
 // letterboxKey is the private half of the letterbox's key.
@@ -310,6 +310,9 @@ func (n *node) keepTrust(ctx context.Context) {
 		defer close(done)
 		seen := uint64(0)
 		write := func() {
+			if err := n.renewLocked(); err != nil {
+				n.logger.Warn("the key of the locked box could not be renewed", "err", err)
+			}
 			ops := n.journal.Stats().Ops
 			if ops == seen {
 				return
@@ -349,5 +352,5 @@ func (n *node) writeTrust() error {
 			t.Certs = append(t.Certs, node.Cert.Marshal())
 		}
 	}
-	return letterbox.WriteTrust(files.OS(), n.dir, t)
+	return errors.Join(letterbox.WriteTrust(files.OS(), n.dir, t), n.writeKnown(nodes))
 }

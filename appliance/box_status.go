@@ -32,6 +32,8 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	s.Rebuild = b.rebuilding()
 	n := b.open()
 	if n == nil {
+		s.Sealed = b.slumbering()
+		s.Alerts = slumberAlerts(s.Sealed)
 		return s, nil
 	}
 	counts, err := n.desks.Registration.Counts(ctx)
@@ -53,6 +55,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 				Node: p.Node.String(), Number: p.Number, Site: p.Site, State: p.State, LastContact: p.LastContact,
 				Behind: p.Behind, Ahead: p.Ahead, Confirmed: p.Confirmed, Words: p.Words, Addresses: p.Addrs,
 				BytesIn: p.BytesIn, BytesOut: p.BytesOut, Standing: standingName(p.Standing),
+				Locked: p.Locked, Waiting: p.Waiting,
 			})
 		}
 	}
@@ -62,7 +65,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	}
 	s.Erasures = control.Erased(erased)
 	s.Backup, s.Restored = n.lastBackup(s.Ops), n.restored()
-	s.Alerts = slices.Concat(b.alerts(s, n, site), b.nightAlerts(n), b.backupAlerts(s, n, site), b.webAlerts(s), b.emergencyAlerts(n))
+	s.Alerts = slices.Concat(b.alerts(s, n, site), b.nightAlerts(n), n.recordAlerts(), b.backupAlerts(s, n, site), b.webAlerts(s), b.emergencyAlerts(n))
 	return s, nil
 }
 

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -104,7 +105,7 @@ func (m *Mesh) RenewLocked(raw []byte, key [32]byte) (anew []byte, ok bool, err 
 	m.mu.Lock()
 	stamp := m.stamp
 	m.mu.Unlock()
-	if old, err := parseLocked(raw, m.creds.root); err == nil && old.Until == nextSession(stamp) && old.Key == key && old.Node.ID() == m.self {
+	if old, err := parseLocked(raw, m.creds.root); err == nil && old.Until == nextSession(stamp) && old.Key == key && bytes.Equal(old.Node.Marshal(), m.keys.Cert().Marshal()) {
 		return nil, false, nil
 	}
 	anew, err = makeLocked(m.keys, key, nextSession(stamp))

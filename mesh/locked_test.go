@@ -185,7 +185,7 @@ func TestWhoIsNoLockedNode(t *testing.T) {
 	bad["of another deployment"], _ = makeLocked(foreign, publicOf(seed), 1<<50)
 	bad["for another key"], _ = makeLocked(k, publicOf(other), 1<<50)
 	bad["one bit"] = bytes.Clone(good)
-	bad["one bit"][len(good)-70] ^= 1 // in until
+	bad["one bit"][len(good)-70] ^= 1                                       // in until
 	swapped := &keys{Vault: k.Vault, cert: w.keys().cert, signer: k.signer} // another node's certificate, signed by this one
 	bad["of another node"], _ = makeLocked(swapped, publicOf(seed), 1<<50)
 	bad["long"] = append(bytes.Clone(good), make([]byte, 3000)...)

@@ -31,6 +31,14 @@ type Status struct {
 	Backup   *LastBackup `json:"backup"`             // the last one that was read back; null when there is none
 	Restored *Restored   `json:"restored,omitempty"` // the node came out of a backup and nobody reads people here yet
 	Rebuild  *Rebuild    `json:"rebuild,omitempty"`  // while the journal is read again
+	Sealed   *Sealed     `json:"sealed,omitempty"`   // while it is locked: what it takes in of other posts
+}
+
+// Sealed says what a locked node takes in of other posts, to be read when it is opened.
+type Sealed struct {
+	Waiting uint64 `json:"waiting"` // facts
+	Links   int    `json:"links"`   // posts that could give more right now
+	Full    bool   `json:"full"`    // nothing more is taken in
 }
 
 // Rebuild says how far reading the journal again is.
@@ -80,6 +88,8 @@ type Peer struct {
 	BytesIn     uint64    `json:"bytes_in"`
 	BytesOut    uint64    `json:"bytes_out"`
 	Standing    string    `json:"standing,omitempty"` // suspended or revoked: nobody deals with it
+	Locked      bool      `json:"locked,omitempty"`   // it takes records in and serves none, or did when it was last heard of
+	Waiting     uint64    `json:"waiting,omitempty"`  // facts that it took in so: on its card, and nobody can read them there yet
 }
 
 // Disk is the room for records, in bytes.

@@ -112,7 +112,9 @@ func readKnown(fsys files.FS, dir string) Known {
 }
 
 // ShutOut are the nodes that were shut out when the box was open.
-func ShutOut(fsys files.FS, data string) [][10]byte { return readKnown(fsys, filepath.Join(data, Folder)).Shut }
+func ShutOut(fsys files.FS, data string) [][10]byte {
+	return readKnown(fsys, filepath.Join(data, Folder)).Shut
+}
 
 // Locked is what a locked box proves with who it is, and that it is locked: a key pair of
 // its own and a certificate about it. Whoever has the card has it. It signs no record.
