@@ -41,6 +41,9 @@ func (b *box) Letters() ui.Letters {
 		}
 	}
 	out := b.night.tally
+	if s := b.slumbering(); s != nil {
+		out.Records, out.RecordsFull = s.Waiting, s.Full
+	}
 	out.Aside = letterbox.Aside(files.OS(), b.dir)
 	return out
 }
@@ -99,6 +102,9 @@ func (b *box) leave(kind letterbox.Kind, once string, what any, here bool) (numb
 	defer b.night.mu.Unlock()
 	if !b.shuttered() {
 		return 0, false, fault.New(fault.Conflict, "fault.node.not_locked")
+	}
+	if b.carries() {
+		return 0, false, fault.New(fault.Denied, "fault.staff.carries")
 	}
 	box, err := b.letterbox()
 	if err != nil {

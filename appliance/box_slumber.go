@@ -140,6 +140,19 @@ func (b *box) slumbering() *control.Sealed {
 	return &control.Sealed{Waiting: s.records.Waiting(), Full: s.records.Full(), Links: s.mesh.Links()}
 }
 
+// carries tells whether a locked box is one that carries for others: nobody there could ever
+// read what is taken in at its gate.
+func (b *box) carries() bool {
+	mine, ok := letterbox.ReadLocked(files.OS(), b.dir)
+	trust, known := letterbox.ReadTrust(files.OS(), b.dir)
+	if !ok || !known {
+		return false
+	}
+	clear(mine.Seed[:])
+	cert, err := mesh.LockedNode(mine.Cert, trust.Root[:])
+	return err == nil && len(cert.Areas) == 0
+}
+
 // slumberAlerts are what a locked box has to say to whoever stands at it.
 func slumberAlerts(s *control.Sealed) []control.Alert {
 	if s == nil || !s.Full {

@@ -55,7 +55,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 				Node: p.Node.String(), Number: p.Number, Site: p.Site, State: p.State, LastContact: p.LastContact,
 				Behind: p.Behind, Ahead: p.Ahead, Confirmed: p.Confirmed, Words: p.Words, Addresses: p.Addrs,
 				BytesIn: p.BytesIn, BytesOut: p.BytesOut, Standing: standingName(p.Standing),
-				Locked: p.Locked, Waiting: p.Waiting,
+				Locked: p.Locked, Waiting: p.Waiting, Carries: p.Carries,
 			})
 		}
 	}

@@ -87,6 +87,12 @@ func parseLocked(raw []byte, root ed25519.PublicKey) (LockedCert, error) {
 	return out, nil
 }
 
+// LockedNode is whose a locked certificate is. Fault: an error for what is none.
+func LockedNode(raw []byte, root ed25519.PublicKey) (identity.NodeCert, error) {
+	c, err := parseLocked(raw, root)
+	return c.Node, err
+}
+
 // NextLocked is the certificate for key that holds until the start after the next: it is
 // made before Start, so that a box that loses its power in between is not without. dir is
 // Config.Dir.

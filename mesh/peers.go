@@ -30,6 +30,7 @@ type Peer struct {
 	BytesOut    uint64
 	Words       []string // the five words both screens show
 	Standing    identity.Standing
+	Carries     bool   // its certificate names no area: it can read nothing of the register
 	Locked      bool   // it is locked, or was when it was last heard of: it takes records in and serves none
 	Waiting     uint64 // ops that it took in so, which nobody can read there before it is opened; not in Behind
 }
@@ -121,7 +122,7 @@ func (m *Mesh) Peers() []Peer {
 		if n.ID == m.self {
 			continue
 		}
-		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed, Standing: n.Standing}
+		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed, Standing: n.Standing, Carries: n.Carries()}
 		keys[n.ID] = n.Cert.Public
 	}
 	m.mu.Lock()

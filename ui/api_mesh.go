@@ -30,6 +30,9 @@ type meshNode struct {
 	Behind      uint64     `json:"behind"`
 	Ahead       uint64     `json:"ahead"`
 	Confirmed   bool       `json:"confirmed"`
+	Locked      bool       `json:"locked"`
+	Waiting     uint64     `json:"waiting"`
+	Carries     bool       `json:"carries"`
 	Links       []string   `json:"links"`
 	BytesIn     uint64     `json:"bytes_in"`
 	BytesOut    uint64     `json:"bytes_out"`
@@ -61,7 +64,7 @@ func getMesh(v *visit) error {
 	for _, p := range status.Peers {
 		answer.Nodes = append(answer.Nodes, meshNode{
 			Node: p.Node, Number: p.Number, Site: p.Site, State: p.State, LastContact: when(p.LastContact), Behind: p.Behind,
-			Ahead: p.Ahead, Confirmed: p.Confirmed, Links: some(p.Addresses), BytesIn: p.BytesIn, BytesOut: p.BytesOut,
+			Ahead: p.Ahead, Confirmed: p.Confirmed, Locked: p.Locked, Waiting: p.Waiting, Carries: p.Carries, Links: some(p.Addresses), BytesIn: p.BytesIn, BytesOut: p.BytesOut,
 		})
 	}
 	for _, h := range holdings {

@@ -115,7 +115,8 @@ func wrongState(state string) error {
 // learns who is signed in, to show them their own home.
 func (v *visit) identify() error {
 	closed := v.s.config.Box.Restored() != nil
-	defer func() { v.actor.Closed = closed }()
+	carries := v.carries()
+	defer func() { v.actor.Closed, v.actor.Carries = closed, carries }()
 	if v.surface == Control {
 		v.actor = staff.Operator()
 		return nil
@@ -150,7 +151,7 @@ func (v *visit) identify() error {
 		if v.actor.Key && slices.Contains(personal, action) {
 			return fault.New(fault.Denied, "fault.api.key_person")
 		}
-		v.actor.Closed = closed
+		v.actor.Closed, v.actor.Carries = closed, carries
 		return v.actor.Must(action)
 	}
 	return nil

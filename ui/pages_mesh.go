@@ -35,6 +35,7 @@ type peerLine struct {
 	Last                      time.Time
 	Behind, Ahead             string // in words; empty when nothing
 	Shut                      string // in words, when nobody deals with it
+	Carries, Waiting          string // in words: it cannot read what it holds; what it took in locked
 	Lost                      string // where somebody who may says that it is lost
 }
 
@@ -100,6 +101,15 @@ func peerLineOf(w *view, p control.Peer) peerLine {
 	l := peerLine{Site: siteName(w, p.Site), Number: strconv.Itoa(int(p.Number)), Confirmed: p.Confirmed, Last: p.LastContact, Tone: "warn", State: w.T("mesh.away")}
 	if p.State == "connected" {
 		l.Tone, l.State = "good", w.T("mesh.connected")
+		if p.Locked {
+			l.Tone, l.State = "warn", w.T("mesh.locked")
+		}
+	}
+	if p.Carries {
+		l.Carries = w.T("mesh.carries")
+	}
+	if p.Waiting > 0 {
+		l.Waiting = w.T("mesh.locked.waiting", "Count", p.Waiting)
 	}
 	switch p.Standing {
 	case "suspended":
@@ -155,8 +165,11 @@ func heldLines(w *view, s control.Status, holdings []Holding) []heldLine {
 // to: the code is a secret, and a second look makes a new one.
 func (v *visit) invite() error {
 	area := ""
-	if v.form("apart") == "yes" {
+	switch {
+	case v.form("apart") == "yes":
 		area = "new"
+	case v.form("carrier") == "yes":
+		area = "none"
 	}
 	inv, err := v.s.config.Box.Invite(v.s.ctx, v.actor, invitationTime, area)
 	if err != nil {

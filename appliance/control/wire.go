@@ -88,6 +88,7 @@ type Peer struct {
 	BytesIn     uint64    `json:"bytes_in"`
 	BytesOut    uint64    `json:"bytes_out"`
 	Standing    string    `json:"standing,omitempty"` // suspended or revoked: nobody deals with it
+	Carries     bool      `json:"carries,omitempty"`  // it carries for others and can read nothing of the register
 	Locked      bool      `json:"locked,omitempty"`   // it takes records in and serves none, or did when it was last heard of
 	Waiting     uint64    `json:"waiting,omitempty"`  // facts that it took in so: on its card, and nobody can read them there yet
 }

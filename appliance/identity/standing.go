@@ -137,7 +137,7 @@ func (c *court) heard() (said []Suspension) {
 		if !worded {
 			s.word = [32]byte{}
 		}
-		if c.nodes[s.Node] != nil && by != nil && s.By != s.Node && (worded || by.Confirmed) {
+		if c.nodes[s.Node] != nil && by != nil && s.By != s.Node && (worded || by.Confirmed && !by.Carries()) {
 			said = append(said, s)
 		}
 	}
