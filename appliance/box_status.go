@@ -115,7 +115,7 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	add(!kit && (root || issuer), "warning", "alert.ways_old", nil)
 	add(b.drillDue(n, s.Clock), "warning", "alert.drill_due", nil)
 	add(s.Erasures.Signing > 0, "danger", "alert.erasures", map[string]any{"Count": s.Erasures.Signing})
-	add(stats.Opaque > 0, "warning", "alert.opaque", map[string]any{"Count": stats.Opaque})
+	add(stats.Opaque > 0 && !n.vault.Carries(), "warning", "alert.opaque", map[string]any{"Count": stats.Opaque})
 	add(!s.Clock.Sure, "warning", "alert.clock", nil)
 	return out
 }

@@ -126,7 +126,7 @@ var readings = []Action{ReadPeople, CorrectPeople, IssueTokens}
 
 // carrying are the actions at a carrier: its own people, its own box, and what passes
 // through it in numbers. What somebody registered there nobody else could ever read.
-var carrying = []Action{SeeMesh, ManageStaff, SeeStatus, Check, ManageBox, KeepBackups}
+var carrying = []Action{SeeMesh, ManageStaff, ManageKeys, SeeStatus, Check, ManageBox, KeepBackups}
 
 // operatorID is how facts name the operator: no random id has these eight bytes
 // but by a chance of one in 2^64.
