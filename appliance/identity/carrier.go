@@ -7,7 +7,7 @@ package identity
 // about other nodes counts for nothing: it compares nobody, suspends nobody and begins no
 // epoch, whatever program it runs. It is suspended and revoked like any node.
 
-func carries(c NodeCert) bool { return len(c.Areas) == 0 }
+func carries(c NodeCert) bool { return len(c.Areas) == 0 && c.Public != [32]byte{} }
 
 // Carries reports whether the node is a carrier.
 func (n Node) Carries() bool { return carries(n.Cert) }
