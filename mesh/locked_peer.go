@@ -35,19 +35,44 @@ func (m *Mesh) refusesLocked(l *link, p *peer) bool {
 	if p.card != nil && p.card.stamp >= l.locked.Until {
 		return true
 	}
+	locked := 0
 	for _, o := range p.links {
-		if o.locked == nil && o.ctx.Err() == nil {
+		switch {
+		case o.ctx.Err() != nil:
+		case o.locked == nil:
 			return true
+		default:
+			locked++
 		}
 	}
-	return false
+	return locked >= maxLockedLinks
 }
 
-// meetLocked notes what an attached link says of the node. Called with the lock held.
+// maxLockedLinks is how many a locked node may have here: one dialled either way.
+const maxLockedLinks = 2
+
+// crowd counts the links of the peer that stand in the way of l: those of a locked copy of
+// its card are none for the open node. Called with the lock held.
+func (p *peer) crowd(l *link) (n int) {
+	for _, o := range p.links {
+		if l.locked != nil || o.locked == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// meetLocked notes what an attached link says of the node: an open one ends those from when
+// it was locked, whoever made them. Called with the lock held.
 func (p *peer) meetLocked(l *link) {
-	p.sealed = nil
-	if l.locked != nil {
+	if p.sealed = nil; l.locked != nil {
 		p.sealed = l.told
+		return
+	}
+	for _, o := range p.links {
+		if o.locked != nil {
+			o.cancel()
+		}
 	}
 }
 

@@ -283,6 +283,47 @@ func TestAnOpeningEndsTheKeyFromBefore(t *testing.T) {
 	}
 }
 
+// TestACopyOfTheCardKeepsNobodyOut: however many links somebody makes with the key of a
+// locked box, it gets in when it is opened, and they end.
+func TestACopyOfTheCardKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.start(t)
+	b := w.atRest(t)
+	var seed [32]byte
+	_, _ = rand.Read(seed[:])
+	cert, err := makeLocked(b.keys, publicOf(seed), 1<<60) // made by an opening that nobody heard of
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := func() int {
+		a.mesh.mu.Lock()
+		defer a.mesh.mu.Unlock()
+		return len(a.mesh.links)
+	}
+	for i := range 8 {
+		conn, err := dialLocked(a, seed, cert, protoExchange)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write(frame(hello{proto: protocol, incarnation: [16]byte{byte(i % 2), 7}})); err != nil {
+			t.Fatal(err)
+		}
+		_, _, _ = readFrame(conn) // attached or not
+	}
+	if n := links(); n == 0 || n > maxLockedLinks {
+		t.Errorf("%d links", n)
+	}
+	b.again(seeded(a.addr))
+	wait(t, "the box itself is linked, alone", func() bool {
+		p := a.peer(b)
+		a.mesh.mu.Lock()
+		defer a.mesh.mu.Unlock()
+		return p.State == Connected && !p.Locked && len(a.mesh.links) >= 1 && a.mesh.links[0].locked == nil && a.mesh.links[len(a.mesh.links)-1].locked == nil
+	})
+}
+
 // TestACardEndsALinkThatIsOld: the news of an opening may come by a third node.
 func TestACardEndsALinkThatIsOld(t *testing.T) {
 	t.Parallel()

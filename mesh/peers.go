@@ -233,7 +233,7 @@ func (m *Mesh) attach(l *link) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peerFor(l.node)
-	if m.closing || m.book.Outcast(l.cert) || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer || m.refusesLocked(l, p) {
+	if m.closing || m.book.Outcast(l.cert) || len(m.links) >= maxLinks || p.crowd(l) >= maxLinksAPeer || m.refusesLocked(l, p) {
 		return false
 	}
 	m.born++
