@@ -42,6 +42,7 @@ type box struct {
 	carried   carriage // the bundle under way
 	night     night    // what it does while it is locked
 	heldBack  heldCounts
+	slumber   slumber // and what of other posts it takes in then
 
 	opening sync.Mutex                     // one opener at a time
 	reading atomic.Pointer[oplog.Progress] // how far the opener is with the journal; nil = nobody opens
@@ -135,7 +136,9 @@ func (b *box) begin(n *node, trial bool) {
 	if trial {
 		return
 	}
+	b.wake() // the port is the real mesh's now
 	b.readyForNight(n)
+	n.mergeRecords(b.ctx)
 	if err := b.web.Unlock(n.vault.Subkey); err != nil {
 		b.logger.Warn("the key of the web certificates", "err", err)
 	}
@@ -175,6 +178,7 @@ func (b *box) Close() {
 	b.stopOpening()
 	b.opening.Lock()
 	defer b.opening.Unlock()
+	b.wake()
 	if !b.shut() {
 		return
 	}

@@ -37,7 +37,7 @@ func peerOf(p mesh.Peer) control.Peer {
 		Node: p.Node.String(), Number: p.Number, Site: p.Site, State: p.State, LastContact: p.LastContact,
 		Behind: p.Behind, Ahead: p.Ahead, Confirmed: p.Confirmed, Words: p.Words, Addresses: p.Addrs,
 		BytesIn: p.BytesIn, BytesOut: p.BytesOut, Standing: standingName(p.Standing),
-		Locked: p.Locked, Connections: []control.Connection{}, Neighbours: []string{},
+		Locked: p.Locked, Waiting: p.Waiting, Carries: p.Carries, Connections: []control.Connection{}, Neighbours: []string{},
 	}
 	if !p.Via.IsZero() {
 		out.Via = p.Via.String()

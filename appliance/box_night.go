@@ -41,6 +41,9 @@ func (b *box) Letters() ui.Letters {
 		}
 	}
 	out := b.night.tally
+	if s := b.slumbering(); s != nil {
+		out.Records, out.RecordsFull = s.Waiting, s.Full
+	}
 	out.Aside = letterbox.Aside(files.OS(), b.dir)
 	return out
 }
@@ -99,6 +102,9 @@ func (b *box) leave(kind letterbox.Kind, once string, what any, here bool) (numb
 	defer b.night.mu.Unlock()
 	if !b.shuttered() {
 		return 0, false, fault.New(fault.Conflict, "fault.node.not_locked")
+	}
+	if b.carries() {
+		return 0, false, fault.New(fault.Denied, "fault.staff.carries")
 	}
 	box, err := b.letterbox()
 	if err != nil {
@@ -192,7 +198,7 @@ func (n *node) readyLetterbox() (foreign bool, err error) {
 		return false, err
 	}
 	foreign, err = letterbox.Ready(files.OS(), n.dir, key)
-	return foreign, errors.Join(err, n.writeTrust())
+	return foreign, errors.Join(err, n.writeTrust(), n.readyLocked())
 }
 
 // letterboxKey is the private half of the letterbox's key.
@@ -310,6 +316,9 @@ func (n *node) keepTrust(ctx context.Context) {
 		defer close(done)
 		seen := uint64(0)
 		write := func() {
+			if err := n.renewLocked(); err != nil {
+				n.logger.Warn("the key of the locked box could not be renewed", "err", err)
+			}
 			ops := n.journal.Stats().Ops
 			if ops == seen {
 				return
@@ -349,5 +358,5 @@ func (n *node) writeTrust() error {
 			t.Certs = append(t.Certs, node.Cert.Marshal())
 		}
 	}
-	return letterbox.WriteTrust(files.OS(), n.dir, t)
+	return errors.Join(letterbox.WriteTrust(files.OS(), n.dir, t), n.writeKnown(nodes))
 }

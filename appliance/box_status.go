@@ -30,6 +30,8 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	s.Rebuild = b.rebuilding()
 	n := b.open()
 	if n == nil {
+		s.Sealed = b.slumbering()
+		s.Alerts = slumberAlerts(s.Sealed)
 		return s, nil
 	}
 	counts, err := n.desks.Registration.Counts(ctx)
@@ -56,7 +58,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	}
 	s.Erasures = control.Erased(erased)
 	s.Backup, s.Restored = n.lastBackup(s.Ops), n.restored()
-	s.Alerts = slices.Concat(b.alerts(s, n, site), b.nightAlerts(n), b.backupAlerts(s, n, site), b.webAlerts(s), b.emergencyAlerts(n))
+	s.Alerts = slices.Concat(b.alerts(s, n, site), b.nightAlerts(n), n.recordAlerts(), b.backupAlerts(s, n, site), b.webAlerts(s), b.emergencyAlerts(n))
 	return s, nil
 }
 
@@ -106,7 +108,7 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	add(!kit && (root || issuer), "warning", "alert.ways_old", nil)
 	add(b.drillDue(n, s.Clock), "warning", "alert.drill_due", nil)
 	add(s.Erasures.Signing > 0, "danger", "alert.erasures", map[string]any{"Count": s.Erasures.Signing})
-	add(stats.Opaque > 0, "warning", "alert.opaque", map[string]any{"Count": stats.Opaque})
+	add(stats.Opaque > 0 && !n.vault.Carries(), "warning", "alert.opaque", map[string]any{"Count": stats.Opaque})
 	add(!s.Clock.Sure, "warning", "alert.clock", nil)
 	return out
 }

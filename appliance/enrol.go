@@ -12,8 +12,14 @@ import (
 
 // inviteVerb makes a code that lets one other box join, once.
 func (a *app) inviteVerb() *cobra.Command {
-	ttl, area := 10*time.Minute, ""
+	ttl, area, carrier := 10*time.Minute, "", false
 	v := a.verb("invite", "invite", func(ctx context.Context, _ []string) error {
+		if carrier {
+			if area != "" {
+				return usage("cli.usage.carrier_area")
+			}
+			area = "none"
+		}
 		invitation, err := a.node().Invite(ctx, ttl, area)
 		if err != nil {
 			return err
@@ -30,6 +36,7 @@ func (a *app) inviteVerb() *cobra.Command {
 	})
 	v.dur(&ttl, "ttl", ttl)
 	v.str(&area, "area", "new|N", "")
+	v.bool(&carrier, "carrier")
 	v.printsData()
 	return v.Command
 }

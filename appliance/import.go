@@ -155,8 +155,10 @@ func (im *importing) send(ctx context.Context, file string) error {
 			return err
 		}
 		return withFolder(ctx, im.app.data, passphrase, func(n *node) error {
+			operator := staff.Operator()
+			operator.Carries = n.vault.Carries()
 			return im.sendAll(ctx, func(ctx context.Context, rows []registration.ImportRow, _ []byte) ([]registration.RowResult, error) {
-				return n.desks.Registration.Import(ctx, staff.Operator(), rows)
+				return n.desks.Registration.Import(ctx, operator, rows)
 			})
 		})
 	}

@@ -62,6 +62,9 @@ func (b *box) Lock(context.Context) error {
 	if b.shut() {
 		b.renew()
 	}
+	if b.stays() == nil { // a new process does so by itself
+		b.doze()
+	}
 	return nil
 }
 
@@ -122,6 +125,7 @@ func (b *box) ended(do func() error) error {
 		return fault.New(fault.NotFound, "fault.node.no_folder", "Folder", b.dir)
 	}
 	err := identity.DestroyKeys(b.dir) // first: closing a node may take seconds
+	b.wake()
 	b.shut()
 	err = errors.Join(err, do(), b.web.Reset())
 	b.renew()

@@ -39,12 +39,15 @@ type node struct {
 	emergency     *identity.EmergencyFile // what may destroy its keys
 	emergencyLost bool                    // what was decided about that could not be read
 
+	records recordsLeft // of the letterbox
+
 	copied bool // the folder was copied or moved since it was last open
 
 	mu       sync.Mutex // guards the rest
 	mesh     *mesh.Mesh
 	erased   func() // ends the destroying of what was erased; nil before it runs
 	trusting func() // ends keepTrust; nil before it runs
+	merging  func() // ends mergeRecords; nil before it runs
 	closed   bool
 	mark     backup.Mark // of the backup this folder came out of
 }
@@ -193,12 +196,15 @@ func (n *node) Mesh() *mesh.Mesh {
 // keys. Safe on a half-built node.
 func (n *node) Close() error {
 	n.mu.Lock()
-	m, erased, trusting := n.mesh, n.erased, n.trusting
+	m, erased, trusting, merging := n.mesh, n.erased, n.trusting, n.merging
 	n.closed = true
 	n.mu.Unlock()
 	var errs []error
 	if erased != nil {
 		erased()
+	}
+	if merging != nil {
+		merging()
 	}
 	if trusting != nil {
 		trusting()

@@ -31,7 +31,7 @@ var plan = map[string][]string{
 	"appliance/badgerstore":     {"appliance/oplog", "appliance/fault"},
 	"appliance/backup":          {"appliance/oplog", "appliance/identity", "appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/bundle":          {"appliance/oplog", "appliance/identity", "appliance/fault", "appliance/files"},
-	"appliance/letterbox":       {"appliance/clock", "appliance/fault", "appliance/files"},
+	"appliance/letterbox":       {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/chunks":          {"appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/identity":        {"appliance/oplog", "appliance/clock", "appliance/fault", "appliance/files"},
 	"appliance/staff":           {"appliance/identity", "appliance/oplog", "appliance/clock", "appliance/fault"},

@@ -88,6 +88,7 @@ func serveOnce(ctx context.Context, b *box, secret []byte, catalog *locale.Catal
 		}
 		return false, err
 	}
+	b.doze()
 	greet(stderr, catalog, b, s)
 	if !from.renewed { // whoever started it has read this line
 		fmt.Fprintf(stdout, "ready http=http://%s https=https://%s mesh=%s\n",

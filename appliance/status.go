@@ -44,6 +44,9 @@ func (a *app) printStatus(s control.Status) {
 		t.row(a.say("cli.status.people"), a.say("cli.status.people_are", "Count", s.People, "Households", s.Households, "Today", s.Today))
 		t.row(a.say("cli.status.records"), a.say("cli.status.records_are", "Count", s.Ops, "Here", s.OnlyHere))
 	}
+	if s.Sealed != nil {
+		t.row(a.say("cli.status.records"), a.say("locked.records", "Count", s.Sealed.Waiting))
+	}
 	if p := s.Pieces; p.Held+p.Lacking > 0 {
 		t.row(a.say("cli.status.photos"), a.say("cli.status.photos_are", "Held", p.Held, "Lacking", p.Lacking))
 	}
@@ -77,6 +80,12 @@ func (a *app) printPeers(s control.Status) {
 		words := ""
 		if !p.Confirmed {
 			words = a.say("cli.peer.unconfirmed", "Words", strings.Join(p.Words, " "))
+		}
+		if p.Locked && p.State == "connected" {
+			words = strings.TrimSpace(words + " " + a.say("mesh.locked"))
+		}
+		if p.Waiting > 0 {
+			words = strings.TrimSpace(words + " " + a.say("mesh.locked.waiting", "Count", p.Waiting))
 		}
 		t.row(number(p.Number), p.Site, p.Node, a.say("cli.peer."+p.State), a.ago(s.Clock.Now, p.LastContact), strconv.FormatUint(p.Behind, 10), words)
 	}

@@ -59,7 +59,7 @@ func (m *Mesh) readvertise() error {
 
 // newCard signs a card with a stamp above every earlier one. Called with the lock held.
 func (m *Mesh) newCard(addrs []string) error {
-	stamp := max(m.stamp+1, uint64(max(m.clock.Now().UnixMilli(), 0)))
+	stamp := stampAt(m.stamp, m.clock.Now())
 	c, err := makeCard(m.keys, stamp, addrs)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (m *Mesh) outdo(stamp uint64) {
 	} else {
 		m.outdone = now
 	}
-	m.stamp = stamp
+	m.stamp = nextSession(stamp)
 	if err := m.newCard(m.card.addrs); err != nil {
 		m.quiet.warn("mesh cannot sign its card", "err", err)
 	}

@@ -84,7 +84,8 @@ func peerCert(cs tls.ConnectionState, root ed25519.PublicKey) (identity.NodeCert
 	oid := nodeCertOID()
 	i := slices.IndexFunc(leaf.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oid) })
 	if i < 0 {
-		return identity.NodeCert{}, errPeer
+		locked, err := lockedPeer(cs, root)
+		return locked.Node, err
 	}
 	cert, err := verifiedCert(leaf.Extensions[i].Value, root)
 	if err != nil {

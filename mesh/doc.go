@@ -46,6 +46,39 @@
 // counts as no copy. Promised: TestSinceWhenANodeHoldsAnOp, TestANodeThatLostItsDiskHoldsNothingAnyMore,
 // TestAnotherHistoryIsNoCopy, TestWhoIsNoSafeCopy, TestSinceIsRemembered, TestThinnedPointsStayTrue,
 // TestPointsAreBounded, script copies.
+// # A locked node
+//
+// Nobody has opened it, so it has none of its keys, and takes records in all the same
+// (locked_node.go, locked_link.go): it listens on the port, TCP alone, dials every node of
+// peers.json, which it reads and does not write, says how far it holds each log, asks with
+// WANT for what it lacks, and acknowledges what lies sealed and flushed in its letterbox.
+// Batches are checked with public keys before (oplog.Inspect). It serves nothing: a WANT or
+// FETCH ends the link. It takes no part in the membership, and nobody joins through it.
+//
+// It proves who it is with a key pair that it made, while it was open, for nothing else:
+// the X.509 certificate is around that key, and extension 2.25.N, with N from
+// SHA-256("waypost/locked-cert/1"), holds
+//
+//	version 1 (=1) | length 2, certificate | key 32 | until 8 |
+//	Ed25519 signature 64 by the node key over "waypost/locked/1" | deployment 16 | all before the signature
+//
+// taken for waypost-exchange/1 alone. It ends with the next opening: until is the first
+// stamp of a card of the start after, and whoever has seen one as large refuses it, and ends
+// links that it made. So a stamp counts the starts of its node in the bits from 42 up, and
+// has milliseconds below. What is promised: who copied a card has nothing more from any node
+// that met the box open since, or heard its card from another; nothing is promised of nodes
+// that have not. While the box is open a locked link of it is refused in any case, or a copy
+// of the card could push it out.
+//
+// An open node asks a locked one for nothing and believes it in nothing: its marks are
+// shown as waiting there, are compared with nothing, count for no copy and make no
+// neighbour complete. Two locked nodes refuse each other, and a node refuses itself. A node
+// of an older version refuses the handshake of a locked one.
+//
+// Promised: TestALockedNodeTakesRecordsIn, TestWhoIsNoLockedNode,
+// TestAnOpeningEndsTheKeyFromBefore, TestACardEndsALinkThatIsOld, TestALockedLinkIsNotAsked,
+// TestALockedNodeServesNothing, TestAFullLetterboxAsksNoMore, TestLockedCertGolden,
+// FuzzLockedCert, script lockedmesh.
 //
 // # The port
 //
@@ -148,7 +181,8 @@
 // # Cards
 //
 // An address card says where a node is, in its own words, so that third nodes can
-// pass it on. The stamp only grows; the highest wins.
+// pass it on. The stamp only grows; the highest wins. It is the number of the node's start,
+// from bit 42 up, and milliseconds.
 //
 //	version 1 (=1) | length 2, certificate | stamp 8 | count 1 (0-12) | count x (length 1, host:port) |
 //	Ed25519 signature 64 over "waypost/card/1" | deployment 16 | all before the signature

@@ -33,6 +33,9 @@ const (
 // links to one peer either may be read first. The lower mark would stay for good,
 // because the peer has said everything and has no reason to say it again.
 func (m *Mesh) holds(l *link, marks []mark, last bool) error {
+	if l.locked != nil {
+		return m.lockedHolds(l, marks)
+	}
 	checked := m.compare(marks)
 	m.mu.Lock()
 	defer m.mu.Unlock()

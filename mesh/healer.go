@@ -288,6 +288,7 @@ func (m *Mesh) learnCard(raw []byte, from *link) {
 		delete(m.knownCards, string(p.card.raw))
 	}
 	p.card = &c
+	p.endLocked()
 	m.knownCards[string(c.raw)] = true
 	if p.cert == nil {
 		cert := c.cert

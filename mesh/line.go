@@ -41,6 +41,9 @@ func (m *Mesh) runLine(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 	stop := context.AfterFunc(t.ctx, func() { _ = conn.Close() })
 	defer stop()
 	l := m.newLink(t, cert, dialled)
+	if !m.lockedLink(l, conn.ConnectionState()) {
+		return
+	}
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -34,6 +34,7 @@ type link struct {
 	low      bool   // dialled by the node with the lower id: this direction is kept when there are two
 	born     uint64 // order of arrival at this node
 	greeted  bool
+	locked   *LockedCert // the node at the other end is locked: locked_peer.go
 	hello    hello
 	peer     *peer
 	attached bool
@@ -42,6 +43,7 @@ type link struct {
 	farewell bool                       // one end has said that it parts
 	knows    map[identity.NodeID]uint64 // stamps of reports they have
 	reports  bool                       // they understand reports
+	stamped  bool                       // they said which they have
 	over     bool                       // it was given up, or has ended
 	told     map[oplog.LogID]mark       // what they said on this connection that they hold durably
 	forked   map[oplog.LogID]bool       // of these, what is another history than ours

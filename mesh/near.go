@@ -72,7 +72,7 @@ func (m *Mesh) near(ids []identity.NodeID) map[identity.NodeID]bool {
 		}
 		return out
 	}
-	answers := func(id identity.NodeID) bool { return !m.peers[id].lost }
+	answers := func(id identity.NodeID) bool { return !m.peers[id].lost && m.peers[id].sealed == nil } // a locked one passes nothing on
 	if i := slices.IndexFunc(may, answers); i >= 0 {
 		out[may[i]] = true
 	}

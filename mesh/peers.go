@@ -34,7 +34,9 @@ type Peer struct {
 	RTT         time.Duration // from a PING to its PONG; 0 for unknown
 	Clock       Clock
 	Links       []LinkView // connections right now, the newest first
-	Locked      bool       // it says that nobody has opened it
+	Locked      bool       // it is locked, or was when it was last heard of: it takes records in and serves none
+	Waiting     uint64     // ops that it took in so, which nobody can read there before it is opened; not in Behind
+	Carries     bool       // its certificate names no area: it can read nothing of the register
 	Via         oplog.ID   // the node over which news of it comes; zero when that is a link of our own, or unknown
 	Neighbours  []oplog.ID // with which it says it is linked
 }
@@ -55,6 +57,7 @@ type peer struct {
 	seen     []string // addresses its connections came from, with its port
 	held     map[oplog.LogID]held
 	points   map[oplog.LogID][]point // since when: see since.go
+	sealed   map[oplog.LogID]mark    // what it said while it was locked; nil when it is open
 	last     time.Time
 	in, out  uint64 // of links that ended
 	links    []*link
@@ -140,7 +143,7 @@ func (m *Mesh) Peers() []Peer {
 		if n.ID == m.self {
 			continue
 		}
-		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed, Standing: n.Standing}
+		out[n.ID] = &Peer{Node: n.ID, Number: n.Number, Site: n.Site, State: Away, Confirmed: n.Confirmed, Standing: n.Standing, Carries: n.Carries()}
 		keys[n.ID] = n.Cert.Public
 	}
 	m.mu.Lock()
@@ -181,6 +184,8 @@ func (m *Mesh) Peers() []Peer {
 func (m *Mesh) describe(e *Peer, p *peer) {
 	e.LastContact, e.Addrs = p.last, p.addrs()
 	e.Behind, e.Ahead = p.gaps(m.mine)
+	e.Locked, e.Waiting = p.sealed != nil, p.waiting(m.mine)
+	e.Behind -= min(e.Behind, e.Waiting)
 	e.BytesIn, e.BytesOut = p.in, p.out
 	now := m.clock.Now()
 	if p.heard.After(e.LastContact) {
@@ -265,12 +270,13 @@ func (m *Mesh) attach(l *link) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.peerFor(l.node)
-	if m.closing || m.book.Outcast(l.cert) || len(m.links) >= maxLinks || len(p.links) >= maxLinksAPeer {
+	if m.closing || m.book.Outcast(l.cert) || len(m.links) >= maxLinks || p.crowd(l) >= maxLinksAPeer || m.refusesLocked(l, p) {
 		return false
 	}
 	m.born++
 	l.born, l.peer = m.born, p
 	p.replace(l)
+	p.meetLocked(l)
 	cert := l.cert
 	p.cert = &cert
 	p.last = m.clock.Now()
@@ -301,7 +307,9 @@ func (m *Mesh) attach(l *link) bool {
 	m.sendCards(l)
 	m.changed(soon)
 	m.log.Debug("mesh link", "node", l.node, "dialled", l.dialled)
-	m.member.Linked(hex.EncodeToString(l.hello.incarnation[:]), l.remote(), l.dialled != "")
+	if l.locked == nil {
+		m.member.Linked(hex.EncodeToString(l.hello.incarnation[:]), l.remote(), l.dialled != "")
+	}
 	return true
 }
 

@@ -142,7 +142,7 @@ func (m *Mesh) load() {
 		_ = os.Rename(filepath.Join(m.dir, peersName), filepath.Join(m.dir, peersName+".bad"))
 		r = remembered{}
 	}
-	m.stamp = r.Stamp
+	m.stamp = nextSession(r.Stamp)
 	for _, a := range r.Seeds {
 		if validAddress(a) {
 			m.seeds[a] = &dial{}

@@ -166,7 +166,7 @@ func parseReport(raw []byte) (r report, err error) {
 // makeReport says what is so now. Called with the lock held.
 func (m *Mesh) makeReport() (report, error) {
 	now := m.clock.Now()
-	m.stamp = max(m.stamp+1, uint64(max(now.UnixMilli(), 0)))
+	m.stamp = stampAt(m.stamp, now)
 	r := report{node: m.self, incarnation: m.incarnation, stamp: m.stamp, wall: now.UnixMilli(), sure: m.clock.Sure()}
 	for _, l := range m.links {
 		if l.node != m.self && !l.suspect && len(r.near) < maxNear && !slices.Contains(r.near, l.node) {
@@ -233,7 +233,7 @@ func (m *Mesh) reportSome() {
 			if id != m.self {
 				r = m.peers[id].report
 			}
-			if !l.reports || l.over || id == l.node || l.knows[id] >= r.stamp {
+			if !l.stamped || l.over || l.knows[id] >= r.stamp {
 				continue
 			}
 			l.knows[id] = r.stamp
@@ -269,11 +269,9 @@ func (m *Mesh) sendStamps(l *link) {
 func (m *Mesh) compareStamps(l *link, s stamps) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	l.stamped = true
 	for _, x := range s.stamps {
 		l.knows[x.node] = max(l.knows[x.node], x.stamp)
-		if x.node == m.self && m.report != nil && x.stamp > m.report.stamp && x.stamp < m.stamp+1<<40 {
-			m.stamp, m.news = max(m.stamp, x.stamp), true // this folder or this clock is older than what they know
-		}
 	}
 	for _, id := range m.order() { // what is newer here goes out with the next round
 		if p := m.peers[id]; p.report != nil && !m.book.Shut(id) {
@@ -295,7 +293,12 @@ func (m *Mesh) learnReports(l *link, raw [][]byte) {
 		m.mu.Lock()
 		p := m.peers[r.node]
 		l.knows[r.node] = max(l.knows[r.node], r.stamp)
-		if r.node == m.self || p == nil || p.cert == nil || m.book.Shut(r.node) || p.report != nil && p.report.stamp >= r.stamp {
+		if r.node == m.self {
+			m.older(r, b)
+			m.mu.Unlock()
+			continue
+		}
+		if p == nil || p.cert == nil || m.book.Shut(r.node) || p.report != nil && p.report.stamp >= r.stamp {
 			m.mu.Unlock()
 			continue
 		}
@@ -412,4 +415,14 @@ func (m *Mesh) ForksHeard() []oplog.LogID {
 		}
 	}
 	return sortedLogs(heard)
+}
+
+// older takes a report of this very node that is newer than it remembers: its folder came
+// out of a backup, or its clock was set back. Called with the lock held.
+func (m *Mesh) older(r report, raw []byte) {
+	body := raw[:len(raw)-ed25519.SignatureSize]
+	key := m.keys.Cert().Public
+	if r.stamp > m.stamp && ed25519.Verify(key[:], signed("waypost/report/1", m.keys.Deployment(), body), raw[len(body):]) {
+		m.stamp, m.news = nextSession(r.stamp), true
+	}
 }

@@ -35,6 +35,8 @@ type meshNode struct {
 	Behind      uint64     `json:"behind"`
 	Ahead       uint64     `json:"ahead"`
 	Confirmed   bool       `json:"confirmed"`
+	Waiting     uint64     `json:"waiting"`
+	Carries     bool       `json:"carries"`
 	Links       []string   `json:"links"`
 	BytesIn     uint64     `json:"bytes_in"`
 	BytesOut    uint64     `json:"bytes_out"`
@@ -97,7 +99,7 @@ func getMesh(v *visit) error {
 		answer.Nodes = append(answer.Nodes, meshNode{
 			Node: p.Node, Number: p.Number, Site: p.Site, State: p.State, LastContact: when(p.LastContact), Behind: p.Behind,
 			Ahead: p.Ahead, Confirmed: p.Confirmed, Links: some(p.Addresses), BytesIn: p.BytesIn, BytesOut: p.BytesOut,
-			Connections: some(p.Connections), RoundTrip: p.RoundTrip, Clock: p.Clock, Locked: p.Locked, Doubled: p.Doubled,
+			Connections: some(p.Connections), RoundTrip: p.RoundTrip, Clock: p.Clock, Locked: p.Locked, Waiting: p.Waiting, Carries: p.Carries, Doubled: p.Doubled,
 			HeldBack: p.HeldBack, Standing: p.Standing, Via: p.Via, Neighbours: some(p.Neighbours),
 		})
 	}

@@ -57,6 +57,8 @@ type Letters struct {
 	Waiting                   int      // letters nobody has read yet
 	Aside                     []string // of those that did not open
 	Foreign                   bool     // somebody had put another key in the place of the box's own
+	Records                   uint64   // facts of other posts that a locked box took in
+	RecordsFull               bool     // it takes no more of those
 	Families                  int
 	Adults, Children, Infants int
 }

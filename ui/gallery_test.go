@@ -417,6 +417,10 @@ func placePictures() []picture {
 			return homeOf(s, alone, lines(s, galleryFamily()),
 				alertLine{"bad", s.T("alert.root_on_box"), "/ceremony"}, alertLine{"bad", s.T("alert.self_unconfirmed"), "/mesh"}, alertLine{"warn", s.T("alert.clock"), ""})
 		}},
+		{name: "home-carrier", page: "home/home", data: func(speaker) any {
+			work, runs := tilesFor(staff.Actor{ID: staff.ID{1}, Role: staff.Lead, Carries: true})
+			return homePage{Carries: true, Ops: 31245, Tiles: work, Runs: runs}
+		}},
 		{name: "home-practice", page: "home/home", frame: func(v *view) { v.Practice = true }, data: func(s speaker) any {
 			m := homeOf(s, control.Status{People: 300, Households: 90}, lines(s, galleryFamily()))
 			m.Mesh = nil

@@ -105,7 +105,9 @@ func tagsOf(w *view, p control.Peer) []tag {
 	}
 	add(p.Doubled, "bad", w.T("mesh.doubled"), "")
 	add(!p.Confirmed && p.Standing == "", "bad", w.T("mesh.unconfirmed"), "")
-	add(p.Locked, "warn", w.T("mesh.locked"), "")
+	add(p.Locked && p.Waiting == 0, "warn", w.T("mesh.locked"), "")
+	add(p.Waiting > 0, "warn", w.T("mesh.locked.waiting", "Count", p.Waiting), "")
+	add(p.Carries, "", w.T("mesh.carries"), "")
 	add(p.HeldBack > 0, "warn", w.T("mesh.heldback", "Count", p.HeldBack), "")
 	return out
 }

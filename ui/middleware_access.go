@@ -118,7 +118,8 @@ func wrongState(state string) error {
 // learns who is signed in, to show them their own home.
 func (v *visit) identify() error {
 	closed := v.s.config.Box.Restored() != nil
-	defer func() { v.actor.Closed = closed }()
+	carries := v.carries()
+	defer func() { v.actor.Closed, v.actor.Carries = closed, carries }()
 	if v.surface == Control {
 		v.actor = staff.Operator()
 		return nil
@@ -153,7 +154,7 @@ func (v *visit) identify() error {
 		if v.actor.Key && slices.Contains(personal, action) {
 			return fault.New(fault.Denied, "fault.api.key_person")
 		}
-		v.actor.Closed = closed
+		v.actor.Closed, v.actor.Carries = closed, carries
 		return v.actor.Must(action)
 	}
 	return nil

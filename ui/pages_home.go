@@ -14,6 +14,8 @@ type homePage struct {
 	Counting                  bool      // the box has just started: there are more people than these
 	ShowLast                  bool
 	Last                      []personLine
+	Carries                   bool   // it carries for others: no figures of people, but how much it holds
+	Ops                       uint64 // facts it holds
 }
 
 type alertLine struct {
@@ -35,6 +37,7 @@ func (v *visit) home() error {
 		return err
 	}
 	m := homePage{People: status.People, Households: status.Households, Today: status.Today, Counting: status.Counting}
+	m.Carries, m.Ops = v.actor.Carries, status.Ops
 	m.ShowLast = v.actor.Can(staff.ReadPeople) && !status.Counting // a page to register from is worth more than the latest names
 	m.Tiles, m.Runs = tilesFor(v.actor)
 	if v.actor.Can(staff.SeeStatus) {
@@ -106,7 +109,7 @@ var alertLinks = map[string]string{
 	"alert.lost": "/losses", "alert.lost_alone": "/losses", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.webcert_ends": "/box/webcert", "alert.webcert_clear": "/help/ladder", "alert.backup_old": "/backup",
 	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup", "alert.parted": "/help/backup",
-	"alert.letters_waiting": "/night", "alert.letters_aside": "/night/aside", "alert.letters_foreign": "/help/night", "alert.taken_in": "/night",
+	"alert.letters_waiting": "/night", "alert.letters_aside": "/night/aside", "alert.letters_foreign": "/help/night", "alert.taken_in": "/night", "alert.records_waiting": "/help/night", "alert.records_aside": "/help/night",
 	"alert.clock": "/help/trouble", "alert.emergency_lost": "/box/emergency", "alert.invitation_refused": "/help/posts",
 }
 

@@ -41,12 +41,15 @@ type lockedPage struct {
 	Ways    []string // how this box is opened, in words: what its unlock file says to everybody
 	Asks    bool     // another box was given the means to open this one
 	Waiting int
+	Records uint64 // facts of other posts
+	Full    bool   // it takes no more of those
 }
 
 func (v *visit) lockedModel() lockedPage {
 	m := lockedPage{}
 	if v.here() { // how many came by night is nobody's who merely stands in the network
-		m.Waiting = v.s.config.Box.Letters().Waiting
+		l := v.s.config.Box.Letters()
+		m.Waiting, m.Records, m.Full = l.Waiting, l.Records, l.RecordsFull
 	}
 	for _, kind := range v.s.config.Box.WaysToOpen() {
 		if key := "locked.way." + kind; v.lang.Has(key) {

@@ -165,8 +165,11 @@ func heldLines(w *view, s control.Status, holdings []Holding) []heldLine {
 // to: the code is a secret, and a second look makes a new one.
 func (v *visit) invite() error {
 	area := ""
-	if v.form("apart") == "yes" {
+	switch {
+	case v.form("apart") == "yes":
 		area = "new"
+	case v.form("carrier") == "yes":
+		area = "none"
 	}
 	inv, err := v.s.config.Box.Invite(v.s.ctx, v.actor, invitationTime, area)
 	if err != nil {

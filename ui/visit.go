@@ -114,6 +114,12 @@ func (v *visit) desks() *station.Station {
 	return v.found
 }
 
+// carries tells whether this box carries for others and cannot read what it carries.
+func (v *visit) carries() bool {
+	d := v.desks()
+	return d != nil && d.Identity != nil && d.Identity.Carries()
+}
+
 // signedIn tells whether somebody is known to ask.
 func (v *visit) signedIn() bool { return v.actor.ID != staff.ID{} }
 

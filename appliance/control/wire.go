@@ -34,6 +34,14 @@ type Status struct {
 	Backup   *LastBackup `json:"backup"`             // the last one that was read back; null when there is none
 	Restored *Restored   `json:"restored,omitempty"` // the node came out of a backup and nobody reads people here yet
 	Rebuild  *Rebuild    `json:"rebuild,omitempty"`  // while the journal is read again
+	Sealed   *Sealed     `json:"sealed,omitempty"`   // while it is locked: what it takes in of other posts
+}
+
+// Sealed says what a locked node takes in of other posts, to be read when it is opened.
+type Sealed struct {
+	Waiting uint64 `json:"waiting"` // facts
+	Links   int    `json:"links"`   // posts that could give more right now
+	Full    bool   `json:"full"`    // nothing more is taken in
 }
 
 // Rebuild says how far reading the journal again is.
@@ -87,7 +95,9 @@ type Peer struct {
 	Connections []Connection `json:"connections"`
 	RoundTrip   *float64     `json:"round_trip_ms"` // of a small message there and back; null when unknown
 	Clock       *PeerClock   `json:"clock"`         // null when it has not told
-	Locked      bool         `json:"locked"`        // nobody has opened it
+	Locked      bool         `json:"locked"`        // it takes records in and serves none, or did when it was last heard of
+	Waiting     uint64       `json:"waiting"`       // facts that it took in so: on its card, and nobody can read them there yet
+	Carries     bool         `json:"carries"`       // it carries for others and can read nothing of the register
 	Doubled     bool         `json:"doubled"`       // it runs twice: its folder was copied
 	HeldBack    uint64       `json:"held_back"`     // facts of it that do not count until somebody releases them
 	Via         string       `json:"via"`           // the node over which it is heard; empty for a link of our own, or unknown

@@ -17,11 +17,12 @@ import (
 // Place says which area of the register an invited node opens; the zero Place is the area
 // of the inviter.
 type Place struct {
-	Apart bool   // an area of its own
-	Area  uint16 // one that is known already
+	Apart   bool   // an area of its own
+	Carrier bool   // none at all: it carries for others (carrier.go)
+	Area    uint16 // one that is known already
 }
 
-// ParsePlace reads "" (the inviter's area), "new", or the number of an area. Fault: Invalid
+// ParsePlace reads "" (the inviter's area), "new", "none" (a carrier), or the number of an area. Fault: Invalid
 // "fault.identity.bad_area".
 func ParsePlace(s string) (Place, error) {
 	switch s {
@@ -29,6 +30,8 @@ func ParsePlace(s string) (Place, error) {
 		return Place{}, nil
 	case "new":
 		return Place{Apart: true}, nil
+	case "none":
+		return Place{Carrier: true}, nil
 	}
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil {

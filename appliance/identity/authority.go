@@ -32,6 +32,11 @@ func (v *Vault) Deployment() [16]byte { return v.deployment }
 // clock must never make a node refuse records. Faults: Invalid
 // "fault.identity.bad_certificate", Denied "fault.identity.not_ours".
 func (v *Vault) LogKey(log oplog.LogID, birth []byte) (ed25519.PublicKey, error) {
+	return LogKey(v.root, log, birth)
+}
+
+// LogKey is Vault.LogKey for whoever knows the root and nothing else: a locked box.
+func LogKey(root ed25519.PublicKey, log oplog.LogID, birth []byte) (ed25519.PublicKey, error) {
 	var b LogBorn
 	if err := decode(birth, &b); err != nil || !bytes.Equal(encode(b), birth) {
 		return nil, fault.New(fault.Invalid, "fault.identity.bad_certificate")
@@ -40,7 +45,7 @@ func (v *Vault) LogKey(log oplog.LogID, birth []byte) (ed25519.PublicKey, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := cert.Verify(v.root); err != nil {
+	if err := cert.Verify(root); err != nil {
 		return nil, err
 	}
 	if logOf(cert.Public, b.Nonce) != log {

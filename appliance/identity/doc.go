@@ -103,6 +103,19 @@
 // associated data. SealedFile is that format; the staff desk keeps its accounts
 // in it too.
 //
+// # A carrier
+//
+// A certificate that names no area and grants nothing makes a carrier, a partner's relay
+// (carrier.go): invited with Place.Carrier, given the root, the key of the membership traffic
+// and none of the register. Its own people write under a key of area = its number that it
+// draws itself. Nodes that have no area open none, are sealed no register key, vouch for
+// nobody, suspend nobody, begin no epoch that counts and keep no opener; people there are
+// none of two anywhere else (TestACarrierReadsNothing, TestACarrierIsBelievedInNothing,
+// staff.TestNobodyWorksAtACarrier, script carrier). Whoever runs one sees what lies open in
+// the deployment compartment and the headers of all ops: ids, keys, order, sizes, times of
+// arrival. They can withhold; they cannot alter. What an enrolled carrier must be trusted
+// for is the membership traffic: it has that key.
+//
 // # Papers
 //
 // A paper is lines of ten bytes in Crockford's base 32 (16 letters) followed by a check (4

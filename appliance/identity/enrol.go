@@ -186,6 +186,9 @@ func (v *Vault) certify(number uint16, r request, s *secrets, o outstanding) Nod
 		Number: number, Public: r.Public, Seal: r.Seal, Areas: []uint16{area}, Caps: CapTokens,
 		NotBefore: dated(v.clock.Now()).Add(-backdate).Unix(), NotAfter: issuer.NotAfter, Issuer: issuer,
 	}
+	if o.Carrier {
+		c.Areas, c.Caps = []uint16{}, 0
+	}
 	c.sign(v.deployment, ed25519.NewKeyFromSeed(s.IssuerSeed))
 	return c
 }
@@ -226,6 +229,9 @@ func ownKeys(cert NodeCert, given []registerKey) []registerKey {
 		if a != 0 {
 			out = append(out, registerKey{Area: a, Epoch: uint32(cert.Number), Key: random(32)})
 		}
+	}
+	if carries(cert) { // whatever it was given: what it writes itself is nobody else's to read
+		out = []registerKey{{Area: cert.Number, Epoch: uint32(cert.Number), Key: random(32)}}
 	}
 	return out
 }

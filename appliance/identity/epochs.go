@@ -204,7 +204,7 @@ func (l *ledger) begun(key, value []byte) error {
 		return err
 	}
 	if l.epochs[id] == nil { // of a node that runs twice the lower log
-		l.epochs[id] = &epoch{epochID: id, check: row.Check, shut: row.Shut, good: l.judged.sound[maker.ID] && l.of[maker.ID] == StandingGood, has: map[NodeID]bool{}}
+		l.epochs[id] = &epoch{epochID: id, check: row.Check, shut: row.Shut, good: l.judged.sound[maker.ID] && !maker.Carries() && l.of[maker.ID] == StandingGood, has: map[NodeID]bool{}}
 	}
 	return nil
 }
@@ -263,7 +263,7 @@ func (l *ledger) rank(self NodeID, what uint8, area uint16) (turn int) {
 		if n.ID == self {
 			return turn
 		}
-		if l.judged.sound[n.ID] && l.opens(n, what, area) {
+		if l.judged.sound[n.ID] && !n.Carries() && l.opens(n, what, area) {
 			turn++
 		}
 	}
@@ -371,7 +371,7 @@ func (d *Desk) Follow(ctx context.Context) error {
 // serve does for others what is this node's turn. The caller holds d.following.
 func (d *Desk) serve(ctx context.Context, l *ledger) error {
 	self := d.vault.NodeID()
-	if !l.judged.sound[self] || l.of[self] != StandingGood {
+	if !l.judged.sound[self] || l.of[self] != StandingGood || d.vault.Carries() {
 		clear(d.waiting)
 		return nil
 	}

@@ -123,7 +123,7 @@ func (v *Vault) InviteTo(where Place, ttl time.Duration, addrs []string) (Invita
 	if where.Area != 0 && !where.Apart && !v.areas[where.Area] && !slices.Contains(v.cert.Areas, where.Area) {
 		return Invitation{}, fault.New(fault.NotFound, "fault.identity.no_such_area", "Area", where.Area).With("area", "fault.identity.no_such_area")
 	}
-	o := outstanding{ID: code.id(), Proof: code.proof(), Made: now.UnixMilli(), Life: ttl.Milliseconds(), Area: where.Area, Apart: where.Apart}
+	o := outstanding{ID: code.id(), Proof: code.proof(), Made: now.UnixMilli(), Life: ttl.Milliseconds(), Area: where.Area, Apart: where.Apart, Carrier: where.Carrier}
 	err := v.updateLocked(func(s *secrets) error {
 		s.Invitations = v.forget(s.Invitations)
 		s.Invitations = append(s.Invitations, o)

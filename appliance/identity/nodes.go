@@ -202,6 +202,9 @@ func trusted(nodes []Node, vouched map[NodeID][]oplog.Ref, m muted) {
 	good := map[oplog.LogID]*Node{}
 	admit := func(n *Node) {
 		n.Confirmed = true
+		if n.Carries() {
+			return // it compares nobody
+		}
 		for _, l := range n.Logs {
 			good[l] = n
 		}

@@ -163,7 +163,9 @@ func (d *Desk) ownRows(kind byte, box NodeID, fn func(rest, value []byte) error)
 
 // mayKeep tells whether a node can be trusted with opening another, or be opened: its
 // words were compared. Where nodes are shut out this is where they are refused.
-func (d *Desk) mayKeep(n Node) bool { return n.Confirmed && d.StandingOf(n.ID) == StandingGood }
+func (d *Desk) mayKeep(n Node) bool {
+	return n.Confirmed && !n.Carries() && d.StandingOf(n.ID) == StandingGood
+}
 
 // Keepers are the nodes that could be given the means to open this one.
 func (d *Desk) Keepers() ([]Node, error) {

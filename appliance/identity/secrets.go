@@ -62,6 +62,7 @@ type outstanding struct {
 	UsedFor []byte   `cbor:"5,keyasint,omitempty"`
 	Area    uint16   `cbor:"6,keyasint,omitempty"` // the area of the register it opens; 0 = the inviter's own
 	Apart   bool     `cbor:"7,keyasint,omitempty"` // an area of its own
+	Carrier bool     `cbor:"8,keyasint,omitempty"` // no area: the node carries for others
 }
 
 var errSecrets = errors.New("identity: secrets are malformed")

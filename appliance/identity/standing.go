@@ -137,7 +137,7 @@ func (c *court) heard() (said []Suspension) {
 		if !worded {
 			s.word = [32]byte{}
 		}
-		if c.nodes[s.Node] != nil && by != nil && s.By != s.Node && (worded || by.Confirmed) {
+		if c.nodes[s.Node] != nil && by != nil && s.By != s.Node && (worded || by.Confirmed && !by.Carries()) {
 			said = append(said, s)
 		}
 	}
@@ -211,7 +211,7 @@ func (c *court) inOffice(l lift, said []Suspension, out map[NodeID]bool) bool {
 func (c *court) issuersOut(said []Suspension) map[NodeID]bool {
 	quorum := 0
 	for id, n := range c.nodes {
-		if _, issues := c.issues(id); !issues && n.Confirmed {
+		if _, issues := c.issues(id); !issues && n.Confirmed && !n.Carries() {
 			quorum = min(quorum+1, 2)
 		}
 	}

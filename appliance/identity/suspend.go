@@ -286,6 +286,9 @@ func (s *standings) believe(nodes []Node, vouched map[NodeID][]oplog.Ref) {
 	authors := map[oplog.LogID]Node{}
 	admit := func(n Node) {
 		s.sound[n.ID] = true
+		if n.Carries() {
+			return // it compares nobody
+		}
 		for _, l := range n.Logs {
 			authors[l] = n
 		}

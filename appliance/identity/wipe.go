@@ -51,6 +51,7 @@ func DestroyKeys(dir string) error {
 	for _, place := range [][2]string{
 		{dir, secretsName}, {dir, secretsName + ".*"}, {dir, "." + secretsName + ".*"}, {filepath.Join(dir, "journal"), "keys*"},
 		{dir, "accounts"}, {dir, "accounts.*"}, {dir, ".accounts.*"},
+		{filepath.Join(dir, "letterbox"), "locked*"},
 		{dir, "passkeys"}, {dir, "passkeys.*"}, {dir, ".passkeys.*"},
 	} {
 		errs = append(errs, destroyAll(place[0], place[1]))

@@ -161,7 +161,7 @@ func (p *Pile) Read(name string) (Letter, error) {
 // removed. A power cut before that only means that it is read once more.
 func (p *Pile) Done(name string) error {
 	path := filepath.Join(p.dir, name)
-	if err := overwrite(p.fsys, path); err != nil {
+	if err := overwrite(p.fsys, path, int64(maxLetter)); err != nil {
 		return cannotWrite(err)
 	}
 	if err := p.fsys.Remove(path); err != nil {
@@ -170,7 +170,7 @@ func (p *Pile) Done(name string) error {
 	return cannotWrite(p.fsys.SyncDir(p.dir))
 }
 
-func overwrite(fsys files.FS, path string) (err error) {
+func overwrite(fsys files.FS, path string, limit int64) (err error) {
 	f, err := fsys.OpenFile(path, writeOnly, 0o600)
 	if err != nil {
 		return err
@@ -180,22 +180,24 @@ func overwrite(fsys files.FS, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(make([]byte, min(info.Size(), int64(maxLetter))), 0); err != nil {
+	if _, err := f.WriteAt(make([]byte, min(info.Size(), limit)), 0); err != nil {
 		return err
 	}
 	return f.Sync()
 }
 
 // SetAside keeps a letter that could not be read, whole, and out of the way.
-func (p *Pile) SetAside(name string) error {
-	to := filepath.Join(p.dir, asideName)
-	if err := p.fsys.MkdirAll(to, 0o700); err != nil {
+func (p *Pile) SetAside(name string) error { return setAside(p.fsys, p.dir, name) }
+
+func setAside(fsys files.FS, dir, name string) error {
+	to := filepath.Join(dir, asideName)
+	if err := fsys.MkdirAll(to, 0o700); err != nil {
 		return cannotWrite(err)
 	}
-	if err := p.fsys.Rename(filepath.Join(p.dir, name), filepath.Join(to, name)); err != nil {
+	if err := fsys.Rename(filepath.Join(dir, name), filepath.Join(to, name)); err != nil {
 		return cannotWrite(err)
 	}
-	return cannotWrite(errors.Join(p.fsys.SyncDir(to), p.fsys.SyncDir(p.dir)))
+	return cannotWrite(errors.Join(fsys.SyncDir(to), fsys.SyncDir(dir)))
 }
 
 // AsidePile is what was set aside, to be read again or destroyed when its facts are in the

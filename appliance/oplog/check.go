@@ -201,7 +201,7 @@ func (c *checker) batch(raw []byte, segment uint64) {
 		c.chains[b.log] = ch
 	}
 	if b.first == 1 && ch.key == nil {
-		if ch.key, err = c.l.birthKey(b); err != nil {
+		if ch.key, err = birthKey(c.l.auth, b); err != nil {
 			c.say("log %s: its birth is not of this deployment", b.log)
 		}
 	}

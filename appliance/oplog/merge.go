@@ -86,7 +86,7 @@ func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, e
 		if b.first != 1 {
 			return nil, errGap(b.log, 0, b.first)
 		}
-		if key, err = l.birthKey(b); err != nil {
+		if key, err = birthKey(l.auth, b); err != nil {
 			return nil, asBatchFault(err)
 		}
 		born[b.log] = key

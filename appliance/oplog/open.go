@@ -163,12 +163,12 @@ func nodeID(key ed25519.PublicKey) ID {
 }
 
 // birthKey checks the first op of a log and returns the log's key.
-func (l *Log) birthKey(b *batch) (ed25519.PublicKey, error) {
+func birthKey(auth Authority, b *batch) (ed25519.PublicKey, error) {
 	r := &b.ops[0]
 	if r.comp != Deployment {
 		return nil, errBatch
 	}
-	plain, err := openPayload(l.auth, r)
+	plain, err := openPayload(auth, r)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (l *Log) birthKey(b *batch) (ed25519.PublicKey, error) {
 	if err != nil || c.Kind != bornKind {
 		return nil, errBatch
 	}
-	key, err := l.auth.LogKey(b.log, c.Body)
+	key, err := auth.LogKey(b.log, c.Body)
 	if err != nil {
 		return nil, errStranger(err)
 	}

@@ -124,7 +124,7 @@ func (l *Log) scanBatch(b *batch, frame uint32) error {
 		l.chains[b.log] = c
 	}
 	if c.key == nil && b.first == 1 {
-		key, err := l.birthKey(b)
+		key, err := birthKey(l.auth, b)
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func OpenDesk(log *oplog.Log, o Options) *Desk {
 // behind its cut is held back by the journal, and nothing is sealed to people of a lost one.
 func (d *Desk) counts(log oplog.LogID) bool {
 	n, ok := d.o.Authors(log)
-	return ok && n.Confirmed
+	return ok && n.Confirmed && !n.Carries()
 }
 
 // home reports whether a log is of the node where an account signs in.

@@ -118,10 +118,15 @@ type Actor struct {
 	Key      bool     // a bearer key: a program, never a second person
 	Operator bool     // somebody at this machine, through the control socket
 	Closed   bool     // nobody reads people at this node right now: it came out of a backup
+	Carries  bool     // this node carries for others and cannot read what it carries
 }
 
 // readings are the actions that show what was registered.
 var readings = []Action{ReadPeople, CorrectPeople, IssueTokens}
+
+// carrying are the actions at a carrier: its own people, its own box, and what passes
+// through it in numbers. What somebody registered there nobody else could ever read.
+var carrying = []Action{SeeMesh, ManageStaff, ManageKeys, SeeStatus, Check, ManageBox, KeepBackups}
 
 // operatorID is how facts name the operator: no random id has these eight bytes
 // but by a chance of one in 2^64.
@@ -153,7 +158,7 @@ func IsLetterbox(by ID) bool { return by == letterboxID }
 
 // Can reports whether the actor may do x. It is the only policy in Waypost.
 func (a Actor) Can(x Action) bool {
-	return !a.ID.IsZero() && slices.Contains(a.Role.may(), x) && !(a.Closed && slices.Contains(readings, x))
+	return !a.ID.IsZero() && slices.Contains(a.Role.may(), x) && !(a.Closed && slices.Contains(readings, x)) && !(a.Carries && !slices.Contains(carrying, x))
 }
 
 // Must is Can as an error. Faults: Unauthenticated "fault.staff.sign_in" for the
@@ -165,6 +170,8 @@ func (a Actor) Must(x Action) error {
 		return fault.New(fault.Unauthenticated, "fault.staff.sign_in")
 	case a.Can(x):
 		return nil
+	case a.Carries && slices.Contains(a.Role.may(), x):
+		return fault.New(fault.Denied, "fault.staff.carries")
 	case a.Closed && slices.Contains(a.Role.may(), x):
 		return fault.New(fault.Denied, "fault.staff.restored")
 	default:

@@ -126,3 +126,22 @@ func TestTheLetterboxIsARegistrar(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNobodyWorksAtACarrier: what was registered there nobody could ever read, and it sees
+// to its own people, its box and what passes through in numbers.
+func TestNobodyWorksAtACarrier(t *testing.T) {
+	may := map[Action]bool{SeeMesh: true, ManageStaff: true, ManageKeys: true, SeeStatus: true, Check: true, ManageBox: true, KeepBackups: true}
+	for _, role := range Roles() {
+		there := Actor{ID: ID{1}, Role: role}
+		here := there
+		here.Carries = true
+		for _, x := range Actions() {
+			if want := there.Can(x) && may[x]; here.Can(x) != want {
+				t.Errorf("%s may %s at a carrier: %v", role, x, !want)
+			}
+		}
+	}
+	if err := (Actor{ID: ID{1}, Role: Lead, Carries: true}).Must(RegisterPeople); fault.Of(err).Key != "fault.staff.carries" {
+		t.Error(err)
+	}
+}

@@ -87,7 +87,7 @@ func (d *Desk) HandsAmong(nodes []identity.Node, a Act, first, second Hand) erro
 	}
 	for _, e := range []enrolled{one.Who, two.Who} {
 		i := slices.IndexFunc(nodes, func(n identity.Node) bool { return n.ID == e.Node })
-		if i < 0 || !nodes[i].Confirmed || !(Actor{ID: idOf(e.subject()), Role: e.Role}).Can(a.Action) || !d.madeAt(e, nodes[i].Logs) {
+		if i < 0 || !nodes[i].Confirmed || nodes[i].Carries() || !(Actor{ID: idOf(e.subject()), Role: e.Role}).Can(a.Action) || !d.madeAt(e, nodes[i].Logs) {
 			return fault.New(fault.Denied, "fault.staff.act_stranger")
 		}
 	}

@@ -214,5 +214,5 @@ func (d *Desk) believed(log oplog.LogID, node oplog.ID) bool {
 		return false
 	}
 	n, ok := d.authors(log)
-	return ok && n.ID == node && (n.Confirmed || node == d.node)
+	return ok && n.ID == node && (n.Confirmed && !n.Carries() || node == d.node)
 }

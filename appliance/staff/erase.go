@@ -288,7 +288,7 @@ func (d *Desk) isSomebody(e enrolled, still bool) bool {
 		return false
 	}
 	return slices.ContainsFunc(nodes, func(n identity.Node) bool {
-		return n.ID == e.Node && n.Confirmed && (!still || n.Standing == identity.StandingGood) && d.madeAt(e, n.Logs)
+		return n.ID == e.Node && n.Confirmed && !n.Carries() && (!still || n.Standing == identity.StandingGood) && d.madeAt(e, n.Logs)
 	})
 }
 

@@ -177,7 +177,7 @@ func (d *Desk) trustsErasure(row erasedRow) bool {
 		return false
 	}
 	n, ok := d.authors(row.Log)
-	return ok && (n.Confirmed && n.Standing == identity.StandingGood || n.ID == d.node)
+	return ok && (n.Confirmed && !n.Carries() && n.Standing == identity.StandingGood || n.ID == d.node)
 }
 
 // Erasures lists who was erased, the last one first. A household that went with its
