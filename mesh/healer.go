@@ -17,7 +17,6 @@ import (
 // for three days" is an ordinary Tuesday.
 const (
 	firstWait   = 250 * time.Millisecond
-	mostWait    = 4 * time.Second        // with the jitter of half of it still below a healed cut's 10 s
 	waitAPeer   = 500 * time.Millisecond // many absent nodes stretch the longest wait by this each
 	longestWait = time.Minute
 	steady      = 5 * time.Second // a link that lived this long resets the wait
@@ -38,11 +37,11 @@ type dial struct {
 func (d *dial) connected(now time.Time) { d.since = now }
 
 // lost plans the first try after a link ended.
-func (d *dial) lost(now time.Time) {
+func (d *dial) lost(now time.Time, most time.Duration) {
 	if now.Sub(d.since) >= steady {
 		d.wait = 0
 	}
-	d.later(now, mostWait)
+	d.later(now, most)
 }
 
 // later plans the next try, twice as far away as the last, ±50 %.
@@ -86,7 +85,7 @@ func (m *Mesh) heal() time.Duration {
 			absent++
 		}
 	}
-	most := min(max(mostWait, time.Duration(absent)*waitAPeer), longestWait)
+	most := min(max(m.timing().mostWait, time.Duration(absent)*waitAPeer), longestWait)
 	try := func(d *dial, node identity.NodeID, addrs []string) {
 		if d.busy || len(addrs) == 0 {
 			return

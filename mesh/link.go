@@ -16,8 +16,7 @@ import (
 
 // How long silence is believed, and how a link is kept from falling silent.
 const (
-	pingEvery  = 2 * time.Second
-	silence    = 6 * time.Second // without one byte either way: the connection is dead
+	lookEvery  = 2 * time.Second // whether a ping is due; how often it is, timing.go says
 	writePiece = 32 << 10        // a deadline a piece, so that a slow link is no dead link
 	helloTime  = 5 * time.Second
 	answerTime = 20 * time.Second // a peer that answers pings but not a WANT
@@ -59,6 +58,7 @@ type link struct {
 	bytes    int // batch size that suits the link
 	nextID   uint32
 	pieces   pieceTraffic
+	pace     linkPace // guards itself
 }
 
 // pending is the question under way on a link.
@@ -92,7 +92,7 @@ func (m *Mesh) runLink(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 	defer l.cancel()
 	stop := context.AfterFunc(l.ctx, func() { _ = conn.Close() })
 	defer stop()
-	r := bufio.NewReaderSize(&patient{conn: conn, m: m}, 16<<10)
+	r := bufio.NewReaderSize(&patient{conn: conn, l: l}, 16<<10)
 	if err := l.greet(r); err != nil {
 		m.quiet.debug("mesh greeting failed", "node", l.node, "err", err)
 		return
@@ -105,6 +105,7 @@ func (m *Mesh) runLink(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 	}
 	defer m.detach(l)
 	m.offerPieces(l)
+	m.sayLink(l)
 	work := []func(){l.write, l.serve, l.merge, l.servePieces, l.storePieces}
 	ended := make(chan struct{}, len(work))
 	for _, f := range work {
@@ -152,11 +153,11 @@ func (l *link) greet(r *bufio.Reader) error {
 // patient reads with a deadline that every byte renews.
 type patient struct {
 	conn net.Conn
-	m    *Mesh
+	l    *link
 }
 
 func (p *patient) Read(b []byte) (int, error) {
-	if err := p.conn.SetReadDeadline(p.m.clock.Now().Add(silence)); err != nil {
+	if err := p.conn.SetReadDeadline(p.l.m.clock.Now().Add(p.l.timing().silence)); err != nil {
 		return 0, err
 	}
 	return p.conn.Read(b)
@@ -250,11 +251,12 @@ func (l *link) take(msg message) error {
 // write empties the outbox and keeps the link from falling silent.
 func (l *link) write() {
 	defer l.cancel()
-	tick := l.m.clock.After(pingEvery)
+	tick := l.m.clock.After(lookEvery)
+	var pinged int64
 	for {
 		b, done := l.out.next()
 		if b != nil {
-			if err := l.writeAll(b); err != nil {
+			if err := l.writePaced(b); err != nil {
 				return
 			}
 			if done != nil {
@@ -265,29 +267,18 @@ func (l *link) write() {
 		select {
 		case <-l.out.signal:
 		case <-tick:
-			tick = l.m.clock.After(pingEvery)
-			now := int64(l.m.elapsed())
-			if now-l.lastIn.Load() >= int64(pingEvery*9/10) && !l.out.send(ping{uint64(now)}) {
+			tick = l.m.clock.After(lookEvery)
+			now, due := int64(l.m.elapsed()), int64(l.timing().pingEvery*9/10)
+			if now-max(l.lastIn.Load(), pinged) < due {
+				continue
+			}
+			if pinged = now; !l.out.send(ping{uint64(now)}) {
 				return
 			}
 		case <-l.ctx.Done():
 			return
 		}
 	}
-}
-
-func (l *link) writeAll(b []byte) error {
-	for len(b) > 0 {
-		n := min(len(b), writePiece)
-		if err := l.conn.SetWriteDeadline(l.m.clock.Now().Add(silence)); err != nil {
-			return err
-		}
-		if _, err := l.conn.Write(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
 }
 
 // serve answers WANTs, one at a time.
@@ -313,7 +304,7 @@ func (l *link) answer(w want) {
 		l.out.send(busy{id: w.id, retry: busyRetry})
 		return
 	}
-	left, ops := min(int(w.maxBytes), batchBytes), min(int(w.maxOps), batchOps)
+	left, ops := mostAnswer(m.pace.rate(l), min(int(w.maxBytes), batchBytes)), min(int(w.maxOps), batchOps)
 	f := opsFrame{id: w.id}
 	for _, a := range w.asks {
 		p := part{log: a.log, last: a.after}

@@ -67,6 +67,7 @@ type Config struct {
 	Dir       string       // folder of peers.json
 	Pieces    Pieces       // photos and files; nil = none are exchanged
 	Closed    bool         // this node came out of a backup and waits for what others know, until Opened
+	Link      LinkProfile  // how much the connection to others may be used; SetLinks changes it
 }
 
 // Mesh is this node among the others. All methods are safe for concurrent use.
@@ -89,6 +90,7 @@ type Mesh struct {
 	udp         *net.UDPConn
 	transport   *transport
 	gate        *gate
+	pace        *pace
 	joinRate    *rate
 	ctx         context.Context
 	cancel      context.CancelFunc
@@ -186,6 +188,7 @@ func newMesh(c Config) (*Mesh, error) {
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
 		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{},
 	}
+	m.pace = newPace(c.Link, m.elapsed)
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
 	var err error
 	if m.creds, err = newCredentials(m.keys, m.book.Outcast); err != nil {
@@ -238,12 +241,12 @@ func (m *Mesh) keepLoop() {
 		m.stuck(m.clock.Now())
 		m.stuckPieces(m.clock.Now())
 		m.schedule()
-		if now-lazy >= min(lazyALink*time.Duration(len(m.links)), lazyMost) {
+		if now-lazy >= min(lazyALink*time.Duration(len(m.links)), m.timing().lazyMost) {
 			lazy = now
 			m.tellAll()
 		}
 		m.mu.Unlock()
-		if now-rejoin >= rejoinEvery {
+		if now-rejoin >= m.timing().rejoinEvery {
 			rejoin = now
 			m.goDo(m.gossip.rejoin) // may wait for nodes that do not answer
 			if err := m.readvertise(); err != nil {

@@ -280,7 +280,7 @@ func (m *Mesh) detach(l *link) {
 		m.gossip.unlinked(l)
 	}
 	if len(p.links) == 0 {
-		p.dial.lost(m.clock.Now())
+		p.dial.lost(m.clock.Now(), m.timing().mostWait)
 		m.poke()
 	}
 	m.changed(slow)

@@ -76,7 +76,7 @@ func newPieceTraffic() pieceTraffic {
 
 // offerPieces tells a peer that pieces can be asked of us.
 func (m *Mesh) offerPieces(l *link) {
-	if m.pieces != nil {
+	if m.pieces != nil && !m.piecesWait() {
 		l.out.send(ping{speaksPieces})
 	}
 }
@@ -93,17 +93,19 @@ func (m *Mesh) heardPing(l *link, p ping) {
 			l.pieces.speaks = true
 			m.schedule()
 		}
+	default:
+		m.heardLink(l, p.nonce)
 	}
 }
 
 // schedulePieces asks for pieces wherever there is nothing better to ask for. Called
 // with the lock held, at the end of schedule.
 func (m *Mesh) schedulePieces(links []*link, now time.Time) {
-	if m.pieces == nil || now.Before(m.piecePauseTo) {
+	if m.pieces == nil || m.piecesWait() || now.Before(m.piecePauseTo) {
 		return
 	}
 	for _, l := range links {
-		if m.piecePulls >= maxPiecePulls {
+		if m.piecePulls >= m.piecesAtOnce() {
 			return
 		}
 		p := &l.pieces
@@ -137,8 +139,8 @@ func (m *Mesh) fetch(l *link, p *piecePull, now time.Time) {
 	}
 	t.nextID++
 	t.pull = p
-	p.id, p.since, p.length = t.nextID, now, t.length
-	if !l.out.send(fetch{id: p.id, offset: uint32(len(p.got)), length: uint32(t.length), pieces: p.asks}) {
+	p.id, p.since, p.length = t.nextID, now, m.mostPull(t.length)
+	if !l.out.send(fetch{id: p.id, offset: uint32(len(p.got)), length: uint32(p.length), pieces: p.asks}) {
 		l.cancel()
 	}
 }
@@ -321,7 +323,7 @@ func (l *link) servePieces() {
 // has left.
 func (l *link) answerPiece(f fetch, last arrive) arrive {
 	m := l.m
-	if m.pieces == nil {
+	if m.pieces == nil || m.piecesWait() {
 		l.out.send(pieceFrame{id: f.id, index: pieceNone})
 		return last
 	}
@@ -347,7 +349,7 @@ func (l *link) answerPiece(f fetch, last arrive) arrive {
 		if len(last.data) > maxPiece || int(f.offset) >= len(last.data) {
 			continue
 		}
-		end := min(int(f.offset)+min(int(f.length), mostPart), len(last.data))
+		end := min(int(f.offset)+mostAnswer(m.pace.rate(l), min(int(f.length), mostPart)), len(last.data))
 		answer.index, answer.total, answer.data = uint8(i), uint32(len(last.data)), last.data[f.offset:end]
 		break
 	}

@@ -92,6 +92,7 @@ func (t *transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, e
 	if err != nil {
 		return time.Time{}, err
 	}
+	t.m.pace.debit(nil, len(b))
 	_, err = t.m.udp.WriteToUDPAddrPort(b, ap)
 	return t.m.clock.Now(), err
 }
@@ -239,6 +240,12 @@ func (s *stream) Read(b []byte) (int, error) {
 	n := copy(b, s.rest)
 	s.rest = s.rest[n:]
 	return n, nil
+}
+
+// Write counts what memberlist says; it does not wait.
+func (s *stream) Write(b []byte) (int, error) {
+	s.t.m.pace.debit(nil, len(b))
+	return s.Conn.Write(b)
 }
 
 // Close is net.Conn's.
