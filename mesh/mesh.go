@@ -68,6 +68,7 @@ type Config struct {
 	Pieces    Pieces       // photos and files; nil = none are exchanged
 	Closed    bool         // this node came out of a backup and waits for what others know, until Opened
 	Link      LinkProfile  // how much the connection to others may be used; SetLinks changes it
+	Discover  bool         // look for others on the local network and be found there; SetDiscover changes it
 }
 
 // Mesh is this node among the others. All methods are safe for concurrent use.
@@ -144,6 +145,9 @@ type Mesh struct {
 	twins    map[[16]byte]bool      // incarnations met with our own keys
 	nextTwin time.Duration          // when a twin is looked for again
 	outdone  time.Duration          // when the own card was last renewed for another's sake
+
+	findings map[string]time.Duration // addresses heard on the local network, and when each may be tried again
+	unfind   context.CancelFunc       // nil while nobody is looked for there
 }
 
 // Start listens, looks for every node known from before, and exchanges records
@@ -158,7 +162,7 @@ func Start(ctx context.Context, c Config) (*Mesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.begin(ctx); err != nil {
+	if err := m.begin(ctx, c); err != nil {
 		_ = m.Close()
 		var f *fault.Error
 		if errors.As(err, &f) {
@@ -186,7 +190,7 @@ func newMesh(c Config) (*Mesh, error) {
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
-		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{},
+		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{}, findings: map[string]time.Duration{},
 	}
 	m.pace = newPace(c.Link, m.elapsed)
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
@@ -205,7 +209,7 @@ func newMesh(c Config) (*Mesh, error) {
 }
 
 // begin brings the parts up in the order they need each other.
-func (m *Mesh) begin(ctx context.Context) error {
+func (m *Mesh) begin(ctx context.Context, c Config) error {
 	m.mu.Lock()
 	m.load()
 	m.mu.Unlock()
@@ -228,6 +232,7 @@ func (m *Mesh) begin(ctx context.Context) error {
 	m.goDo(m.healLoop)
 	m.goDo(m.keepLoop)
 	m.goDo(m.followLoop)
+	m.SetDiscover(c.Discover)
 	m.log.Info("mesh listens", "address", m.tcp.Addr().String(), "node", m.self)
 	return ctx.Err()
 }
