@@ -226,7 +226,7 @@ func (m *Mesh) found(addr string) {
 		p.dial.now()
 		m.poke()
 	}
-	m.goDo(func() { m.dialNode(identity.NodeID{}, []string{addr}) })
+	m.goDo(func() { m.dialNode(identity.NodeID{}, []string{addr}, true) })
 }
 
 // announces says whether a node's own card names an address.

@@ -22,7 +22,8 @@ const (
 	steady      = 5 * time.Second // a link that lived this long resets the wait
 	dialTime    = 3 * time.Second
 	dialStagger = 250 * time.Millisecond
-	maxDials    = 8
+	maxDials    = 24 // of those who have not answered for long: 1,000 in a cut network take two minutes
+	maxFresh    = 8  // of those there is news of, who do not wait behind them
 	maxPeers    = 4096
 )
 
@@ -32,6 +33,7 @@ type dial struct {
 	wait  time.Duration
 	since time.Time // of the connection
 	busy  bool
+	news  bool // somebody told of it since the last try
 }
 
 func (d *dial) connected(now time.Time) { d.since = now }
@@ -46,11 +48,12 @@ func (d *dial) lost(now time.Time, most time.Duration) {
 
 // later plans the next try, twice as far away as the last, ±50 %.
 func (d *dial) later(now time.Time, most time.Duration) {
+	d.news = false
 	d.wait = min(max(2*d.wait, firstWait), most)
 	d.next = now.Add(d.wait/2 + time.Duration(rand.Int64N(int64(d.wait))))
 }
 
-func (d *dial) now() { d.wait, d.next = 0, time.Time{} }
+func (d *dial) now() { d.wait, d.next, d.news = 0, time.Time{}, true }
 
 // poke makes the healer look at its list again.
 func (m *Mesh) poke() {
@@ -95,8 +98,9 @@ func (m *Mesh) heal() time.Duration {
 			return
 		}
 		d.busy = true
+		fresh := d.news
 		started := m.goDo(func() {
-			m.dialNode(node, addrs)
+			m.dialNode(node, addrs, fresh)
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			d.busy = false
@@ -120,11 +124,16 @@ func (m *Mesh) heal() time.Duration {
 
 // dialNode tries addrs one after the other, a little apart, until one of them is
 // node; the zero node takes whoever answers. It returns when every try has ended
-// or a link was made.
-func (m *Mesh) dialNode(node identity.NodeID, addrs []string) {
+// or a link was made. fresh ones do not wait for a place behind those who have not
+// answered for long.
+func (m *Mesh) dialNode(node identity.NodeID, addrs []string, fresh bool) {
+	places := m.dialling
+	if fresh {
+		places = m.diallingFresh
+	}
 	select {
-	case m.dialling <- struct{}{}:
-		defer func() { <-m.dialling }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	case <-m.ctx.Done():
 		return
 	}

@@ -97,7 +97,10 @@ type Mesh struct {
 	cancel      context.CancelFunc
 	healNow     chan struct{}
 	dialling    chan struct{} // slots
-	serving     chan struct{}
+
+	diallingFresh chan struct{}
+
+	serving chan struct{}
 
 	servingPieces chan struct{}
 
@@ -184,7 +187,7 @@ func newMesh(c Config) (*Mesh, error) {
 		keys: c.Vault, records: c.Log, book: c.Desk, pieces: c.Pieces, clock: c.Clock, log: c.Logger, quiet: newQuiet(c.Logger, c.Clock),
 		dir: c.Dir, advertise: c.Advertise, self: c.Vault.NodeID(), start: c.Clock.Now(),
 		gate: &gate{}, joinRate: &rate{from: map[string]time.Duration{}},
-		healNow: make(chan struct{}, 1), dialling: make(chan struct{}, maxDials),
+		healNow: make(chan struct{}, 1), dialling: make(chan struct{}, maxDials), diallingFresh: make(chan struct{}, maxFresh),
 		servingPieces: make(chan struct{}, maxPieceServes), pieceClaims: map[[32]byte]*link{},
 		serving: make(chan struct{}, maxServes), joins: make(chan struct{}, maxJoins),
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},

@@ -108,5 +108,5 @@ func (m *Mesh) lookForTwin(c card) {
 		return
 	}
 	m.nextTwin = now + twinLook
-	m.goDo(func() { m.dialNode(identity.NodeID{}, addrs) })
+	m.goDo(func() { m.dialNode(identity.NodeID{}, addrs, true) })
 }
