@@ -80,7 +80,7 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpCommand(a.helpCommand())
 	root.AddCommand(
 		a.initVerb(), a.serveVerb(), a.unlockVerb(), a.lockVerb(), a.slotsVerb(), a.openerVerb(), a.ceremonyVerb(), a.webcertVerb(), a.emergencyVerb(), a.wipeVerb(), a.statusVerb(), a.tuiVerb(),
-		a.inviteVerb(), a.joinVerb(), a.confirmVerb(), a.suspendVerb(), a.liftVerb(), a.revokeVerb(), a.rotateVerb(), a.lostVerb(), a.issuersVerb(), a.revokeIssuerVerb(), a.staffVerb(), a.apikeyVerb(),
+		a.inviteVerb(), a.joinVerb(), a.confirmVerb(), a.meshVerb(), a.suspendVerb(), a.liftVerb(), a.revokeVerb(), a.rotateVerb(), a.lostVerb(), a.issuersVerb(), a.revokeIssuerVerb(), a.staffVerb(), a.apikeyVerb(),
 		a.importVerb(), a.tokenVerb(), a.checkVerb(), a.rebuildVerb(), a.backupVerb(), a.restoreVerb(), a.reopenVerb(), demoCommand(a.catalog),
 		a.completionVerb(), a.versionVerb(),
 	)

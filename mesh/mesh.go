@@ -92,6 +92,7 @@ type Mesh struct {
 	transport   *transport
 	gate        *gate
 	pace        *pace
+	startedLow  bool // memberlist runs with the low profile
 	joinRate    *rate
 	ctx         context.Context
 	cancel      context.CancelFunc
@@ -195,7 +196,7 @@ func newMesh(c Config) (*Mesh, error) {
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
 		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{}, findings: map[string]time.Duration{},
 	}
-	m.pace = newPace(c.Link, m.elapsed)
+	m.pace, m.startedLow = newPace(c.Link, m.elapsed), c.Link.Low
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24
 	var err error
 	if m.creds, err = newCredentials(m.keys, m.book.Outcast); err != nil {

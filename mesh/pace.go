@@ -204,6 +204,9 @@ func (l *link) writePaced(b []byte) error {
 // Links is how the connection to others is used. Safe for concurrent use.
 func (m *Mesh) Links() LinkProfile { return m.pace.profile() }
 
+// Restart says whether memberlist still runs with another profile than is in force.
+func (m *Mesh) Restart() bool { return m.pace.profile().Low != m.startedLow }
+
 // SetLinks changes how the connection to others is used, and tells them. What memberlist
 // does keeps its pace until the next start. Safe for concurrent use.
 func (m *Mesh) SetLinks(p LinkProfile) {

@@ -55,6 +55,7 @@ type apiBox struct {
 	backedUp  string      // the file a backup was begun into
 	names     []string    // of the public certificate
 	requested []string
+	links     linkState
 
 	mu       sync.Mutex
 	state    string

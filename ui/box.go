@@ -25,6 +25,7 @@ type Box interface {
 	Shutter
 	Night
 	WebCerts
+	Links
 
 	// State is new, locked, opening, open or read-only.
 	State() string

@@ -245,7 +245,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 func pictures() []picture {
 	return slices.Concat(
 		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures(),
-		accountPictures(), readPictures(), tellPictures(), sealedPictures(), handPictures(),
+		accountPictures(), readPictures(), linkPictures(), tellPictures(), sealedPictures(), handPictures(),
 	)
 }
 
