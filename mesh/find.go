@@ -195,49 +195,77 @@ func findQuestion() ([]byte, error) {
 	return b.Finish()
 }
 
-// found dials an address that a member was heard at, unless it is connected from there.
-// An address costs one try each findAgain, whatever is said about it.
-func (m *Mesh) found(addr string) {
+// sighting is an address that a member was heard at.
+type sighting struct {
+	mark  string
+	node  identity.NodeID // who answered there under this mark; zero before somebody has
+	again time.Duration   // when it may be tried again
+}
+
+// found dials an address that a member was heard at, unless it is known who is there and
+// that node is connected. An address costs one try each findAgain, whatever is said about
+// it.
+func (m *Mesh) found(addr, mark string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.elapsed()
-	if again, known := m.findings[addr]; m.closing || known && now < again {
+	s := m.sightings[addr]
+	if m.closing || s != nil && (now < s.again || s.mark == mark && m.isLinked(s.node)) {
 		return
 	}
-	if len(m.findings) >= maxFound {
-		for a, again := range m.findings {
-			if now >= again {
-				delete(m.findings, a)
-			}
-		}
-		if len(m.findings) >= maxFound {
+	if s == nil {
+		if !m.roomToSee(now) {
 			return
 		}
+		s = &sighting{}
+		m.sightings[addr] = s
 	}
-	m.findings[addr] = now + findAgain
-	for _, id := range m.sortedPeers() {
-		p := m.peers[id]
-		if p.good != addr && !p.announces(addr) {
-			continue
-		}
-		if len(p.links) > 0 {
-			return
-		}
-		p.dial.now()
-		m.poke()
+	if s.mark != mark {
+		s.mark, s.node = mark, identity.NodeID{}
 	}
-	m.goDo(func() { m.dialNode(identity.NodeID{}, []string{addr}, true) })
+	s.again = now + findAgain
+	m.goDo(func() { m.dialFound(addr, mark) })
 }
 
-// announces says whether a node's own card names an address.
-func (p *peer) announces(addr string) bool {
-	if p.card == nil {
-		return false
+// roomToSee makes room for one more address, if need be at the cost of one that may be
+// tried again anyway. Called with the lock held.
+func (m *Mesh) roomToSee(now time.Duration) bool {
+	if len(m.sightings) < maxFound {
+		return true
 	}
-	for _, a := range p.card.addrs {
-		if a == addr {
-			return true
+	for a, s := range m.sightings {
+		if now >= s.again {
+			delete(m.sightings, a)
 		}
 	}
-	return false
+	return len(m.sightings) < maxFound
+}
+
+// dialFound makes a link to whoever is at an address, if there is none yet.
+func (m *Mesh) dialFound(addr, mark string) {
+	select {
+	case m.diallingFresh <- struct{}{}:
+		defer func() { <-m.diallingFresh }()
+	case <-m.ctx.Done():
+		return
+	}
+	conn, raw, cert, err := m.dialExchange(m.ctx, addr)
+	if err != nil {
+		m.quiet.debug("mesh cannot reach a member it heard of", "err", err)
+		return
+	}
+	m.mu.Lock()
+	if s := m.sightings[addr]; s != nil && s.mark == mark {
+		s.node = cert.ID()
+	}
+	m.mu.Unlock()
+	if !m.useful(m.ctx, cert, cert.ID()) || !m.goDo(func() { m.runLink(conn, raw, cert, addr) }) {
+		_ = conn.Close()
+	}
+}
+
+// isLinked says whether a node is connected. Called with the lock held.
+func (m *Mesh) isLinked(id identity.NodeID) bool {
+	p := m.peers[id]
+	return p != nil && len(p.links) > 0
 }

@@ -331,7 +331,7 @@ func (f *finder) take(packet []byte, ifIndex int, from net.Addr) {
 		if own && x.port == f.port || !recognises(keys, x.mark, at) {
 			continue
 		}
-		f.m.found(netip.AddrPortFrom(src, x.port).String())
+		f.m.found(netip.AddrPortFrom(src, x.port).String(), x.mark)
 	}
 }
 

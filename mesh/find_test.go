@@ -122,13 +122,46 @@ func TestFindIsBounded(t *testing.T) {
 	}
 	// Whatever somebody who has the key says, it costs a bounded number of tries.
 	for i := range 10 * maxFound {
-		a.mesh.found(fmt.Sprintf("127.0.0.1:%d", 1+i%2))
-		a.mesh.found(fmt.Sprintf("127.9.%d.%d:1", i/200, i%200+1))
+		a.mesh.found(fmt.Sprintf("127.0.0.1:%d", 1+i%2), "")
+		a.mesh.found(fmt.Sprintf("127.9.%d.%d:1", i/200, i%200+1), fmt.Sprint(i))
 	}
 	a.mesh.mu.Lock()
 	defer a.mesh.mu.Unlock()
-	if len(a.mesh.findings) > maxFound || len(a.mesh.seeds) != 0 {
-		t.Errorf("%d addresses, %d seeds", len(a.mesh.findings), len(a.mesh.seeds))
+	if len(a.mesh.sightings) > maxFound || len(a.mesh.seeds) != 0 {
+		t.Errorf("%d addresses, %d seeds", len(a.mesh.sightings), len(a.mesh.seeds))
+	}
+}
+
+// A node that is connected is not dialled again each time it says that it is there, also
+// not at an address that is not among its own, such as one within the network.
+func TestConnectedNodeIsNotDialledAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.start(t)
+	other := newRelay(t) // another address of a
+	other.to(a.mesh.Addr())
+	b := w.start(t, seeded(a.addr))
+	wait(t, "linked", func() bool { return a.linked(b) && b.linked(a) })
+	sight := func() sighting {
+		b.mesh.mu.Lock()
+		defer b.mesh.mu.Unlock()
+		return *b.mesh.sightings[other.addr()]
+	}
+	b.mesh.found(other.addr(), "mark")
+	wait(t, "b knows who is there", func() bool { return sight().node == a.keys.NodeID() })
+	for _, mark := range []string{"mark", "another"} {
+		b.mesh.mu.Lock()
+		b.mesh.sightings[other.addr()].again = 0
+		b.mesh.mu.Unlock()
+		b.mesh.found(other.addr(), mark)
+		if dialled := sight().again > 0; dialled != (mark != "mark") {
+			t.Errorf("%s: dialled %v", mark, dialled)
+		}
+	}
+	b.mesh.mu.Lock()
+	defer b.mesh.mu.Unlock()
+	if len(b.mesh.links) != 1 || b.mesh.born > 2 {
+		t.Errorf("%d links, %d made", len(b.mesh.links), b.mesh.born)
 	}
 }
 
@@ -165,12 +198,12 @@ func TestOnlyMembersAreLookedFor(t *testing.T) {
 		{"a member", answer(key, "192.168.7.24:7946"), "192.168.7.24:5353", 77, "192.168.7.24:7946"},
 	} {
 		a.mesh.mu.Lock()
-		clear(a.mesh.findings)
+		clear(a.mesh.sightings)
 		a.mesh.mu.Unlock()
 		f.take(c.packet, c.ifIndex, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(c.from)))
 		a.mesh.mu.Lock()
 		got := ""
-		for addr := range a.mesh.findings {
+		for addr := range a.mesh.sightings {
 			got += addr
 		}
 		a.mesh.mu.Unlock()

@@ -150,8 +150,8 @@ type Mesh struct {
 	nextTwin time.Duration          // when a twin is looked for again
 	outdone  time.Duration          // when the own card was last renewed for another's sake
 
-	findings map[string]time.Duration // addresses heard on the local network, and when each may be tried again
-	unfind   context.CancelFunc       // nil while nobody is looked for there
+	sightings map[string]*sighting // by address, of members heard on the local network
+	unfind    context.CancelFunc   // nil while nobody is looked for there
 }
 
 // Start listens, looks for every node known from before, and exchanges records
@@ -194,7 +194,7 @@ func newMesh(c Config) (*Mesh, error) {
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
-		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{}, findings: map[string]time.Duration{},
+		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{}, sightings: map[string]*sighting{},
 	}
 	m.pace, m.startedLow = newPace(c.Link, m.elapsed), c.Link.Low
 	_, _ = rand.Read(m.incarnation[:]) // never fails since Go 1.24

@@ -234,3 +234,26 @@ func TestOlderNodeTakesItForAPing(t *testing.T) {
 		}
 	}
 }
+
+// A connection that costs money carries no photos until somebody says so, either way.
+func TestPhotosWaitOnALowConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pieces, ids := somePieces(4)
+	pa, pb := newMemPieces(pieces[:2]...), newMemPieces(pieces[2:]...)
+	pa.want(ids[2:]...)
+	pb.want(ids[:2]...)
+	a := w.start(t, withPieces(pa))
+	b := w.start(t, seeded(a.addr), withPieces(pb), linkedAs(LinkProfile{Low: true}))
+	a.log.writeN(3)
+	wait(t, "records come", func() bool { return same(a.log, b.log) && a.linked(b) && b.linked(a) })
+	b.mesh.mu.Lock()
+	b.mesh.schedule()
+	idle := b.mesh.piecePulls == 0
+	b.mesh.mu.Unlock()
+	if pa.has(ids[2:]...) || pb.has(ids[:2]...) || !idle {
+		t.Error("photos went over it")
+	}
+	b.mesh.SetLinks(LinkProfile{Low: true, Photos: true})
+	wait(t, "then they come, both ways", func() bool { return pa.has(ids...) && pb.has(ids...) })
+}
