@@ -20,7 +20,7 @@ func (s *Server) linkRoutes() []route {
 	}
 	return []route{
 		{method: "GET", path: "/mesh/find", policy: need(staff.SeeMesh), handle: (*visit).findPage},
-		{method: "POST", path: "/mesh/find", policy: need(staff.InviteNodes), handle: (*visit).lookAtPlace},
+		{method: "POST", path: "/mesh/find", policy: need(staff.InviteNodes), limit: photoLimit, handle: (*visit).lookAtPlace},
 		{method: "POST", path: "/mesh/find/forget", policy: need(staff.InviteNodes), handle: (*visit).forgetPlace},
 		{method: "GET", path: "/mesh/links", policy: need(staff.ManageBox), handle: (*visit).linksPage},
 		{method: "POST", path: "/mesh/links", policy: need(staff.ManageBox), handle: (*visit).setLinks},
@@ -59,7 +59,11 @@ func (v *visit) findPage() error {
 // lookAtPlace dials an address somebody typed or read off another box's page.
 func (v *visit) lookAtPlace() error {
 	f := v.sent()
-	node, err := v.s.config.Box.LookAt(v.s.ctx, v.actor, f.Value("address"))
+	text, err := v.textOrPhoto("address")
+	var node string
+	if err == nil {
+		node, err = v.s.config.Box.LookAt(v.s.ctx, v.actor, text)
+	}
 	m, modelErr := v.findModel()
 	if modelErr != nil {
 		return modelErr
