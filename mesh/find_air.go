@@ -94,6 +94,11 @@ func (m *Mesh) tcpPort() uint16 {
 // run speaks and listens until ctx ends.
 func (f *finder) run(ctx context.Context) {
 	if !f.open() {
+		f.m.mu.Lock()
+		if ctx.Err() == nil {
+			f.m.unfind = nil
+		}
+		f.m.mu.Unlock()
 		f.m.log.Info("mesh does not look for others on the local network: port " + findPort + " or multicast is not to be had")
 		return
 	}
@@ -227,13 +232,14 @@ func (f *finder) where() []place {
 // say tells every network that the node is there, and asks who else is.
 func (f *finder) say(ask bool) {
 	question, err := findQuestion()
-	if err != nil {
+	keys := f.m.keys.GossipKeys()
+	if err != nil || len(keys) == 0 {
 		return
 	}
 	f.mu.Lock()
 	places := f.places
 	f.mu.Unlock()
-	key := findKey(f.m.keys.GossipKeys()[0], f.m.keys.Deployment())
+	key := findKey(keys[0], f.m.keys.Deployment())
 	for _, p := range places {
 		at := netip.AddrPortFrom(p.addr.WithZone(""), f.port)
 		answer, err := findAnswer(findMark(key, f.nonce(at), at), f.port)
