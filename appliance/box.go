@@ -53,6 +53,9 @@ type box struct {
 	trial   bool     // the open node is practice
 	giveUp  func()   // ends the opening that is under way; nil: none is
 	leaving bool     // this process is about to be replaced
+
+	linkFlag     string // what this run was told about its connection to others; empty, nil: nothing
+	discoverFlag *bool
 }
 
 // readySteps is how many words a new box's passphrase has: five EFF words, 64 bits.
@@ -145,7 +148,7 @@ func (b *box) begin(n *node, trial bool) {
 	if n.restored() != nil {
 		go b.awaitPeer(n)
 	}
-	if err := n.startMesh(b.ctx, b.meshListen, b.advertise); err != nil {
+	if err := n.startMesh(b.ctx, b.meshListen, b.advertise, b.link()); err != nil {
 		b.logger.Error("the mesh did not start", "err", err)
 		go b.meshLater(n)
 	}
@@ -165,7 +168,7 @@ func (b *box) meshLater(n *node) {
 			return
 		case <-b.clock.After(wait):
 		}
-		if err := n.startMesh(b.ctx, b.meshListen, b.advertise); err == nil || errors.Is(err, errNodeClosed) {
+		if err := n.startMesh(b.ctx, b.meshListen, b.advertise, b.link()); err == nil || errors.Is(err, errNodeClosed) {
 			return
 		}
 	}

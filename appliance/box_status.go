@@ -28,6 +28,9 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	site := b.Site()
 	s.Node, s.Number, s.Deployment, s.Site, s.Practice = site.Node, site.Number, site.Deployment, site.Site, site.Practice
 	s.Rebuild = b.rebuilding()
+	if link, err := b.Link(ctx); err == nil {
+		s.Link = &link
+	}
 	n := b.open()
 	if n == nil {
 		s.Sealed = b.slumbering()

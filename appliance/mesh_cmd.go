@@ -43,6 +43,7 @@ func (a *app) meshVerb() *cobra.Command {
 		return nil
 	})
 	v.printsData()
+	v.AddCommand(a.meshVerbs()...)
 	return v.Command
 }
 

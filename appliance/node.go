@@ -146,7 +146,7 @@ func (n *node) arrived(settle func() error) {
 }
 
 // startMesh lets the other nodes in and goes looking for them.
-func (n *node) startMesh(ctx context.Context, listen, advertise string) error {
+func (n *node) startMesh(ctx context.Context, listen, advertise string, link linkSetting) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
@@ -159,7 +159,7 @@ func (n *node) startMesh(ctx context.Context, listen, advertise string) error {
 	m, err := mesh.Start(ctx, mesh.Config{
 		Vault: n.vault, Log: n.journal, Desk: n.desks.Identity, Clock: n.clock,
 		Logger: n.logger.With("part", "mesh"), Listen: listen, Advertise: advertise, Dir: n.dir,
-		Pieces: pieces, Closed: n.mark.Closed,
+		Pieces: pieces, Closed: n.mark.Closed, Link: link.profile(), Discover: link.discovers(listen),
 	})
 	if err != nil {
 		return err

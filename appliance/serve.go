@@ -25,6 +25,8 @@ type serveOptions struct {
 	Data, HTTP, HTTPS, Mesh, Advertise string
 	Opener                             opener // how the folder is opened at once; nothing: it starts locked
 	Log                                string // json or text
+	Link                               string // control.LinkUsual or LinkLow for this run; empty: as the folder says
+	Discover                           *bool  // likewise; nil: as the folder says
 }
 
 // closeWithin is how long a stop may take (contract: SIGTERM closes within 5 s).
@@ -200,7 +202,7 @@ func openBox(ctx context.Context, o serveOptions, renewed bool, logger *slog.Log
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &box{dir: o.Data, advertise: o.Advertise, meshListen: meshAddr, clock: c, logger: logger, web: web, started: c.Now(), ctx: ctx}
+	b := &box{dir: o.Data, advertise: o.Advertise, linkFlag: o.Link, discoverFlag: o.Discover, meshListen: meshAddr, clock: c, logger: logger, web: web, started: c.Now(), ctx: ctx}
 	b.meshAddr, b.meshPort = advertised(meshAddr, o.Advertise)
 	if err := removePractice(o.Data); err != nil {
 		return nil, nil, err

@@ -58,6 +58,9 @@ func (a *app) printStatus(s control.Status) {
 		}
 		t.row(a.say("cli.status.backup"), last)
 	}
+	if s.Link != nil {
+		t.row(a.say("cli.status.link"), a.linkIs(*s.Link))
+	}
 	sure := "cli.status.clock_sure"
 	if !s.Clock.Sure {
 		sure = "cli.status.clock_unsure"

@@ -16,7 +16,9 @@
 //     themselves), so nobody is given up on its word. Each node keeps a few links
 //     (near.go): up to seven others with all, beyond that its neighbours in the ring
 //     of ids and two drawn ones, and parts from links that nobody needs. What comes over
-//     one goes on over the others.
+//     one goes on over the others. Addresses somebody gave (seeds.go) are dialled until a
+//     node answers there. Whoever something was heard of is dialled before those who
+//     are long gone: TestDeadAddressesStarveNobody.
 //   - memberlist says who is there. Its messages carry head hints, never records,
 //     and wake the healer; no decision rests on them.
 //
@@ -106,6 +108,45 @@
 // at once. Labels, compression and nesting are refused. A certificate is at most 4
 // members at a time; a member's name is 32 lower-case hexadecimal digits.
 //
+// # Finding each other
+//
+// On a local network nodes say by multicast DNS, 224.0.0.251 and ff02::fb, port 5353, that
+// they are there: PTR, SRV and an empty TXT record of the service _peers._tcp.local, TTL 120,
+// no address record; the address is the one the packet comes from, which has to be of the
+// network it came in by. IPv4, and link-local IPv6. A node asks three times after its start
+// and after its addresses changed; it says that it is there once a minute (five when low),
+// and within a second or so when somebody asks. The instance is a mark,
+//
+//	nonce 8 | first 12 bytes of HMAC-SHA-256(k, nonce | port 2 | address 16)
+//	k = HMAC-SHA-256(gossip key, "waypost/find/1" | deployment 16)
+//
+// in base32 (RFC 4648, small letters, no padding), under the gossip key in use; marks under
+// the one before are recognised too. The nonce is another one each start, each day of
+// running and for each address. An IPv4 address is written as ::ffff:a.b.c.d.
+//
+// Promised: a stranger learns that some device listens on a port, and neither whose nor
+// which one; what a stranger says costs nothing, and what somebody with the key says
+// costs one try an address in 20 s, 64 addresses: TestOnlyMembersAreLookedFor,
+// TestFindIsBounded, script find. A node that missed two gossip keys is not recognised and
+// recognises nobody; it is found where it was before, or by hand.
+//
+// # Limits
+//
+// A link carries what a limit allows (pace.go): the lower of this node's own for all links
+// and of what the other end asks for. OPS and PIECE frames leave in parts of a quarter of a
+// second each; an answer is cut to what four seconds carry, or 4 KiB. All other frames go
+// first and are counted, as are memberlist's packets and streams. A PING whose nonce begins
+// with "lk" asks for something:
+//
+//	"lk" | slow 1 bit | 7 bits zero | bytes a second 5, 0 = any
+//
+// slow has both ends keep the low profile's times on this link (timing.go): a PING goes out
+// after 30 s, and 100 s of silence end it. It may be sent again at any time. A node that
+// asks for a limit asks one question at a time over all its links. Promised:
+// TestBulkOnASlowLink, TestOneBigFrameIsNoSilence, TestLowProfileWhileRunning. A batch that
+// was saved whole goes whole, up to 1 MiB, and holds small frames up for as long as that
+// takes.
+//
 // # Exchange frames
 //
 // Integers are big-endian; uvarint is LEB128 in its shortest form. A frame is
@@ -142,7 +183,7 @@
 // last PONG is a minute old; its nonce is the sender's nanoseconds since it started, so that
 // the PONG says how long the way is. 3 s later
 // without an answer the node is looked for anew, and after 30 s without a byte a connection
-// is dead.
+// is dead; longer where an end asked for it (Limits).
 //
 // FETCH, too, is one question at a time, beside WANT. The answer is a part, from
 // offset, of the first of these pieces that is held, and which says which one that is;

@@ -15,9 +15,7 @@ const (
 	maxServes    = 8   // answers being read or written
 	busyRetry    = 200 // ms a peer is asked to wait when it would be one more
 	maxToldLogs  = 16384
-	relayAfter   = 200 * time.Millisecond // facts of others are passed on together
-	lazyALink    = 250 * time.Millisecond // what only matters for "held by" waits this long for each link,
-	lazyMost     = 10 * time.Second       // because it costs every node a frame to every other
+	lazyALink    = 250 * time.Millisecond // what only matters for "held by" waits this long for each link, because it costs every node a frame to every other
 	shunFirst    = 2 * time.Second
 	shunMost     = 5 * time.Minute
 	pauseOnFault = 5 * time.Second // when this node itself cannot store
@@ -118,7 +116,7 @@ func (m *Mesh) schedule() {
 	}
 	defer m.schedulePieces(links, now)
 	for _, l := range links {
-		if m.pulling >= maxPulls {
+		if m.pulling >= m.pulls() {
 			return
 		}
 		if l.pending != nil || !l.whole || now.Before(l.busyTo) || l.over {
@@ -176,7 +174,7 @@ func (m *Mesh) request(l *link, asks []ask, parted map[oplog.LogID]bool, now tim
 	}
 	l.pending = &pending{id: l.nextID, asks: asks, parted: parted, since: now}
 	m.pulling++
-	if !l.out.send(want{id: l.nextID, maxOps: batchOps, maxBytes: uint32(l.bytes), asks: asks}) {
+	if !l.out.send(want{id: l.nextID, maxOps: batchOps, maxBytes: uint32(m.mostPull(l.bytes)), asks: asks}) {
 		l.end()
 	}
 }
@@ -401,7 +399,7 @@ func (m *Mesh) refresh() {
 			}
 		} else if !m.relayDue {
 			m.relayDue = true
-			m.stage.After(relayAfter, m.relay)
+			m.stage.After(m.timing().relayAfter, m.relay)
 		}
 	}
 	m.past.changed(was, is)

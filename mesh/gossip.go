@@ -18,20 +18,15 @@ import (
 	"github.com/waypost/waypost/appliance/oplog"
 )
 
-// How memberlist is run: its LAN profile, made patient for Wi-Fi.
+// How memberlist is run, whatever the profile; the rest is in timing.go.
 const (
-	probeTimeout  = 1500 * time.Millisecond
-	probeInterval = 2 * time.Second
-	suspicion     = 6
-	packetSize    = 1200 // fits tunnels
-	gossipTCP     = 5 * time.Second
-	pushPullEvery = time.Minute // exchange carries the records, so this is for the list of members only
-	leaveTime     = 200 * time.Millisecond
-	rejoinEvery   = 10 * time.Second
-	maxState      = 1000 // bytes of LocalState
-	hintRepeats   = 3
-	maxRumours    = 1024
-	maxMetaCache  = 512
+	suspicion    = 6
+	packetSize   = 1200 // fits tunnels
+	leaveTime    = 200 * time.Millisecond
+	maxState     = 1000 // bytes of LocalState
+	hintRepeats  = 3
+	maxRumours   = 1024
+	maxMetaCache = 512
 )
 
 // How many members one certificate may be. A node is one; it has more while the
@@ -85,8 +80,10 @@ func startGossip(m *Mesh) (*gossip, error) {
 	c.Keyring = ring
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
 	c.Delegate, c.Events, c.Alive, c.Merge, c.Conflict = g, g, g, g, g
-	c.ProbeTimeout, c.ProbeInterval, c.SuspicionMult = probeTimeout, probeInterval, suspicion
-	c.UDPBufferSize, c.TCPTimeout, c.PushPullInterval = packetSize, gossipTCP, pushPullEvery
+	t := m.timing()
+	c.ProbeTimeout, c.ProbeInterval, c.SuspicionMult = t.probeTimeout, t.probeInterval, suspicion
+	c.GossipInterval, c.GossipNodes = t.gossipInterval, t.gossipNodes
+	c.UDPBufferSize, c.TCPTimeout, c.PushPullInterval = packetSize, t.gossipTCP, t.pushPullEvery
 	c.RequireNodeNames = true
 	c.EnableCompression = false // saves little on packets of this size, and the sieve refuses it
 	c.Logger = log.New(m.quiet, "", 0)

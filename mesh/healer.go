@@ -19,13 +19,13 @@ import (
 // for three days" is an ordinary Tuesday.
 const (
 	firstWait   = 250 * time.Millisecond
-	mostWait    = 4 * time.Second        // with the jitter of half of it still below a healed cut's 10 s
 	waitAPeer   = 500 * time.Millisecond // many absent nodes stretch the longest wait by this each
 	longestWait = time.Minute
 	steady      = 5 * time.Second // a link that lived this long resets the wait
 	dialTime    = 3 * time.Second
 	dialStagger = 250 * time.Millisecond
-	maxDials    = 8
+	maxDials    = 24 // of those who have not answered for long: 1,000 in a cut network take two minutes
+	maxFresh    = 8  // of those there is news of, who do not wait behind them
 	maxPeers    = 4096
 )
 
@@ -35,25 +35,27 @@ type dial struct {
 	wait  time.Duration
 	since time.Time // of the connection
 	busy  bool
+	news  bool // somebody told of it since the last try
 }
 
 func (d *dial) connected(now time.Time) { d.since = now }
 
 // lost plans the first try after a link ended.
-func (d *dial) lost(now time.Time, rnd *rand.Rand) {
+func (d *dial) lost(now time.Time, most time.Duration, rnd *rand.Rand) {
 	if now.Sub(d.since) >= steady {
 		d.wait = 0
 	}
-	d.later(now, mostWait, rnd)
+	d.later(now, most, rnd)
 }
 
 // later plans the next try, twice as far away as the last, ±50 %.
 func (d *dial) later(now time.Time, most time.Duration, rnd *rand.Rand) {
+	d.news = false
 	d.wait = min(max(2*d.wait, firstWait), most)
 	d.next = now.Add(d.wait/2 + time.Duration(rnd.Int64N(int64(d.wait))))
 }
 
-func (d *dial) now() { d.wait, d.next = 0, time.Time{} }
+func (d *dial) now() { d.wait, d.next, d.news = 0, time.Time{}, true }
 
 // poke makes the healer look at its list again. Called with the lock held.
 func (m *Mesh) poke() {
@@ -107,7 +109,7 @@ func (m *Mesh) healed() time.Duration {
 			absent++
 		}
 	}
-	most := min(max(mostWait, time.Duration(absent)*waitAPeer), longestWait)
+	most := min(max(m.timing().mostWait, time.Duration(absent)*waitAPeer), longestWait)
 	try := func(d *dial, node identity.NodeID, addrs []string, ended func()) {
 		if d.busy || len(addrs) == 0 {
 			return
@@ -117,7 +119,7 @@ func (m *Mesh) healed() time.Duration {
 			return
 		}
 		d.busy = true
-		m.stage.Dial(node, addrs, func() {
+		m.stage.Dial(node, addrs, d.news, func() {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			d.busy = false
@@ -140,11 +142,16 @@ func (m *Mesh) healed() time.Duration {
 
 // dialNode tries addrs one after the other, a little apart, until one of them is
 // node; the zero node takes whoever answers. It returns when every try has ended
-// or a link was made.
-func (m *Mesh) dialNode(node identity.NodeID, addrs []string) {
+// or a link was made. fresh ones do not wait for a place behind those who have not
+// answered for long.
+func (m *Mesh) dialNode(node identity.NodeID, addrs []string, fresh bool) {
+	places := m.dialling
+	if fresh {
+		places = m.diallingFresh
+	}
 	select {
-	case m.dialling <- struct{}{}:
-		defer func() { <-m.dialling }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	case <-m.ctx.Done():
 		return
 	}

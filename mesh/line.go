@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"time"
 
 	"github.com/waypost/waypost/appliance/identity"
 )
@@ -53,7 +52,7 @@ func (m *Mesh) runLine(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 	if errors.Is(err, errVersion) {
 		close(quit) // the last word is why
 		<-ended
-		_ = t.writeAll(frame(bye{byeUnknown}))
+		_ = t.writePaced(l, frame(bye{byeUnknown}))
 	}
 	t.cancel()
 	<-ended
@@ -64,11 +63,11 @@ func (m *Mesh) runLine(conn *tls.Conn, raw *counted, cert identity.NodeCert, dia
 // patient reads with a deadline that every byte renews.
 type patient struct {
 	conn net.Conn
-	m    *Mesh
+	l    *link
 }
 
 func (p *patient) Read(b []byte) (int, error) {
-	if err := p.conn.SetReadDeadline(p.m.clock.Now().Add(silence)); err != nil {
+	if err := p.conn.SetReadDeadline(p.l.m.clock.Now().Add(p.l.timing().silence)); err != nil {
 		return 0, err
 	}
 	return p.conn.Read(b)
@@ -76,7 +75,7 @@ func (p *patient) Read(b []byte) (int, error) {
 
 // read takes frames until the connection ends or the peer breaks the protocol.
 func (t *tlsLine) read(l *link) error {
-	r := bufio.NewReaderSize(&patient{conn: t.conn, m: t.m}, 16<<10)
+	r := bufio.NewReaderSize(&patient{conn: t.conn, l: l}, 16<<10)
 	for {
 		if k, err := r.Peek(1); err == nil && kind(k[0]) == kindOps {
 			t.m.answerBegins(l)
@@ -96,7 +95,7 @@ func (t *tlsLine) write(l *link, quit <-chan struct{}) {
 	for {
 		b, left := l.out.next()
 		if b != nil {
-			if t.writeAll(b) != nil {
+			if t.writePaced(l, b) != nil {
 				t.cancel()
 				return
 			}
@@ -114,20 +113,3 @@ func (t *tlsLine) write(l *link, quit <-chan struct{}) {
 		}
 	}
 }
-
-func (t *tlsLine) writeAll(b []byte) error {
-	for len(b) > 0 {
-		n := min(len(b), writePiece)
-		if err := t.conn.SetWriteDeadline(t.m.clock.Now().Add(silence)); err != nil {
-			return err
-		}
-		if _, err := t.conn.Write(b[:n]); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
-}
-
-// answerTook is how long a question waited for its answer.
-func (p *pending) answerTook(now time.Time) time.Duration { return now.Sub(p.since) }

@@ -12,9 +12,7 @@ import (
 
 // How long silence is believed, and how a link is kept from falling silent.
 const (
-	pingEvery  = 10 * time.Second
 	pongTime   = 3 * time.Second  // then the node is looked for anew; the connection may still recover
-	silence    = 30 * time.Second // without one byte either way: the connection is dead
 	writePiece = 32 << 10         // a deadline a piece, so that a slow link is no dead link
 	answerTime = 20 * time.Second // a peer that answers pings but not a WANT
 )
@@ -61,6 +59,7 @@ type link struct {
 	nextID   uint32
 	pieces   pieceTraffic
 	sight    linkSight // has its own way of being shared
+	pace     linkPace  // guards itself
 }
 
 // pending is the question under way on a link.
@@ -127,6 +126,7 @@ func (l *link) greet(h hello) error {
 		return errUnwanted
 	}
 	m.offerPieces(l)
+	m.sayLink(l)
 	return nil
 }
 
@@ -209,7 +209,7 @@ func (m *Mesh) keepAlive() {
 				l.peer.dial.now()
 				m.poke()
 			}
-		case now-time.Duration(l.lastIn.Load()) >= pingEvery || l.sight.pingDue(int64(now)):
+		case now-time.Duration(l.lastIn.Load()) >= l.timing().pingEvery || l.sight.pingDue(int64(now)):
 			l.pinged = now
 			if !l.out.send(ping{l.sight.pinged(int64(now))}) {
 				l.end()
@@ -243,7 +243,7 @@ func (m *Mesh) answer(l *link, w want) {
 	m.serving++
 	l.serving = true
 	m.stage.Work(func() {
-		f := m.gather(w)
+		f := m.gather(l, w)
 		l.out.sendBulk(frame(f), func() {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -268,8 +268,8 @@ func (m *Mesh) served(l *link) {
 }
 
 // gather reads what was asked for.
-func (m *Mesh) gather(w want) opsFrame {
-	left, ops := min(int(w.maxBytes), batchBytes), min(int(w.maxOps), batchOps)
+func (m *Mesh) gather(l *link, w want) opsFrame {
+	left, ops := mostAnswer(m.pace.rate(l), min(int(w.maxBytes), batchBytes)), min(int(w.maxOps), batchOps)
 	f := opsFrame{id: w.id}
 	for _, a := range w.asks {
 		p := part{log: a.log, last: a.after}

@@ -78,7 +78,7 @@ type readPatiently struct {
 }
 
 func (p readPatiently) Read(b []byte) (int, error) {
-	if err := p.conn.SetReadDeadline(p.k.c.Clock.Now().Add(silence)); err != nil {
+	if err := p.conn.SetReadDeadline(p.k.c.Clock.Now().Add(usual.silence)); err != nil {
 		return 0, err
 	}
 	return p.conn.Read(b)
@@ -151,7 +151,7 @@ func (k *Locked) detach(l *lockedLink) {
 	k.links = slices.DeleteFunc(k.links, func(o *lockedLink) bool { return o == l })
 	if p := k.peers[l.node]; p != nil {
 		p.links--
-		p.dial.lost(k.c.Clock.Now(), k.rnd)
+		p.dial.lost(k.c.Clock.Now(), usual.mostWait, k.rnd)
 	}
 }
 
@@ -159,7 +159,7 @@ func (k *Locked) detach(l *lockedLink) {
 func (l *lockedLink) send(m message) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	if err := l.conn.SetWriteDeadline(l.k.c.Clock.Now().Add(silence)); err != nil {
+	if err := l.conn.SetWriteDeadline(l.k.c.Clock.Now().Add(usual.silence)); err != nil {
 		return err
 	}
 	_, err := l.conn.Write(frame(m))
@@ -189,7 +189,7 @@ func (l *lockedLink) tick() {
 			l.cancel()
 			return
 		}
-		if now.Sub(last) >= pingEvery {
+		if now.Sub(last) >= usual.pingEvery {
 			last = now
 			l.hint()
 			if l.send(ping{uint64(now.UnixMilli())}) != nil { //nolint:gosec // a nonce

@@ -68,6 +68,8 @@ type Config struct {
 	Dir       string       // folder of peers.json
 	Pieces    Pieces       // photos and files; nil = none are exchanged
 	Closed    bool         // this node came out of a backup and waits for what others know, until Opened
+	Link      LinkProfile  // how much the connection to others may be used; SetLinks changes it
+	Discover  bool         // look for others on the local network and be found there; SetDiscover changes it
 }
 
 // Mesh is this node among the others. All methods are safe for concurrent use.
@@ -82,22 +84,25 @@ type Mesh struct {
 	dir       string
 	advertise string
 
-	self        identity.NodeID
-	incarnation [16]byte // random per start
-	start       time.Time
-	root        ed25519.PublicKey
-	creds       *credentials
-	tcp         net.Listener
-	udp         *net.UDPConn
-	transport   *transport
-	gate        *gate
-	joinRate    *rate
-	ctx         context.Context
-	cancel      context.CancelFunc
-	stage       Stage
-	fixed       []string      // the addresses told to others, where they do not come from this machine
-	dialling    chan struct{} // slots
-	ring        [][32]byte    // the gossip keys in use; only follow touches it
+	self          identity.NodeID
+	incarnation   [16]byte // random per start
+	start         time.Time
+	root          ed25519.PublicKey
+	creds         *credentials
+	tcp           net.Listener
+	udp           *net.UDPConn
+	transport     *transport
+	gate          *gate
+	pace          *pace
+	startedLow    bool // memberlist runs with the low profile
+	joinRate      *rate
+	ctx           context.Context
+	cancel        context.CancelFunc
+	stage         Stage
+	fixed         []string      // the addresses told to others, where they do not come from this machine
+	dialling      chan struct{} // slots
+	diallingFresh chan struct{} // of those there is news of
+	ring          [][32]byte    // the gossip keys in use; only follow touches it
 
 	joins      chan struct{}
 	saving     sync.Mutex
@@ -163,6 +168,9 @@ type Mesh struct {
 	twins    map[[16]byte]bool      // incarnations met with our own keys
 	nextTwin time.Duration          // when a twin is looked for again
 	outdone  time.Duration          // when the own card was last renewed for another's sake
+
+	sightings map[string]*sighting // by address, of members heard on the local network
+	unfind    context.CancelFunc   // nil while nobody is looked for there
 }
 
 // Start listens, looks for every node known from before, and exchanges records
@@ -181,7 +189,7 @@ func Start(ctx context.Context, c Config) (*Mesh, error) {
 		m.cancel()
 		return nil, err
 	}
-	if err := m.begin(ctx); err != nil {
+	if err := m.begin(ctx, c); err != nil {
 		_ = m.Close()
 		var f *fault.Error
 		if errors.As(err, &f) {
@@ -203,13 +211,14 @@ func newMesh(c Config) (*Mesh, error) {
 		keys: c.Vault, records: c.Log, book: c.Desk, pieces: c.Pieces, clock: c.Clock, log: c.Logger, quiet: newQuiet(c.Logger, c.Clock),
 		dir: c.Dir, advertise: c.Advertise, self: c.Vault.NodeID(), start: c.Clock.Now(), root: c.Vault.Root(),
 		gate: &gate{}, joinRate: &rate{from: map[string]time.Duration{}},
-		dialling: make(chan struct{}, maxDials), pieceClaims: map[[32]byte]*link{}, joins: make(chan struct{}, maxJoins),
+		dialling: make(chan struct{}, maxDials), diallingFresh: make(chan struct{}, maxFresh), pieceClaims: map[[32]byte]*link{}, joins: make(chan struct{}, maxJoins),
 		member:  nobody{},
 		wordsOf: map[identity.NodeID][]string{}, mine: map[oplog.LogID]oplog.Head{},
 		peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{},
 		claims: map[oplog.LogID]*link{}, rumours: map[oplog.LogID]uint64{}, twins: map[[16]byte]bool{},
-		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{},
+		waits: c.Closed, rejoined: map[branch]bool{}, carried: map[oplog.LogID]uint64{}, sightings: map[string]*sighting{},
 	}
+	m.pace, m.startedLow = newPace(c.Link, m.elapsed), c.Link.Low
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m, nil
 }
@@ -231,7 +240,7 @@ func (m *Mesh) equip(listen string) (err error) {
 }
 
 // begin brings the parts up in the order they need each other.
-func (m *Mesh) begin(ctx context.Context) error {
+func (m *Mesh) begin(ctx context.Context, c Config) error {
 	notify, stop := m.records.Watch()
 	m.goDo(m.packetLoop)
 	g, err := startGossip(m)
@@ -247,6 +256,7 @@ func (m *Mesh) begin(ctx context.Context) error {
 		return err
 	}
 	m.goDo(m.acceptLoop)
+	m.SetDiscover(c.Discover)
 	m.log.Info("mesh listens", "address", m.tcp.Addr().String(), "node", m.self)
 	return ctx.Err()
 }
@@ -282,11 +292,11 @@ func (m *Mesh) keep() {
 	m.stuck(m.clock.Now())
 	m.stuckPieces(m.clock.Now())
 	m.schedule()
-	if now-m.lastLazy >= min(lazyALink*time.Duration(len(m.links)), lazyMost) {
+	if now-m.lastLazy >= min(lazyALink*time.Duration(len(m.links)), m.timing().lazyMost) {
 		m.lastLazy = now
 		m.tellAll()
 	}
-	again := now-m.lastRejoin >= rejoinEvery
+	again := now-m.lastRejoin >= m.timing().rejoinEvery
 	if again {
 		m.lastRejoin = now
 		m.stage.Work(m.member.Rejoin) // may wait for nodes that do not answer

@@ -101,22 +101,22 @@ func TestBackoff(t *testing.T) {
 	now, rnd := time.Unix(1000, 0), rand.New(rand.NewPCG(1, 2))
 	var d dial
 	for i := range 20 {
-		d.later(now, mostWait, rnd)
+		d.later(now, usual.mostWait, rnd)
 		left := d.next.Sub(now)
-		if left < firstWait/2 || left > mostWait*3/2 {
+		if left < firstWait/2 || left > usual.mostWait*3/2 {
 			t.Fatalf("try %d after %v", i, left)
 		}
 	}
-	if d.wait != mostWait {
+	if d.wait != usual.mostWait {
 		t.Errorf("settled at %v", d.wait)
 	}
 	d.connected(now)
-	d.lost(now.Add(time.Second), rnd) // a link that breaks at once must not be redialled hot
-	if d.wait != mostWait {
+	d.lost(now.Add(time.Second), usual.mostWait, rnd) // a link that breaks at once must not be redialled hot
+	if d.wait != usual.mostWait {
 		t.Errorf("a short link reset the wait to %v", d.wait)
 	}
 	d.connected(now)
-	d.lost(now.Add(time.Hour), rnd)
+	d.lost(now.Add(time.Hour), usual.mostWait, rnd)
 	if d.wait != firstWait {
 		t.Errorf("a long link left the wait at %v", d.wait)
 	}

@@ -344,7 +344,7 @@ func (m *Mesh) detach(l *link) {
 		if p.lost = !l.farewell; l.farewell {
 			p.parted = m.clock.Now()
 		}
-		p.dial.lost(m.clock.Now(), m.stage.Rand())
+		p.dial.lost(m.clock.Now(), m.timing().mostWait, m.stage.Rand())
 		m.poke()
 	}
 	m.changed(slow)

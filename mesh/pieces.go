@@ -78,7 +78,7 @@ func newPieceTraffic() pieceTraffic {
 
 // offerPieces tells a peer that pieces can be asked of us.
 func (m *Mesh) offerPieces(l *link) {
-	if m.pieces != nil {
+	if m.pieces != nil && !m.piecesWait() {
 		l.out.send(ping{speaksPieces})
 	}
 }
@@ -100,17 +100,19 @@ func (m *Mesh) heardPing(l *link, p ping) {
 			l.pieces.speaks = true
 			m.schedule()
 		}
+	default:
+		m.heardLink(l, p.nonce)
 	}
 }
 
 // schedulePieces asks for pieces wherever there is nothing better to ask for. Called
 // with the lock held, at the end of schedule.
 func (m *Mesh) schedulePieces(links []*link, now time.Time) {
-	if m.pieces == nil || now.Before(m.piecePauseTo) {
+	if m.pieces == nil || m.piecesWait() || now.Before(m.piecePauseTo) {
 		return
 	}
 	for _, l := range links {
-		if m.piecePulls >= maxPiecePulls {
+		if m.piecePulls >= m.piecesAtOnce() {
 			return
 		}
 		p := &l.pieces
@@ -319,7 +321,7 @@ func (m *Mesh) wantedPiece(l *link, f fetch) error {
 // answerPiece has a part of the first piece that is held here read and sent. Called with
 // the lock held.
 func (m *Mesh) answerPiece(l *link, f fetch) {
-	if m.pieces == nil {
+	if m.pieces == nil || m.piecesWait() {
 		l.out.send(pieceFrame{id: f.id, index: pieceNone})
 		return
 	}
@@ -331,7 +333,7 @@ func (m *Mesh) answerPiece(l *link, f fetch) {
 	l.pieces.serving = true
 	last := l.pieces.last
 	m.stage.Work(func() {
-		answer, last := m.partOf(f, last)
+		answer, last := m.partOf(l, f, last)
 		l.out.sendPart(frame(answer), func() {
 			m.mu.Lock()
 			defer m.mu.Unlock()
@@ -358,7 +360,7 @@ func (m *Mesh) servedPiece(l *link) {
 
 // partOf reads what f asks for. The last piece is kept for the next part of it, so that a
 // slow peer does not have the disk read it again.
-func (m *Mesh) partOf(f fetch, last arrive) (pieceFrame, arrive) {
+func (m *Mesh) partOf(l *link, f fetch, last arrive) (pieceFrame, arrive) {
 	answer := pieceFrame{id: f.id, index: pieceNone}
 	for i, id := range f.pieces {
 		if last.id != id || last.data == nil {
@@ -374,7 +376,7 @@ func (m *Mesh) partOf(f fetch, last arrive) (pieceFrame, arrive) {
 		if len(last.data) > maxPiece || int(f.offset) >= len(last.data) {
 			continue
 		}
-		end := min(int(f.offset)+min(int(f.length), mostPart), len(last.data))
+		end := min(int(f.offset)+mostAnswer(m.pace.rate(l), min(int(f.length), mostPart)), len(last.data))
 		answer.index, answer.total, answer.data = uint8(i), uint32(len(last.data)), last.data[f.offset:end]
 		break
 	}

@@ -160,7 +160,7 @@ func TestAQuietLinkIsLookedPast(t *testing.T) {
 	ra.cut()
 	b.mesh.mu.Lock()
 	for _, l := range b.mesh.links {
-		l.lastIn.Store(int64(b.mesh.elapsed() - pingEvery))
+		l.lastIn.Store(int64(b.mesh.elapsed() - usual.pingEvery))
 	}
 	b.mesh.mu.Unlock()
 	wait(t, "b looks for a", func() bool { return b.peer(a).State != Connected })

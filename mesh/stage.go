@@ -25,7 +25,8 @@ type Stage interface {
 	Work(do func())
 	// Dial looks for node at addrs, the zero node takes whoever answers; every connection
 	// that comes of it goes to the mesh as a Line. done runs when all tries have ended.
-	Dial(node identity.NodeID, addrs []string, done func())
+	// One there is news of does not wait behind those who have not answered for long.
+	Dial(node identity.NodeID, addrs []string, news bool, done func())
 	// Rand is used with the mesh's lock held.
 	Rand() *rand.Rand
 	// Load and Save keep what is remembered of other nodes. Save returns when it is durable;
@@ -87,7 +88,7 @@ func Play(c Config, s Stage, ms Membership, addr string) (*Mesh, error) {
 func (m *Mesh) Name() string { return hex.EncodeToString(m.incarnation[:]) }
 
 // Silence is how long a line that brings nothing is believed to work.
-const Silence = silence
+const Silence = 30 * time.Second
 
 // Link is one exchange connection in the hands of whoever carries its bytes. Next may be
 // called while Receive is; each of them by one goroutine at a time.
@@ -146,9 +147,9 @@ func (s *machine) After(d time.Duration, turn func()) {
 
 func (s *machine) Work(do func()) { s.m.goDo(do) }
 
-func (s *machine) Dial(node identity.NodeID, addrs []string, done func()) {
+func (s *machine) Dial(node identity.NodeID, addrs []string, news bool, done func()) {
 	s.m.goDo(func() {
-		s.m.dialNode(node, addrs)
+		s.m.dialNode(node, addrs, news)
 		done()
 	})
 }

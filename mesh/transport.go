@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -27,6 +28,7 @@ type transport struct {
 	m       *Mesh
 	sieve   *sieve
 	packets chan *memberlist.Packet
+	traffic gossipTraffic
 	streams chan net.Conn
 
 	mu     sync.Mutex
@@ -34,6 +36,12 @@ type transport struct {
 	inward int
 	closed bool
 	routes map[string]string // memberlist name -> where its node's exchange link says it is
+}
+
+// gossipTraffic counts what memberlist sends, and of streams opened here both
+// directions, TLS included. IP, UDP and TCP headers are not.
+type gossipTraffic struct {
+	packets, packetBytes, streams, streamBytes atomic.Uint64
 }
 
 var _ memberlist.NodeAwareTransport = (*transport)(nil)
@@ -92,6 +100,9 @@ func (t *transport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, e
 	if err != nil {
 		return time.Time{}, err
 	}
+	t.m.pace.debit(nil, len(b))
+	t.traffic.packets.Add(1)
+	t.traffic.packetBytes.Add(uint64(len(b)))
 	_, err = t.m.udp.WriteToUDPAddrPort(b, ap)
 	return t.m.clock.Now(), err
 }
@@ -111,16 +122,17 @@ func (t *transport) DialTimeout(addr string, d time.Duration) (net.Conn, error) 
 func (t *transport) DialAddressTimeout(a memberlist.Address, d time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(t.m.ctx, min(d, dialTime))
 	defer cancel()
-	c, err := t.m.dialTCP(ctx, t.route(a))
+	tcp, err := t.m.dialTCP(ctx, t.route(a))
 	if err != nil {
 		return nil, err
 	}
+	c := &counted{Conn: tcp}
 	conn := tls.Client(c, t.m.creds.client(protoGossip))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = c.Close()
 		return nil, err
 	}
-	s := &stream{Conn: conn, t: t, kinds: gossipSays}
+	s := &stream{Conn: conn, t: t, kinds: gossipSays, raw: c}
 	if !t.add(s) {
 		_ = conn.Close()
 		return nil, net.ErrClosed
@@ -161,6 +173,10 @@ func (t *transport) remove(s *stream) {
 	defer t.mu.Unlock()
 	if _, ok := t.open[s]; ok {
 		delete(t.open, s)
+		if s.raw != nil {
+			t.traffic.streams.Add(1)
+			t.traffic.streamBytes.Add(s.raw.in.Load() + s.raw.out.Load())
+		}
 		if s.inward {
 			t.inward--
 		}
@@ -217,6 +233,7 @@ type stream struct {
 	t      *transport
 	kinds  []byte // what the other end may say
 	inward bool
+	raw    *counted // of a stream opened here
 
 	// Used by the one goroutine that reads.
 	rest  []byte // of the frame that passed the sieve
@@ -239,6 +256,12 @@ func (s *stream) Read(b []byte) (int, error) {
 	n := copy(b, s.rest)
 	s.rest = s.rest[n:]
 	return n, nil
+}
+
+// Write counts what memberlist says; it does not wait.
+func (s *stream) Write(b []byte) (int, error) {
+	s.t.m.pace.debit(nil, len(b))
+	return s.Conn.Write(b)
 }
 
 // Close is net.Conn's.

@@ -108,5 +108,5 @@ func (m *Mesh) lookForTwin(c card) {
 		return
 	}
 	m.nextTwin = now + twinLook
-	m.stage.Dial(identity.NodeID{}, addrs, func() {})
+	m.stage.Dial(identity.NodeID{}, addrs, true, func() {})
 }

@@ -58,6 +58,7 @@ type apiBox struct {
 	names     []string    // of the public certificate
 	requested []string
 	copied    copyDouble
+	links     linkState
 
 	mu       sync.Mutex
 	state    string

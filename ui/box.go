@@ -27,6 +27,7 @@ type Box interface {
 	Night
 	WebCerts
 	Courier
+	Links
 
 	// State is new, locked, opening, open or read-only.
 	State() string

@@ -236,6 +236,8 @@ func pictures() []picture {
 	return slices.Concat(
 		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), copyPictures(), ceremonyPictures(), nightPictures(), phonePictures(),
 		accountPictures(), readPictures(), tellPictures(), sealedPictures(), handPictures(),
+		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures(),
+		accountPictures(), readPictures(), linkPictures(), tellPictures(), sealedPictures(), handPictures(),
 	)
 }
 

@@ -27,7 +27,7 @@ func helpTopics() []string {
 	return []string{
 		"first", "register", "aside", "cards", "verify", "signin", "phones",
 		"trouble", "lock", "night", "lost",
-		"posts", "copies", "carry", "relay", "sealed", "looked", "erase", "backup", "papers", "ladder", "promises",
+		"posts", "copies", "carry", "relay", "links", "sealed", "looked", "erase", "backup", "papers", "ladder", "promises",
 	}
 }
 

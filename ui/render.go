@@ -46,7 +46,7 @@ func pageNames() []string {
 		"people/search", "people/new", "people/person", "people/edit", "people/household", "people/member", "people/tell", "people/copies",
 		"cards/card", "cards/sheet",
 		"verify/verify", "verify/result",
-		"mesh/mesh", "mesh/node", "mesh/invite", "mesh/gone", "carry/carry",
+		"mesh/mesh", "mesh/node", "mesh/invite", "mesh/gone", "mesh/find", "mesh/links", "carry/carry",
 		"staff/staff", "staff/words", "staff/colleagues", "staff/sessions", "staff/me", "staff/undertaking", "staff/badge", "staff/acts", "staff/act",
 		"phone/phone", "phone/offline",
 		"box/lock", "box/box", "box/webcert", "box/made", "box/wipe", "box/wiped", "box/emergency", "box/losses",

@@ -182,7 +182,7 @@ func (s *Server) Close() {
 func (s *Server) routes() []route {
 	return slices.Concat(
 		s.pageRoutes(), s.ceremonyPages(), s.staffPages(), s.erasePages(), s.readPages(), s.copyPages(), s.sealedPages(), s.handPages(), s.lossesPages(), s.lostPages(), s.carryPages(), s.emergencyRoutes(), s.lockedPages(), s.nightPages(), s.asideRoutes(),
-		s.phoneRoutes(), s.webcertRoutes(), s.apiRoutes(), s.operatorRoutes(), nightCalls(),
+		s.phoneRoutes(), s.webcertRoutes(), s.linkRoutes(), s.apiRoutes(), s.operatorRoutes(), nightCalls(),
 	)
 }
 

@@ -38,7 +38,7 @@ var left = []string{
 // nobody thought of here may be a record.
 var kept = []string{
 	"secrets", "secrets.2", "unlock", "unlock.2", "accounts", "accounts.2", "passkeys", "passkeys.2",
-	"web/", "ports.json", "peers.json", "journal/", "chunks/", "letterbox/", "drafts/", "bundles/",
+	"web/", "ports.json", "link.json", "peers.json", "journal/", "chunks/", "letterbox/", "drafts/", "bundles/",
 }
 
 // Left reports whether a backup leaves out the file at rel, a path in the data folder

@@ -73,7 +73,7 @@ func Restore(ctx context.Context, o RestoreOptions) (Info, error) {
 }
 
 // spare are the names an empty box makes before anybody started it.
-var spare = []string{"lock", "control.sock", "web", "ports.json", "peers.json", "place", "lost+found", identity.WipedFile()}
+var spare = []string{"lock", "control.sock", "web", "ports.json", "link.json", "peers.json", "place", "lost+found", identity.WipedFile()}
 
 // empty refuses a folder in which something began.
 func (o RestoreOptions) empty() error {

@@ -31,6 +31,7 @@ type Status struct {
 	Erasures   Erased      `json:"erasures"`
 	Version    string      `json:"version"`
 
+	Link     *Link       `json:"link,omitempty"`     // how the connection to others is used
 	Backup   *LastBackup `json:"backup"`             // the last one that was read back; null when there is none
 	Restored *Restored   `json:"restored,omitempty"` // the node came out of a backup and nobody reads people here yet
 	Rebuild  *Rebuild    `json:"rebuild,omitempty"`  // while the journal is read again

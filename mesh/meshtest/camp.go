@@ -306,14 +306,14 @@ func (s stage) Save(b []byte) error {
 }
 
 // Dial tries one address after the other.
-func (s stage) Dial(node identity.NodeID, addrs []string, done func()) {
+func (s stage) Dial(node identity.NodeID, addrs []string, news bool, done func()) {
 	if len(addrs) == 0 {
 		s.After(0, done)
 		return
 	}
 	c := s.p.camp
 	next := func(after time.Duration) {
-		s.After(after, func() { s.Dial(node, addrs[1:], done) })
+		s.After(after, func() { s.Dial(node, addrs[1:], news, done) })
 	}
 	var to *Place
 	for _, p := range c.places {
@@ -331,7 +331,7 @@ func (s stage) Dial(node identity.NodeID, addrs []string, done func()) {
 		s.After(handshake*2*c.delay(), func() {
 			if to.life != life || to.Mesh == nil || !c.passes(s.p, to) || !c.passes(to, s.p) ||
 				s.p.outcast(to.cert) || to.outcast(s.p.cert) || !s.p.Mesh.Useful(to.cert, node) {
-				s.Dial(node, addrs[1:], done)
+				s.Dial(node, addrs[1:], news, done)
 				return
 			}
 			c.connect(s.p, to, addrs[0])
@@ -339,7 +339,7 @@ func (s stage) Dial(node identity.NodeID, addrs []string, done func()) {
 				s.After(0, done)
 				return
 			}
-			s.Dial(node, addrs[1:], done)
+			s.Dial(node, addrs[1:], news, done)
 		})
 	}
 }
