@@ -523,7 +523,7 @@ func (n *nemesis) held(acked int) {
 		all.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
-			line := n.l.in(name, append([]string{"held", "-key", n.nodes[name].key, "http://127.0.0.1:8080"}, acks...)...)
+			line := n.l.in(name, append([]string{"held", "-list", "-key", n.nodes[name].key, "http://127.0.0.1:8080"}, acks...)...)
 			out, err := exec.Command(line[0], line[1:]...).CombinedOutput()
 			if err != nil || strings.TrimSpace(string(out)) != fmt.Sprint(acked) {
 				n.t.Errorf("at %s: %v %s, not %d", name, err, out, acked)

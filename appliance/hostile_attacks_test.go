@@ -1,0 +1,631 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost/appliance/oplog"
+)
+
+// hostileAttack is one row of the table.
+type hostileAttack struct {
+	name string
+	by   int // how many at once; 0 is one
+	do   func(*attack)
+}
+
+func hostileAttacks() []hostileAttack {
+	return []hostileAttack{
+		// without a key, or with a wrong one
+		{"no certificate", 2, (*attack).noCertificate},
+		{"foreign certificate", 2, func(a *attack) { a.refusedAs(a.foreign, a.foreign.cert) }},
+		{"another's certificate", 2, func(a *attack) { a.refusedAs(a.foreign, a.in.cert) }},
+		{"suspended certificate", 2, func(a *attack) { a.refusedAs(a.suspended, a.suspended.cert) }},
+		{"revoked certificate", 2, func(a *attack) { a.refusedAs(a.revoked, a.revoked.cert) }},
+		{"packets under no and wrong keys", 0, (*attack).wrongPackets},
+		{"60 connections, 20 MB hellos", 60, (*attack).hugeHello},
+		{"60 silent connections", 60, func(a *attack) { a.hold(func(net.Conn) {}) }},
+		{"20 MB joining", 20, (*attack).hugeJoin},
+		// with the right gossip key and the wrong member
+		{"foreign member, right key", 0, func(a *attack) { a.members(a.foreign) }},
+		{"suspended member, right key", 0, func(a *attack) { a.members(a.suspended) }},
+		{"name theft in gossip", 0, (*attack).stolenName},
+		{"many names of one node", 0, (*attack).manyNames},
+		{"packets replayed", 0, (*attack).replayedPackets},
+		{"hint storm by packets", 0, (*attack).packetHints},
+		{"1 Mbit/s of packets", 0, (*attack).flood},
+		{"gossip streams of 20 MB, 60", 60, (*attack).hugeStreams},
+		// with all keys of a node in good standing
+		{"empty frames", 0, (*attack).emptyFrames},
+		{"20 MB frames", 4, (*attack).hugeFrames},
+		{"60 connections, 4 MB not finished", 60, (*attack).unfinished},
+		{"connections replayed", 2, (*attack).replayedConnections},
+		{"bits flipped under TLS", 4, (*attack).flippedTLS},
+		{"bits flipped in frames", 4, (*attack).flippedFrames},
+		{"bits flipped in records", 0, (*attack).flippedRecords},
+		{"name theft by cards", 0, (*attack).stolenCards},
+		{"another's log", 0, (*attack).stolenLog},
+		{"10^18 of every log, no answer", 4, (*attack).claimsAll},
+		{"16,384 logs", 4, (*attack).manyLogs},
+		{"hint storm", 2, (*attack).hints},
+		{"does not read", 4, (*attack).slowReader},
+	}
+}
+
+// dial connects from one of many addresses of this machine.
+func (a *attack) dial(addr string) (net.Conn, error) {
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+rand.IntN(200)))}, Timeout: 5 * time.Second}).Dial("tcp4", addr)
+	if err == nil {
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	}
+	return c, err
+}
+
+// each does something on connection after connection.
+func (a *attack) each(do func(net.Conn)) {
+	for a.going() {
+		c, err := a.dial(a.mesh)
+		if err != nil {
+			continue
+		}
+		do(c)
+		_ = c.Close()
+		a.blow()
+	}
+}
+
+// hold keeps a connection until the attack is over or the box ends it.
+func (a *attack) hold(begin func(net.Conn)) {
+	a.each(func(c net.Conn) {
+		begin(c)
+		a.linger(c)
+	})
+}
+
+// linger reads nothing much until the attack is over or the box closes.
+func (a *attack) linger(c net.Conn) {
+	buf := make([]byte, 4096)
+	for a.going() {
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := c.Read(buf); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+	}
+}
+
+// session greets as a node in good standing and then does something.
+func (a *attack) sessions(do func(*session)) {
+	a.each(func(c net.Conn) {
+		s, err := a.in.greet(c, a.in.log, a.in.card(1, "127.0.0.1:9"))
+		if err != nil {
+			return // no room: others of ours took it
+		}
+		do(s)
+	})
+}
+
+// lets tries to be let in, and says so when it is.
+func (a *attack) lets(c net.Conn, cfg *tls.Config, say []byte) {
+	conn := tls.Client(c, cfg)
+	if _, err := conn.Write(say); err != nil {
+		return
+	}
+	if n, _ := conn.Read(make([]byte, 1)); n > 0 {
+		a.fail("was let in for %s", cfg.NextProtos[0])
+	}
+}
+
+func (a *attack) refusedAs(r *rogue, cert []byte) {
+	state := gossipStreamOf(a.in.gossip, toldBy(gossipState, "Nodes", 0, "UserStateLen", 0, "Join", true))
+	a.each(func(c net.Conn) {
+		a.lets(c, r.shows(wireExchange, cert), frameOf(frameHello, r.helloOf(r.log, r.card(1))))
+		if c, err := a.dial(a.mesh); err == nil {
+			a.lets(c, r.shows(wireGossip, cert), state)
+			_ = c.Close()
+		}
+	})
+}
+
+func (a *attack) noCertificate() {
+	a.each(func(c net.Conn) {
+		cfg := a.in.tls([]string{wireExchange, wireGossip}[rand.IntN(2)])
+		cfg.GetClientCertificate = nil
+		a.lets(c, cfg, frameOf(frameHello, a.in.helloOf(a.in.log, a.in.card(1))))
+	})
+}
+
+func (a *attack) hugeHello() {
+	record := append([]byte{22, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff}, make([]byte, 1<<14-4)...)
+	more := append([]byte{22, 3, 1, 0x40, 0}, make([]byte, 1<<14)...)
+	a.each(func(c net.Conn) {
+		_, err := c.Write(record)
+		for sent := 0; err == nil && sent < 20<<20 && a.going(); sent += len(more) {
+			_, err = c.Write(more)
+		}
+	})
+}
+
+func (a *attack) hugeJoin() {
+	guest := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{wireJoin}, InsecureSkipVerify: true} //nolint:gosec // an attacker does not care
+	a.each(func(c net.Conn) {
+		conn := tls.Client(c, guest)
+		size := []uint16{0, 4096, 4097, 0xffff}[rand.IntN(4)]
+		_, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, size), noisy(int(min(size, 4000)))...))
+		for sent := 0; err == nil && sent < 20<<20 && a.going(); sent += 1 << 16 {
+			_, err = conn.Write(make([]byte, 1<<16))
+		}
+	})
+}
+
+// throw sends packets as fast as it is told to, in bytes a second; 0 is as fast as it goes.
+func (a *attack) throw(rate int, next func() []byte) {
+	c, err := net.Dial("udp", a.mesh)
+	if err != nil {
+		a.fail("%v", err)
+		return
+	}
+	defer c.Close()
+	began, sent := time.Now(), 0
+	for a.going() {
+		b := next()
+		_, _ = c.Write(b)
+		a.blow()
+		sent += len(b)
+		if rate == 0 {
+			rate = 4 << 20 // what one sender on a wire can do; the loopback has no end
+		}
+		time.Sleep(time.Until(began.Add(time.Duration(sent) * time.Second / time.Duration(rate))))
+	}
+}
+
+func (a *attack) wrongPackets() {
+	other := [32]byte(noisy(32))
+	a.throw(0, func() []byte {
+		ping := toldBy(gossipPing, "SeqNo", rand.IntN(1<<30), "Node", a.theirs.name)
+		return [][]byte{noisy(rand.IntN(1500)), nil, append([]byte{1}, noisy(1200)...), gossipSeal(other, ping, nil), ping, gossipSeal(a.foreign.gossip, ping, nil), noisy(9000)}[rand.IntN(7)]
+	})
+}
+
+// members tells of a member that may not be one.
+func (a *attack) members(r *rogue) {
+	a.throw(0, func() []byte {
+		return gossipSeal(a.in.gossip, aliveAs(r.name(), r.member(r.name()), 1+rand.IntN(1000), 9), nil)
+	})
+}
+
+// stolenName speaks as the honest node among the members, with its own true card: at another
+// address, suspected, dead, and under the rogue's card.
+func (a *attack) stolenName() {
+	name := a.theirs.name
+	a.throw(0, func() []byte {
+		inc := 1 + rand.IntN(1<<20)
+		return gossipSeal(a.in.gossip, [][]byte{
+			aliveAs(name, a.theirs.meta, inc, 9), aliveAs(name, a.in.member(name), inc, 9), aliveAs(name, a.in.member(a.in.name()), inc, 9),
+			toldBy(gossipSuspect, "Incarnation", inc, "Node", name, "From", a.in.name()), toldBy(gossipDead, "Incarnation", inc, "Node", name, "From", a.in.name()),
+			toldBy(gossipDead, "Incarnation", inc, "Node", name, "From", name),
+		}[rand.IntN(6)], nil)
+	})
+}
+
+func (a *attack) manyNames() {
+	a.throw(0, func() []byte {
+		r := *a.in
+		copy(r.start[:], noisy(16))
+		return gossipSeal(a.in.gossip, aliveAs(r.name(), r.member(r.name()), 1, 9), nil)
+	})
+}
+
+// replayedPackets sends again what was recorded, in any order and often.
+func (a *attack) replayedPackets() {
+	packets := a.packets
+	if len(packets) == 0 { // recording needs root
+		packets = [][]byte{gossipSeal(a.in.gossip, aliveAs(a.theirs.name, a.theirs.meta, 1, 9), nil)}
+	}
+	a.throw(0, func() []byte { return packets[rand.IntN(len(packets))] })
+}
+
+func (a *attack) packetHints() {
+	a.throw(0, func() []byte {
+		b := []byte{gossipUser, 1}
+		for range 1100 / 33 {
+			b = append(binary.AppendUvarint(append(b, noisy(16)...), 1<<59+rand.Uint64N(1<<59)), noisy(8)...)
+		}
+		return gossipSeal(a.in.gossip, b, nil)
+	})
+}
+
+// flood is 1 Mbit/s of everything a key holder may send.
+func (a *attack) flood() {
+	a.throw(1e6/8, func() []byte {
+		ping := toldBy(gossipPing, "SeqNo", rand.IntN(1<<30), "Node", a.theirs.name, "SourceAddr", []byte{127, 0, 0, 1}, "SourcePort", 9, "SourceNode", a.in.name())
+		indirect := toldBy(1, "SeqNo", rand.IntN(1<<30), "Target", []byte{127, 0, 0, 1}, "Port", 9, "Node", a.in.name(), "Nack", true)
+		return [][]byte{noisy(1200), gossipSeal(a.in.gossip, ping, nil), gossipSeal(a.in.gossip, indirect, nil), gossipSeal(a.in.gossip, []byte{gossipPing}, nil), gossipSeal(a.in.gossip, nil, nil)}[rand.IntN(5)]
+	})
+}
+
+// hugeStreams are streams of the members that promise or bring 20 MB, or stop in the middle.
+func (a *attack) hugeStreams() {
+	promise := binary.BigEndian.AppendUint32([]byte{gossipSealed}, 20<<20)
+	almost := binary.BigEndian.AppendUint32([]byte{gossipSealed}, 1<<20)
+	many := gossipStreamOf(a.in.gossip, append(toldBy(gossipState, "Nodes", 1<<20, "UserStateLen", 20<<20, "Join", true), bytes.Repeat([]byte{0x80}, 1<<19)...))
+	a.hold(func(c net.Conn) {
+		conn := tls.Client(c, a.in.tls(wireGossip))
+		switch rand.IntN(4) {
+		case 0:
+			_, err := conn.Write(promise)
+			for sent := 0; err == nil && sent < 20<<20 && a.going(); sent += 1 << 16 {
+				_, err = conn.Write(make([]byte, 1<<16))
+			}
+		case 1:
+			_, _ = conn.Write(append(slices.Clone(almost), make([]byte, 1<<20-1)...))
+		case 2:
+			_, _ = conn.Write(many)
+		default:
+			_, _ = conn.Write(gossipStreamOf(a.in.gossip, nil))
+		}
+	})
+}
+
+func (a *attack) emptyFrames() {
+	kind := 0
+	a.sessions(func(s *session) {
+		kind++
+		for range 3 {
+			if s.say(byte(kind)) != nil {
+				return
+			}
+		}
+		a.drain(s)
+	})
+}
+
+// drain reads what is left until the box closes, which it has to do soon.
+func (a *attack) drain(s *session) {
+	_ = s.CloseWrite()
+	_ = s.SetReadDeadline(time.Now().Add(2 * time.Second))
+	_, _ = io.Copy(io.Discard, s.in)
+}
+
+func (a *attack) hugeFrames() {
+	a.sessions(func(s *session) {
+		kind := byte(1 + rand.IntN(14))
+		_, err := s.Write(binary.BigEndian.AppendUint32([]byte{kind}, 20<<20))
+		for sent := 0; err == nil && sent < 20<<20 && a.going(); sent += 1 << 16 {
+			_, err = s.Write(make([]byte, 1<<16))
+		}
+		if err == nil && a.going() {
+			a.fail("took a frame of 20 MB of kind %d", kind)
+		}
+	})
+}
+
+// unfinished are records as long as is allowed, without their last byte.
+func (a *attack) unfinished() {
+	a.sessions(func(s *session) {
+		_, err := s.Write(binary.BigEndian.AppendUint32([]byte{frameOps}, 4<<20))
+		for sent := 0; err == nil && sent < 4<<20-1<<16 && a.going(); sent += 1 << 16 {
+			_, err = s.Write(make([]byte, 1<<16))
+		}
+		a.linger(s)
+	})
+}
+
+// recorder keeps what goes out.
+type recorder struct {
+	net.Conn
+	mu  sync.Mutex
+	out []byte
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	r.out = append(r.out, b...)
+	r.mu.Unlock()
+	return r.Conn.Write(b)
+}
+
+// replayedConnections plays the bytes of a good connection again.
+func (a *attack) replayedConnections() {
+	var good []byte
+	for a.going() && good == nil {
+		if c, err := a.dial(a.mesh); err == nil {
+			r := &recorder{Conn: c}
+			if s, err := a.in.greet(r, a.in.log, a.in.card(1, "127.0.0.1:9")); err == nil && s.say(frameVector, []byte{0}, marksOf()) == nil {
+				good = r.out
+			}
+			_ = c.Close()
+		}
+	}
+	a.each(func(c net.Conn) {
+		_, _ = c.Write(good)
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		_, _ = io.Copy(io.Discard, c)
+	})
+}
+
+// flipper turns one bit of what goes out, after so many bytes.
+type flipper struct {
+	net.Conn
+	after int
+}
+
+func (f *flipper) Write(b []byte) (int, error) {
+	if f.after >= 0 && f.after < len(b) {
+		b = slices.Clone(b)
+		b[f.after] ^= 1 << rand.IntN(8)
+	}
+	f.after -= len(b)
+	return f.Conn.Write(b)
+}
+
+func (a *attack) flippedTLS() {
+	a.each(func(c net.Conn) {
+		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+		s, err := a.in.greet(&flipper{c, rand.IntN(3000)}, a.in.log, a.in.card(1, "127.0.0.1:9"))
+		if err == nil {
+			_ = s.say(frameVector, []byte{0}, marksOf(markOf(a.in.log, 1, noisy(16))))
+			a.drain(s)
+		}
+	})
+}
+
+// flip turns up to three bits.
+func flip(b []byte) []byte {
+	b = slices.Clone(b)
+	for range 1 + rand.IntN(3) {
+		if len(b) > 0 {
+			b[rand.IntN(len(b))] ^= 1 << rand.IntN(8)
+		}
+	}
+	return b
+}
+
+// goodFrames are one frame of every kind, each as an honest node sends it.
+func (a *attack) goodFrames() [][]byte {
+	mark := markOf(a.in.log, a.in.head.Seq, a.in.head.Hash[:])
+	card := a.in.card(1, "127.0.0.1:9")
+	piece := noisy(32)
+	num := func(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+	return [][]byte{
+		frameOf(frameVector, []byte{0}, marksOf(mark)), frameOf(frameHint, marksOf(mark)), frameOf(frameAck, num(1), marksOf(mark)),
+		frameOf(frameWant, num(1), []byte{3, 232}, num(1<<20), []byte{1}, a.in.log[:], []byte{0}),
+		frameOf(frameOps, num(1), []byte{1}, a.in.log[:], binary.AppendUvarint(nil, a.in.head.Seq), num(uint32(len(a.in.batch))), a.in.batch),
+		frameOf(frameBusy, num(1), []byte{0, 200}), frameOf(framePing, noisy(8)), frameOf(framePong, noisy(8)),
+		frameOf(frameCards, []byte{1}, binary.BigEndian.AppendUint16(nil, uint16(len(card))), card), frameOf(frameBye, []byte{1}),
+		frameOf(frameFetch, num(1), num(0), num(1000), []byte{1}, piece), frameOf(framePiece, num(1), []byte{0}, num(9), num(5), []byte("piece")),
+		frameOf(framePing, []byte("pieces/1")), frameOf(framePing, []byte("closed/1")), frameOf(framePing, []byte("opened/1")),
+	}
+}
+
+func (a *attack) flippedFrames() {
+	good := a.goodFrames()
+	a.each(func(c net.Conn) {
+		if rand.IntN(4) == 0 { // the greeting itself
+			conn := tls.Client(c, a.in.tls(wireExchange))
+			_, _ = conn.Write(flip(frameOf(frameHello, a.in.helloOf(a.in.log, a.in.card(1, "127.0.0.1:9")))))
+			_ = conn.CloseWrite()
+			_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+			_, _ = io.Copy(io.Discard, conn)
+			return
+		}
+		s, err := a.in.greet(c, a.in.log, a.in.card(1, "127.0.0.1:9"))
+		for i := 0; err == nil && i < 20; i++ {
+			_, err = s.Write(flip(good[rand.IntN(len(good))]))
+		}
+		if err == nil {
+			a.drain(s)
+		}
+	})
+}
+
+// serveOwn says truly what the rogue holds of its own log, and answers the question for it
+// with the records as change makes them.
+func (h *hostile) serveOwn(a *attack, c net.Conn, change func([]byte) []byte) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	s, err := h.in.greet(c, h.in.log, h.in.card(1, "127.0.0.1:9"))
+	if err != nil {
+		return
+	}
+	if s.say(frameVector, []byte{0}, marksOf(markOf(h.in.log, h.in.head.Seq, h.in.head.Hash[:]))) != nil {
+		return
+	}
+	for a.going() {
+		kind, b, err := s.hear()
+		if err != nil {
+			return
+		}
+		if kind == framePing {
+			_ = s.say(framePong, b)
+		}
+		if kind == frameAck {
+			return // it has them
+		}
+		if kind != frameWant {
+			continue
+		}
+		id, n := b[:4], b[10]
+		answer := slices.Concat(id, []byte{n})
+		for i, at := 0, b[11:]; i < int(n); i++ {
+			log := at[:16]
+			after, k := binary.Uvarint(at[16:])
+			at = at[16+k:]
+			if bytes.Equal(log, h.in.log[:]) {
+				batch := change(h.in.batch)
+				answer = append(binary.BigEndian.AppendUint32(binary.AppendUvarint(append(answer, log...), h.in.head.Seq), uint32(len(batch))), batch...)
+			} else {
+				answer = append(binary.AppendUvarint(append(answer, log...), after), 0, 0, 0, 0)
+			}
+		}
+		if s.say(frameOps, answer) != nil {
+			return
+		}
+		a.blow()
+		_ = c.SetDeadline(time.Now().Add(300 * time.Millisecond)) // whether it asks again
+	}
+}
+
+func (a *attack) flippedRecords() {
+	for a.going() {
+		if c, err := a.dial(a.mesh); err == nil {
+			a.serveOwn(a, c, flip)
+		}
+	}
+}
+
+// stolenCards greets and tells with cards of the honest node's: true ones with bits turned,
+// and ones that name another address under its certificate.
+func (a *attack) stolenCards() {
+	his := a.theirs.hi.hello
+	card := his[37:]
+	a.each(func(c net.Conn) {
+		own := a.in.card(1, "127.0.0.1:9")
+		if rand.IntN(2) == 0 {
+			own = card // the honest node's, as the rogue's own
+		}
+		s, err := a.in.greet(c, a.theirs.hi.ownLog(), own)
+		if err != nil {
+			return
+		}
+		forged := *a.in
+		n := int(binary.BigEndian.Uint16(card[1:]))
+		forged.cert = card[3 : 3+n]
+		for _, b := range [][]byte{flip(card), forged.card(1<<62, "127.0.0.1:9"), forged.card(1<<63, "127.0.0.1:9"), noisy(2000), card[:len(card)-1]} {
+			if s.say(frameCards, []byte{1}, binary.BigEndian.AppendUint16(nil, uint16(len(b))), b) != nil {
+				return
+			}
+		}
+		a.drain(s)
+	})
+}
+
+// stolenLog says that it holds more of the honest node's log, and answers with records of
+// its own under that log's name.
+func (a *attack) stolenLog() {
+	log := a.theirs.hi.ownLog()
+	a.sessions(func(s *session) {
+		if s.say(frameVector, []byte{0}, marksOf(markOf(log, 1<<59, noisy(16)))) != nil {
+			return
+		}
+		for a.going() {
+			kind, b, err := s.hear()
+			switch {
+			case err != nil:
+				return
+			case kind == framePing:
+				_ = s.say(framePong, b)
+			case kind == frameWant:
+				answer := binary.AppendUvarint(slices.Concat(b[:4], []byte{1}, log[:]), 1<<59)
+				if s.say(frameOps, binary.BigEndian.AppendUint32(answer, uint32(len(a.in.batch))), a.in.batch) != nil {
+					return
+				}
+			}
+			a.blow()
+		}
+	})
+}
+
+// claimsAll says that it holds 10^18 records of every log there is, and never answers a
+// question for one, or says that it is busy.
+func (a *attack) claimsAll() {
+	a.sessions(func(s *session) {
+		var marks [][]byte
+		busy := rand.IntN(2) == 0
+		for a.going() {
+			kind, b, err := s.hear()
+			switch {
+			case err != nil:
+				return
+			case kind == framePing:
+				err = s.say(framePong, b)
+			case kind == frameWant && busy:
+				err = s.say(frameBusy, b[:4], []byte{0xff, 0xff})
+			case kind == frameVector || kind == frameHint || kind == frameAck:
+				for _, log := range logsIn(kind, b) {
+					marks = append(marks, markOf(log, 1e18, noisy(16)))
+				}
+				err = s.say(frameVector, []byte{0}, marksOf(marks[:min(len(marks), 1000)]...))
+			}
+			if err != nil {
+				return
+			}
+			a.blow()
+		}
+	})
+}
+
+// logsIn are the logs that a frame names.
+func logsIn(kind byte, b []byte) (out []oplog.LogID) {
+	b = b[map[byte]int{frameVector: 1, frameHint: 0, frameAck: 4}[kind]:]
+	n, k := binary.Uvarint(b)
+	for b = b[k:]; n > 0 && len(b) >= 33; n-- {
+		out = append(out, oplog.LogID(b[:16]))
+		_, k := binary.Uvarint(b[16:])
+		b = b[32+k:]
+	}
+	return out
+}
+
+// manyLogs names as many logs as a node may, and then one more, again and again.
+func (a *attack) manyLogs() {
+	a.sessions(func(s *session) {
+		go func() { _, _ = io.Copy(io.Discard, s.in) }()
+		for sent := 0; sent <= 16384 && a.going(); sent += 1500 {
+			marks := make([][]byte, 1500)
+			for i := range marks {
+				marks[i] = markOf(oplog.LogID(noisy(16)), 1e18, noisy(16))
+			}
+			if s.say(frameVector, []byte{1}, marksOf(marks...)) != nil {
+				return
+			}
+		}
+		for i := 0; a.going() && i < 20 && s.say(frameVector, []byte{0}, marksOf()) == nil; i++ {
+			time.Sleep(50 * time.Millisecond) // while it asks
+		}
+	})
+}
+
+// hints says of the same logs again and again that it holds one more.
+func (a *attack) hints() {
+	var logs []oplog.LogID
+	for range 1000 {
+		logs = append(logs, oplog.LogID(noisy(16)))
+	}
+	logs[0] = a.theirs.hi.ownLog()
+	a.sessions(func(s *session) {
+		go func() { _, _ = io.Copy(io.Discard, s.in) }()
+		for i := uint64(1); a.going(); i++ {
+			marks := make([][]byte, len(logs))
+			for j, log := range logs {
+				marks[j] = markOf(log, i, noisy(16))
+			}
+			if s.say(frameHint, marksOf(marks...)) != nil {
+				return
+			}
+			a.blow()
+		}
+	})
+}
+
+// slowReader asks for everything and for an answer to every ping, and reads nothing.
+func (a *attack) slowReader() {
+	log := a.theirs.hi.ownLog()
+	a.sessions(func(s *session) {
+		_ = s.say(frameVector, []byte{0}, marksOf())
+		_ = s.say(frameWant, []byte{0, 0, 0, 1, 3, 232, 0, 16, 0, 0, 1}, log[:], []byte{0})
+		for a.going() && s.say(framePing, noisy(8)) == nil {
+			a.blow()
+		}
+	})
+}
