@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -25,8 +26,9 @@ type hostileAttack struct {
 	do   func(*attack)
 }
 
+// hostileAttacks are all of them, or those whose name WAYPOST_HOSTILE matches.
 func hostileAttacks() []hostileAttack {
-	return []hostileAttack{
+	return slices.DeleteFunc([]hostileAttack{
 		// without a key, or with a wrong one
 		{"no certificate", 2, (*attack).noCertificate},
 		{"foreign certificate", 2, func(a *attack) { a.refusedAs(a.foreign, a.foreign.cert) }},
@@ -57,10 +59,13 @@ func hostileAttacks() []hostileAttack {
 		{"name theft by cards", 0, (*attack).stolenCards},
 		{"another's log", 0, (*attack).stolenLog},
 		{"10^18 of every log, no answer", 4, (*attack).claimsAll},
+		{"another history of every log", 2, (*attack).otherHistories},
 		{"16,384 logs", 4, (*attack).manyLogs},
 		{"hint storm", 2, (*attack).hints},
 		{"does not read", 4, (*attack).slowReader},
-	}
+	}, func(a hostileAttack) bool {
+		return !regexp.MustCompile(os.Getenv("WAYPOST_HOSTILE")).MatchString(a.name)
+	})
 }
 
 // dial connects from one of many addresses of this machine.
@@ -552,7 +557,7 @@ func (a *attack) claimsAll() {
 			case kind == frameWant && busy:
 				err = s.say(frameBusy, b[:4], []byte{0xff, 0xff})
 			case kind == frameVector || kind == frameHint || kind == frameAck:
-				for _, log := range logsIn(kind, b) {
+				for log := range logsIn(kind, b) {
 					marks = append(marks, markOf(log, 1e18, noisy(16)))
 				}
 				err = s.say(frameVector, []byte{0}, marksOf(marks[:min(len(marks), 1000)]...))
@@ -565,13 +570,44 @@ func (a *attack) claimsAll() {
 	})
 }
 
-// logsIn are the logs that a frame names.
-func logsIn(kind byte, b []byte) (out []oplog.LogID) {
+// otherHistories says of every log that it holds another history of it, from near its end on.
+func (a *attack) otherHistories() {
+	a.sessions(func(s *session) {
+		for i := 0; a.going(); i++ {
+			kind, b, err := s.hear()
+			if err != nil {
+				return
+			}
+			switch kind {
+			case framePing:
+				err = s.say(framePong, b)
+			case frameWant:
+				err = s.say(frameBusy, b[:4], []byte{0, 1})
+			case frameVector, frameHint, frameAck:
+				var marks [][]byte
+				for log, seq := range logsIn(kind, b) {
+					if log != a.in.log {
+						marks = append(marks, markOf(log, max(1, seq-uint64(i%3)), noisy(16)))
+					}
+				}
+				err = s.say(frameVector, []byte{0}, marksOf(marks...))
+			}
+			if err != nil {
+				return
+			}
+			a.blow()
+		}
+	})
+}
+
+// logsIn are the logs that a frame names, and how far they are held.
+func logsIn(kind byte, b []byte) map[oplog.LogID]uint64 {
+	out := map[oplog.LogID]uint64{}
 	b = b[map[byte]int{frameVector: 1, frameHint: 0, frameAck: 4}[kind]:]
 	n, k := binary.Uvarint(b)
 	for b = b[k:]; n > 0 && len(b) >= 33; n-- {
-		out = append(out, oplog.LogID(b[:16]))
-		_, k := binary.Uvarint(b[16:])
+		seq, k := binary.Uvarint(b[16:])
+		out[oplog.LogID(b[:16])] = seq
 		b = b[32+k:]
 	}
 	return out

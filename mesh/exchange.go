@@ -51,7 +51,7 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 		l.parts(k.log, checked[i].forked)
 		delete(m.rumours, k.log)
 		if !l.outdated(k.log) {
-			l.peer.held[k.log] = l.says(k.log)
+			l.note(k.log)
 		}
 	}
 	if last && !l.whole {
@@ -64,6 +64,7 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 				delete(l.peer.held, log)
 			}
 		}
+		l.noteAll()
 	}
 	m.changed(slow)
 	m.schedule()
