@@ -436,26 +436,27 @@ func (a *attack) flippedFrames() {
 
 // serveOwn says truly what the rogue holds of its own log, and answers the question for it
 // with the records as change makes them.
-func (h *hostile) serveOwn(a *attack, c net.Conn, change func([]byte) []byte) {
+func (h *hostile) serveOwn(a *attack, c net.Conn, change func([]byte) []byte) (how string) {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	s, err := h.in.greet(c, h.in.log, h.in.card(1, "127.0.0.1:9"))
 	if err != nil {
-		return
+		return "was not greeted: " + err.Error()
 	}
-	if s.say(frameVector, []byte{0}, marksOf(markOf(h.in.log, h.in.head.Seq, h.in.head.Hash[:]))) != nil {
-		return
+	how = "was not asked"
+	if err := s.say(frameVector, []byte{0}, marksOf(markOf(h.in.log, h.in.head.Seq, h.in.head.Hash[:]))); err != nil {
+		return err.Error()
 	}
 	for a.going() {
 		kind, b, err := s.hear()
 		if err != nil {
-			return
+			return how + ": " + err.Error()
 		}
 		if kind == framePing {
 			_ = s.say(framePong, b)
 		}
 		if kind == frameAck {
-			return // it has them
+			return "taken"
 		}
 		if kind != frameWant {
 			continue
@@ -473,12 +474,14 @@ func (h *hostile) serveOwn(a *attack, c net.Conn, change func([]byte) []byte) {
 				answer = append(binary.AppendUvarint(append(answer, log...), after), 0, 0, 0, 0)
 			}
 		}
-		if s.say(frameOps, answer) != nil {
-			return
+		if err := s.say(frameOps, answer); err != nil {
+			return err.Error()
 		}
+		how = "answered"
 		a.blow()
 		_ = c.SetDeadline(time.Now().Add(300 * time.Millisecond)) // whether it asks again
 	}
+	return how
 }
 
 func (a *attack) flippedRecords() {

@@ -368,7 +368,8 @@ func (h *hostile) unharmed() {
 	h.until("true records are taken", func() bool {
 		c, err := net.Dial("tcp", h.mesh)
 		h.check(err)
-		h.serveOwn(&attack{hostile: h}, c, func(b []byte) []byte { return b })
+		how := h.serveOwn(&attack{hostile: h}, c, func(b []byte) []byte { return b })
+		h.t.Logf("true records: %s", how)
 		return h.box.status().People == before+rogueHas
 	})
 	equalAt(h.t, h.box, h.honest)
