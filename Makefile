@@ -78,7 +78,7 @@ nemesis-short: tools
 FUZZTIME ?= 30s
 fuzz:
 	@for dir in $$($(GO) list -f '{{.Dir}}' $(PKGS)); do cd $$dir; for t in $$(cat *_test.go 2>/dev/null | sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(f .*/\1/p'); do \
-	echo "$$t in $$dir"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s . || exit 1; done; done
+	echo "$$t in $$dir"; $(GO) test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s . || exit 1; done; done
 
 # What the tests use beside Go, as command:packages of Debian.
 TOOLS := chromium:chromium,fonts-noto-core certutil:libnss3-tools ip:iproute2 nft:nftables gcc:gcc,libc6-dev

@@ -278,11 +278,11 @@ func (a *attack) stolenLog() {
 }
 
 // claimsAll says that it holds 10^18 records of every log there is, and never answers a
-// question for one, or says that it is busy.
-func (a *attack) claimsAll() {
+// question for one, or says that it is busy. On one connection: of several the box closes
+// all but one, and asks anew.
+func (a *attack) claimsAll(busy bool) {
 	a.sessions(func(s *session) {
 		var marks [][]byte
-		busy := rand.IntN(2) == 0
 		for a.going() {
 			kind, b, err := s.hear()
 			switch {

@@ -29,9 +29,9 @@ import (
 )
 
 const (
-	hostileFor    = 1500 * time.Millisecond // each attack at least; until people went both ways meanwhile
-	hostileMemory = 64.0                    // MB more than the box took before
-	rogueHas      = 20                      // people
+	hostileFor    = time.Second // each attack at least; until people went both ways meanwhile
+	hostileMemory = 64.0        // MB more than the box took before
+	rogueHas      = 20          // people
 )
 
 // TestHostileNeighbour attacks a running box on its mesh port in every way of hostileAttacks:
