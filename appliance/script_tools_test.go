@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -159,14 +160,21 @@ func agreeTool() {
 func heldTool() {
 	set := flag.NewFlagSet("held", flag.ExitOnError)
 	key := set.String("key", "", "bearer key")
+	list := set.Bool("list", false, "ask for the list of everybody, not for each: for thousands")
 	_ = set.Parse(os.Args[1:])
-	n := 0
+	n, here := 0, map[string]bool{}
+	if *list {
+		here = everybody(set.Arg(0), *key)
+	}
 	for _, path := range set.Args()[1:] {
 		for line := range strings.Lines(string(toolRead(path))) {
 			var added struct {
 				ID string `json:"id"`
 			}
 			toolCheck(json.Unmarshal([]byte(line), &added))
+			if n++; here[added.ID] {
+				continue
+			}
 			req, err := http.NewRequest("GET", set.Arg(0)+"/api/v1/people/"+added.ID, nil)
 			toolCheck(err)
 			req.Header.Set("Authorization", "Bearer "+*key)
@@ -176,12 +184,38 @@ func heldTool() {
 			toolCheck(err)
 			_ = resp.Body.Close()
 			if resp.StatusCode != http.StatusOK {
-				toolCheck(fmt.Errorf("%s, line %d: %s is missing: %s", path, n+1, added.ID, resp.Status))
+				toolCheck(fmt.Errorf("%s, line %d: %s is missing: %s", path, n, added.ID, resp.Status))
 			}
-			n++
 		}
 	}
 	fmt.Println(n)
+}
+
+// everybody are the ids in the list of all people.
+func everybody(base, key string) map[string]bool {
+	all := map[string]bool{}
+	for cursor := ""; ; {
+		req, err := http.NewRequest("GET", base+"/api/v1/people?limit=200&cursor="+url.QueryEscape(cursor), nil)
+		toolCheck(err)
+		req.Header.Set("Authorization", "Bearer "+key)
+		resp, err := http.DefaultClient.Do(req)
+		toolCheck(err)
+		var page struct {
+			Items []struct {
+				ID string `json:"id"`
+			} `json:"items"`
+			Next string `json:"next"`
+		}
+		err = json.NewDecoder(resp.Body).Decode(&page)
+		_ = resp.Body.Close()
+		toolCheck(err)
+		for _, p := range page.Items {
+			all[p.ID] = true
+		}
+		if cursor = page.Next; cursor == "" {
+			return all
+		}
+	}
 }
 
 // madeUpTool is a program for scripts: madeup N SEED FILE writes a list of made-up people.

@@ -27,7 +27,8 @@
 // is another, where hundreds of nodes run in one goroutine from a seed.
 //
 // What a node said on an earlier connection that it holds is kept for display
-// only. A node that lost its disk would starve if it were believed.
+// only. A node that lost its disk would starve if it were believed. Of
+// more than 16,384 logs of one node nothing is kept (TestWhatAPeerHoldsIsBounded).
 //
 // A node that was suspended or revoked, and one that nobody compared whose issuer's box
 // was, is refused in both directions (shut.go): handshakes fail, it is not dialled, its

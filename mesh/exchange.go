@@ -51,7 +51,7 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 		l.parts(k.log, checked[i].forked)
 		delete(m.rumours, k.log)
 		if !l.outdated(k.log) {
-			l.peer.held[k.log] = l.says(k.log)
+			l.note(k.log)
 		}
 	}
 	if last && !l.whole {
@@ -64,6 +64,7 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 				delete(l.peer.held, log)
 			}
 		}
+		l.noteAll()
 	}
 	m.traceMarks(l.peer, marks, last)
 	m.changed(slow)
@@ -139,7 +140,7 @@ func (m *Mesh) missing(l *link, now time.Time) (asks []ask, parted map[oplog.Log
 	var gaps []gap
 	parted = map[oplog.LogID]bool{}
 	for log, t := range l.told {
-		if s := l.shun[log]; m.claims[log] != nil || s != nil && now.Before(s.until) {
+		if s := l.shun[log]; m.claimed(log, now) || s != nil && now.Before(s.until) {
 			continue
 		}
 		mine := m.mine[log].Seq
@@ -151,7 +152,7 @@ func (m *Mesh) missing(l *link, now time.Time) (asks []ask, parted map[oplog.Log
 		}
 	}
 	for log, after := range m.lacking {
-		if s := l.bare[log]; parted[log] || l.told[log].seq <= after || m.mine[log].Seq < l.told[log].seq || m.claims[log] != nil || s != nil && now.Before(s.until) {
+		if s := l.bare[log]; parted[log] || l.told[log].seq <= after || m.mine[log].Seq < l.told[log].seq || m.claimed(log, now) || s != nil && now.Before(s.until) {
 			continue
 		}
 		gaps = append(gaps, gap{ask{log, after}, batchOps}) // payloads that are gone here: it may have them
@@ -165,6 +166,13 @@ func (m *Mesh) missing(l *link, now time.Time) (asks []ask, parted map[oplog.Log
 		asks[i] = g.ask
 	}
 	return asks, parted
+}
+
+// claimed reports whether somebody is asked for a log already. Whoever does not begin to
+// answer soon keeps nobody else from being asked. Called with the lock held.
+func (m *Mesh) claimed(log oplog.LogID, now time.Time) bool {
+	l := m.claims[log]
+	return l != nil && (l.pending == nil || l.pending.begun || now.Sub(l.pending.since) < m.timing().claimTime)
 }
 
 func (m *Mesh) request(l *link, asks []ask, parted map[oplog.LogID]bool, now time.Time) {

@@ -176,7 +176,7 @@ func (m *Mesh) loadPeer(e rememberedPeer) {
 		}
 	}
 	p.last = e.Last
-	for _, k := range e.Holds {
+	for _, k := range e.Holds[:min(len(e.Holds), maxToldLogs)] {
 		h := held{seq: k.Seq}
 		if b, err := hex.DecodeString(k.Hash); err == nil && len(b) == len(h.hash) {
 			copy(h.hash[:], b)

@@ -23,7 +23,7 @@ func TestStarvedNodeIsNotTakenForDead(t *testing.T) {
 	}
 	wait(t, "all are members", func() bool {
 		for _, n := range nodes {
-			if n.mesh.gossip.list.NumMembers() != len(nodes) {
+			if n.mesh.member.(*gossip).list.NumMembers() != len(nodes) {
 				return false
 			}
 		}
@@ -61,7 +61,7 @@ func TestStarvedNodeIsNotTakenForDead(t *testing.T) {
 
 // left counts the members that memberlist said were gone.
 func (n *node) left() (count int) {
-	g := n.mesh.gossip
+	g := n.mesh.member.(*gossip)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, names := range g.names {

@@ -11,6 +11,7 @@ type timing struct {
 
 	relayAfter time.Duration // facts of others are passed on together
 	lazyMost   time.Duration // and what only matters for "held by" at the latest then
+	claimTime  time.Duration // until another node is asked for what one does not begin to give
 	mostWait   time.Duration // between two tries to reach an absent node
 
 	announceEvery time.Duration // how often a node says on the local network that it is there
@@ -30,6 +31,7 @@ var usual = timing{
 	pingEvery: 10 * time.Second, silence: Silence,
 	relayAfter:    100 * time.Millisecond,
 	lazyMost:      10 * time.Second,
+	claimTime:     2 * time.Second,
 	mostWait:      4 * time.Second, // with the jitter of half of it still below a healed cut's 10 s
 	announceEvery: time.Minute,
 	probeTimeout:  1500 * time.Millisecond, probeInterval: 2 * time.Second,
@@ -46,6 +48,7 @@ var low = timing{
 	pingEvery: 45 * time.Second, silence: 150 * time.Second,
 	relayAfter:    2 * time.Second,
 	lazyMost:      2 * time.Minute,
+	claimTime:     answerTime,
 	mostWait:      time.Minute,
 	announceEvery: 5 * time.Minute,
 	probeTimeout:  3 * time.Second, probeInterval: 15 * time.Second,

@@ -64,7 +64,7 @@ func openPost(t testing.TB, v *identity.Vault, dir string, c clock.Clock, lead s
 }
 
 // two is a founder's post and one that joined by code; nobody compared its words.
-func two(t *testing.T) (a, b post) {
+func two(t testing.TB) (a, b post) {
 	t.Helper()
 	c := clock.NewFake(oplogtest.Noon())
 	dirs := [2]string{t.TempDir(), t.TempDir()}
@@ -109,7 +109,7 @@ type (
 )
 
 // accounts are the subjects of the staff desk's rows that begin with kind.
-func (p post) subjects(t *testing.T, kind byte) (found []oplog.ID) {
+func (p post) subjects(t testing.TB, kind byte) (found []oplog.ID) {
 	t.Helper()
 	must(t, p.log.View(func(r oplog.Reader) error {
 		return r.Rows(staff.Views()[0], []byte{kind}, nil, func(_ []byte, s oplog.ID, _ []byte) error {
