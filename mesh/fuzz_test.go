@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -132,6 +133,7 @@ func FuzzPeersFile(f *testing.F) {
 		}
 		m := &Mesh{dir: dir, self: w.founder.NodeID(), keys: w.founder, creds: creds, log: slog.New(slog.DiscardHandler),
 			peers: map[identity.NodeID]*peer{}, seeds: map[string]*dial{}, knownCards: map[string]bool{}}
+		m.root, m.clock, m.stage = w.founder.Root(), clock.System(), &machine{m: m, rnd: rand.New(rand.NewPCG(1, 2))}
 		m.load()
 		if len(m.peers) > maxPeers {
 			t.Fatalf("%d peers", len(m.peers))

@@ -36,6 +36,7 @@ type link struct {
 	hello    hello
 	peer     *peer
 	attached bool
+	seenIn   uint64                     // bytes that had come when keepAlive last looked
 	pinged   time.Duration              // when it was asked for a sign of life that has not come; 0 = it was not
 	suspect  bool                       // no sign came in time: the node is looked for as if there were no link
 	farewell bool                       // one end has said that it parts
@@ -126,6 +127,7 @@ func (l *link) greet(h hello) error {
 		return errUnwanted
 	}
 	m.offerPieces(l)
+	l.out.send(ping{speaksReports})
 	m.sayLink(l)
 	return nil
 }
@@ -201,7 +203,12 @@ func (l *link) take(msg message) error {
 func (m *Mesh) keepAlive() {
 	now := m.elapsed()
 	for _, l := range m.links {
+		if in, _ := l.line.Bytes(); in != l.seenIn { // part of a long frame is a sign of life too
+			l.seenIn, l.pinged, l.suspect = in, 0, false
+			l.lastIn.Store(int64(now))
+		}
 		switch {
+		case l.serving || l.pieces.serving: // a PING would wait behind what is being written
 		case l.pinged > 0:
 			if !l.suspect && now-l.pinged >= pongTime {
 				l.suspect = true

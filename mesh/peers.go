@@ -299,7 +299,6 @@ func (m *Mesh) attach(l *link) bool {
 		p.gave = map[identity.NodeID]uint64{}
 	}
 	p.told, m.news = l.hello.incarnation, true
-	l.out.send(ping{speaksReports})
 	if m.waits {
 		l.out.send(ping{isClosed})
 	}

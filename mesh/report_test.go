@@ -152,12 +152,14 @@ func TestWhomANodeWants(t *testing.T) {
 func TestAQuietLinkIsLookedPast(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ra := newRelay(t)
+	ra, rb := newRelay(t), newRelay(t)
 	a := w.start(t, advertising(ra.addr()))
 	ra.to(a.mesh.Addr())
-	b := w.start(t, seeded(ra.addr()))
+	b := w.start(t, advertising(rb.addr()), seeded(ra.addr()))
+	rb.to(b.mesh.Addr())
 	wait(t, "they meet", func() bool { return a.linked(b) && b.linked(a) })
 	ra.cut()
+	rb.cut()
 	b.mesh.mu.Lock()
 	for _, l := range b.mesh.links {
 		l.lastIn.Store(int64(b.mesh.elapsed() - usual.pingEvery))
@@ -170,5 +172,6 @@ func TestAQuietLinkIsLookedPast(t *testing.T) {
 	}
 	b.mesh.mu.Unlock()
 	ra.heal()
+	rb.heal()
 	wait(t, "it works again", func() bool { return b.peer(a).State == Connected && a.linked(b) })
 }

@@ -20,7 +20,8 @@ func sumOf(nodes []*node) (s sums) {
 		s.streamBytes += t.streamBytes.Load()
 		n.mesh.mu.Lock()
 		for _, l := range n.mesh.links {
-			s.exchange += l.raw.out.Load()
+			_, out := l.line.Bytes()
+			s.exchange += out
 			s.links++
 		}
 		n.mesh.mu.Unlock()
