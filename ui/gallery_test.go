@@ -235,8 +235,6 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 func pictures() []picture {
 	return slices.Concat(
 		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), copyPictures(), ceremonyPictures(), nightPictures(), phonePictures(),
-		accountPictures(), readPictures(), tellPictures(), sealedPictures(), handPictures(),
-		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), ceremonyPictures(), nightPictures(), phonePictures(),
 		accountPictures(), readPictures(), linkPictures(), tellPictures(), sealedPictures(), handPictures(),
 	)
 }
