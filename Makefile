@@ -7,7 +7,7 @@ BIN := waypost
 BUILD := $(GO) build -trimpath -ldflags '-s -w'
 PKGS := ./...
 
-.PHONY: build run demo test vet unit race scripts nemesis nemesis-short fuzz browser payloads tools arm64 torture torture-short bench bench-program bench-doors bench-journal clean
+.PHONY: sim sim-short bench-sim build run demo test vet unit race scripts nemesis nemesis-short fuzz browser payloads tools arm64 torture torture-short bench bench-program bench-doors bench-journal clean
 
 build:
 	$(BUILD) -o $(BIN) ./appliance
@@ -58,12 +58,18 @@ torture-short: tools
 # Camps of real nodes on a made-up network and clock (mesh/meshtest): cuts, crashes, copies, liars, revocations. The
 # short form plays 300 of 5 to 50 nodes, the full one 10,000 of up to 300 and takes hours. A failure prints its seed.
 SIM := $(GO) test -count=1 -timeout 24h -run TestCamps ./mesh/meshtest
+SIM_FROM ?= 301
 sim-short:
+	@mkdir -p build
 	@$(GO) test -c -o build/sim.test ./mesh/meshtest
 	@cd mesh/meshtest && \
-	WAYPOST_SIM_FROM=1 WAYPOST_SIM_STEP=2 WAYPOST_SIM_SEEDS=300 ../../build/sim.test -test.run TestCamps -test.timeout 20m -test.v >../../build/sim.1 2>&1 & one=$$!; \
-	cd mesh/meshtest && WAYPOST_SIM_FROM=2 WAYPOST_SIM_STEP=2 WAYPOST_SIM_SEEDS=299 ../../build/sim.test -test.run TestCamps -test.timeout 20m -test.v >../../build/sim.2 2>&1; two=$$?; \
+	WAYPOST_SIM_FROM=$(SIM_FROM) WAYPOST_SIM_STEP=2 WAYPOST_SIM_SEEDS=300 ../../build/sim.test -test.run TestCamps -test.timeout 20m -test.v >../../build/sim.1 2>&1 & one=$$!; \
+	cd mesh/meshtest && WAYPOST_SIM_FROM=$$(($(SIM_FROM)+1)) WAYPOST_SIM_STEP=2 WAYPOST_SIM_SEEDS=299 ../../build/sim.test -test.run TestCamps -test.timeout 20m -test.v >../../build/sim.2 2>&1; two=$$?; \
 	wait $$one; one=$$?; cd ../..; grep -h -A80 -e '^ *--- FAIL' -e panic build/sim.1 build/sim.2; grep -h 'camps from' build/sim.1 build/sim.2; exit $$((one+two))
+
+# The figures that need fifty nodes, on the same made-up network.
+bench-sim:
+	WAYPOST_FIGURES_MESH=1 $(GO) test -count=1 -v -timeout 30m -run TestMeshFigures ./mesh/meshtest
 
 sim:
 	WAYPOST_SIM_FROM=$(SEED) WAYPOST_SIM_SEEDS=10000 WAYPOST_SIM_MOST=300 nice $(SIM) -v

@@ -40,7 +40,7 @@
 // # Who holds what, and since when
 //
 // A node holds an op when it has said so itself, on an exchange connection, in a VV, HINT
-// or ACK: durably, by its own word. A letterbox, a bundle and a backup say nothing. For
+// or ACK, or in a signed report: durably, by its own word. A letterbox, a bundle and a backup say nothing. For
 // each node and log peers.json keeps, beside the last mark, up to 16 points [op, Unix
 // seconds, 1 where this node's clock had been set]: at that moment, at the latest, the log
 // was held up to there (since.go). Points go when a node says less; when they become too

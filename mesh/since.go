@@ -22,7 +22,7 @@ const (
 )
 
 // Holder is a node that is known to hold something durably, as it said itself on an
-// exchange connection. What lies in a locked node's letterbox or on a stick it has not
+// exchange connection or in a signed report. What lies in a locked node's letterbox or on a stick it has not
 // said, so it does not count.
 type Holder struct {
 	Node      oplog.ID

@@ -40,7 +40,7 @@ func (c counting) Merge(ctx context.Context, batches ...[]byte) (oplog.MergeResu
 
 // TestMeshFigures measures on the made-up network (delays of 0.5 to 5 ms, 2 MB a second a
 // line, disks of 0.2 to 20 ms): steps and bytes are those of the real code, times are those
-// of the network that was made up. Run by make bench-mesh.
+// of the network that was made up. Run by make bench-sim.
 func TestMeshFigures(t *testing.T) {
 	if os.Getenv("WAYPOST_FIGURES_MESH") == "" {
 		t.Skip("WAYPOST_FIGURES_MESH=1 measures")

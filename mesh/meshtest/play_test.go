@@ -362,12 +362,26 @@ func (p *play) settle() {
 			o.open(false)
 		}
 	}
-	took, ok := p.Until(5*time.Minute, time.Second, func() bool { return same(p.counting(), p.forked) })
+	// What two boxes wrote into one log is written again by either of them when they have met:
+	// until then all may hold the same without it.
+	took, ok := p.Until(10*time.Minute, time.Second, func() bool { return same(p.counting(), p.forked) && (len(p.forked) == 0 || p.allThere()) })
 	p.say("settled after %v: %v", took, ok)
 	if !ok {
 		p.fail("they never hold the same:\n%s%s", p.heads(), p.links())
 	}
 	p.Run(15 * time.Second) // what is said about nodes is acted on
+}
+
+// allThere reports whether everybody who was answered for is found everywhere.
+func (p *play) allThere() bool {
+	for _, o := range p.counting() {
+		for _, id := range p.order {
+			if f := p.people[id]; !f.erased && !f.open && !f.held && !o.has(id) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func (p *play) counting() (out []*post) {
