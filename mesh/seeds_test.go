@@ -139,8 +139,8 @@ func TestDeadAddressesStarveNobody(t *testing.T) {
 		p.good = hole.Addr().String()
 		p.dial.wait = a.mesh.timing().mostWait // away for long
 	}
-	a.mesh.mu.Unlock()
 	a.mesh.poke()
+	a.mesh.mu.Unlock()
 	wait(t, "the dead ones fill every place", func() bool { return len(a.mesh.dialling) == cap(a.mesh.dialling) })
 	began := clock.System().Now()
 	a.mesh.mu.Lock()
