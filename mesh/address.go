@@ -75,12 +75,14 @@ func (m *Mesh) newCard(addrs []string) error {
 // outdo raises the stamp above one seen on an own older card: the clock was set
 // back, or the folder restored. Called with the lock held.
 func (m *Mesh) outdo(stamp uint64) {
-	if now := m.elapsed(); stamp <= m.stamp || m.outdone > 0 && now-m.outdone < outdoWait {
+	if now := m.elapsed(); stamp <= m.card.stamp || m.outdone > 0 && now-m.outdone < outdoWait {
 		return
 	} else {
 		m.outdone = now
 	}
-	m.stamp = nextSession(stamp)
+	if stamp > m.stamp {
+		m.stamp = nextSession(stamp)
+	}
 	if err := m.newCard(m.card.addrs); err != nil {
 		m.quiet.warn("mesh cannot sign its card", "err", err)
 	}

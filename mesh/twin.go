@@ -95,7 +95,7 @@ func (p *peer) replace(l *link) {
 // either we forgot that we made it, or somebody else did. Called with the lock held.
 func (m *Mesh) lookForTwin(c card) {
 	now := m.elapsed()
-	if c.stamp <= m.stamp || m.nextTwin > now {
+	if c.stamp <= m.card.stamp || m.nextTwin > now { // m.stamp is that of reports too
 		return
 	}
 	var addrs []string
