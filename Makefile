@@ -36,9 +36,11 @@ unit:
 race: tools
 	CGO_ENABLED=1 $(GO) test -race -short -p 1 -timeout 15m ./appliance/oplog ./appliance/oplog/oplogtest ./appliance/identity ./appliance/staff ./appliance/sealed ./appliance/letterbox ./appliance/registration ./appliance/chunks ./appliance/tokens ./appliance/control ./mesh ./ui
 
+# Of the attacks of a hostile neighbour `make test` tries the dearest; `make nemesis` all.
+HOSTILE ?= suspended|revoked|foreign|60 silent|20 MB|theft|flipped in records|no answer
 # Days at a camp, told with the real binary on real ports; as root also in network namespaces and on a full disk.
 scripts: tools
-	WAYPOST_SCRIPTS=1 $(GO) test -timeout 20m -count=1 -run 'TestScripts|TestCanaries|TestDoors|TestHostileNeighbour' ./appliance
+	WAYPOST_SCRIPTS=1 WAYPOST_HOSTILE="$(HOSTILE)" $(GO) test -timeout 20m -count=1 -run 'TestScripts|TestCanaries|TestDoors|TestHostileNeighbour' ./appliance
 
 # Journeys in real Chromium against the real binary, at phone size; as root also from another host.
 browser: tools
