@@ -14,7 +14,8 @@ import (
 // A report is what a node says of itself, signed, for those it has no link with: what it
 // holds durably, whom it is linked with, what its clock says. Others pass it on. It is for
 // people: who holds what, and a picture of the camp. What is asked of whom follows from
-// links alone.
+// links alone, but for one thing: a mark that contradicts what is held here is noted as a
+// fork, as when it comes over a link.
 //
 // A report goes out when something changed, and the more nodes there are the less often;
 // when nothing changes, nothing is sent. What the node holds it says as a sum, and only
@@ -397,24 +398,6 @@ func (m *Mesh) sumFor(r *report) sum {
 		}
 	}
 	return out
-}
-
-// ForksHeard are the logs that other nodes say have two histories, this node's own Forks
-// left out, in order. It is their word: nothing follows from it.
-func (m *Mesh) ForksHeard() []oplog.LogID {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	heard := map[oplog.LogID]bool{}
-	for _, p := range m.peers {
-		if p.report != nil && !p.shut {
-			for _, log := range p.report.forked {
-				if !m.forked(log) {
-					heard[log] = true
-				}
-			}
-		}
-	}
-	return sortedLogs(heard)
 }
 
 // older takes a report of this very node that is newer than it remembers: its folder came
