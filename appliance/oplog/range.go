@@ -123,6 +123,9 @@ func (l *Log) HashAt(log LogID, seq uint64) ([32]byte, bool) {
 // called with these subjects again as soon as they are mended.
 func (l *Log) OnCommit(fn func(subjects []ID) error) { l.hooks = append(l.hooks, fn) }
 
+// hookPart is how many subjects hooks are told of at once.
+const hookPart = 2000
+
 // tellHooks tells of a commit, and of those before that could not be told of. It runs in
 // the writer.
 func (l *Log) tellHooks(subjects []ID) {
@@ -133,13 +136,15 @@ func (l *Log) tellHooks(subjects []ID) {
 	if len(l.missed) > len(subjects) { // otherwise in the order they came
 		subjects = slices.Collect(maps.Keys(l.missed))
 	}
-	for _, hook := range l.hooks {
-		if err := hook(subjects); err != nil {
-			l.logger.Warn("what follows the views could not be brought up to date", "subjects", len(l.missed), "err", err)
-			return
+	for part := range slices.Chunk(subjects, hookPart) {
+		for _, hook := range l.hooks {
+			if err := hook(part); err != nil {
+				l.logger.Warn("what follows the views could not be brought up to date", "subjects", len(l.missed), "err", err)
+				return
+			}
 		}
 	}
-	clear(l.missed)
+	l.missed = map[ID]bool{} // not cleared: a node that was filled had a million here
 }
 
 // miss remembers subjects that hooks have to be told of.

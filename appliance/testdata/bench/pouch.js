@@ -24,7 +24,7 @@ async function serve (folder, records) {
   }
   const app = require('express')()
   app.use(require('compression')())
-  app.use('/', require('http-pouchdb')(app, PouchDB))
+  app.use('/', require('express-pouchdb')(PouchDB, { mode: 'minimumForPouchDB', inMemoryConfig: true, logPath: path.join(folder, 'log.txt') }))
   const server = app.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port, records: n })))
 }
 
