@@ -82,7 +82,9 @@
 // incarnation is random per start and, in hexadecimal, the memberlist name. port
 // goes with the address the connection is seen to come from. WANT is one question
 // at a time; its ops after `after` come back as one batch a log, in the order asked,
-// as oplog.Log.Range made them: an empty batch is "none now". Over all peers a log
+// as oplog.Log.RangeIn made them: an empty batch is "none now". The upper two bits of ops say
+// which spellings the asking node reads: 15 packed batches, 14 packed ones without tags as well
+// (package oplog). A node that does not know them sees a large number and answers plainly. Over all peers a log
 // is asked for once at a time. A PING goes out when nothing came in for 2 s; after
 // 6 s without a byte a connection is dead.
 //

@@ -82,6 +82,13 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 // verify checks one batch on its own, without opening its payloads. born collects
 // the keys of logs that begin in this call.
 func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, error) {
+	came := raw
+	raw, err := l.unpackBatch(raw)
+	if errors.Is(err, errNoKey) {
+		return nil, errBadBatch(ErrNeedsTags)
+	} else if err != nil {
+		return nil, errBadBatch(err)
+	}
 	b, err := parseBatch(raw)
 	if err != nil {
 		return nil, errBadBatch(err)
@@ -101,6 +108,9 @@ func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, e
 	}
 	b.link()
 	if !ed25519.Verify(key, b.message(l.auth.Deployment()), b.sig[:]) {
+		if len(came) > 0 && len(raw) > 0 && &came[0] != &raw[0] {
+			return nil, errBadBatch(ErrNeedsTags) // its writer may have signed others than those made here
+		}
 		return nil, errBadBatch(errors.New("signature does not match"))
 	}
 	return &incoming{batch: b, raw: raw, key: key}, nil

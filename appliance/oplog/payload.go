@@ -69,10 +69,12 @@ func (r *record) nonce() []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), r.salt[:]...), r.ref.Seq)
 }
 
+const boundLabel = "waypost/payload/1"
+
 // bound is the associated data of a payload.
 func (r *record) bound(deployment [16]byte) []byte {
 	b := make([]byte, 0, 128)
-	b = append(b, "waypost/payload/1"...)
+	b = append(b, boundLabel...)
 	b = append(b, deployment[:]...)
 	return r.appendHead(b)
 }
