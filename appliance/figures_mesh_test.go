@@ -77,7 +77,11 @@ type meshRow struct {
 	holds                              bool
 }
 
-func (m *meshTable) add(r meshRow) { m.rows = append(m.rows, r) }
+// add takes a row in, and says it at once, because the rest may take long.
+func (m *meshTable) add(r meshRow) {
+	m.rows = append(m.rows, r)
+	fmt.Fprintln(os.Stderr, strings.Join([]string{r.measure, r.reach, r.ours, r.peers, r.ratio}, " | "))
+}
 
 // print writes the table and what it was measured on.
 func (m *meshTable) print(f *meshFigures, took time.Duration) {
@@ -317,7 +321,7 @@ func onlyPeer(st control.Status) (p control.Peer) {
 
 // until waits for something and gives the moment.
 func (f *meshFigures) until(what string, is func() bool) time.Time {
-	most := time.Minute + time.Duration(f.people)*time.Millisecond
+	most := 3*time.Minute + time.Duration(f.people)*2*time.Millisecond
 	for began := time.Now(); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Since(began) > most {
 			f.t.Fatal("it takes too long until " + what)
