@@ -1,7 +1,8 @@
 // Package oplog keeps the facts: a signed, hash-chained journal of ops per node,
 // and views folded from them. One writer appends, flushes once for a group of
 // commands, and then commits the views; a peer's batches are verified completely
-// and go the same way. Numbers are big-endian; uvarint is that of
+// and go the same way; when they come in bulk their ops are folded together, a moment
+// after they are durable (Options.Later). Numbers are big-endian; uvarint is that of
 // encoding/binary, in its shortest spelling.
 //
 // # An op

@@ -23,7 +23,8 @@ type incoming struct {
 // stored; then, one after the other, the payloads of each are opened and it is
 // appended, flushed and applied. Only one batch is open at a time, and a payload
 // that opens to more than its size allows is refused with its batch, so that
-// what a call takes in memory follows from what was sent. Ops
+// what a call takes in memory follows from what was sent. With Options.Later a batch of many
+// ops may be in the views only a moment later (Late). Packed batches are read too (Form). Ops
 // that are held already are skipped. MergeResult.Forks names logs of which a
 // second, validly signed history arrived; its bytes are kept as evidence and
 // none of its ops are applied (Rejoin is for that, where the log is this node's).
