@@ -17,13 +17,13 @@ import (
 // (certificates, suspensions, erasures), payloads that are gone, logs of this node's own
 // and whatever does not simply continue a log.
 const (
-	laterOps   = 200                    // ops a batch brings at least
-	laterMost  = 200_000                // put off at least, before readers get some of it,
-	laterTimes = 3                      // and so many times of what they have
-	laterWait  = 150 * time.Millisecond // nothing came for so long
-	laterAfter = 10 * time.Minute       // somebody's own command; they would wait for all of it
-	anewOps    = 20_000                 // so many and more are folded by sorting everything
-	anewShare  = 2                      // when they are half of it
+	laterOps   = 200              // ops a batch brings at least
+	laterMost  = 200_000          // put off at least, before readers get some of it,
+	laterTimes = 3                // and so many times of what they have
+	laterWait  = time.Second      // nothing came for so long: a busy machine takes a while between two batches
+	laterAfter = 10 * time.Minute // somebody's own command; they would wait for all of it
+	anewOps    = 20_000           // so many and more are folded by sorting everything
+	anewShare  = 2                // when they are half of it
 )
 
 // Late tells whether ops are durable here that the views do not have yet. Safe for
