@@ -7,7 +7,7 @@ BIN := waypost
 BUILD := $(GO) build -trimpath -ldflags '-s -w'
 PKGS := ./...
 
-.PHONY: sim sim-short bench-sim build run demo test vet unit race scripts nemesis nemesis-short fuzz browser payloads tools arm64 torture torture-short bench bench-program bench-doors bench-journal clean
+.PHONY: sim sim-short bench-sim bench-mesh build run demo test vet unit race scripts nemesis nemesis-short fuzz browser payloads tools arm64 torture torture-short bench bench-program bench-doors bench-journal clean
 
 build:
 	$(BUILD) -o $(BIN) ./appliance
@@ -124,6 +124,13 @@ bench-doors:
 
 bench-program:
 	WAYPOST_FIGURES=1 $(GO) test -timeout 15m -count=1 -v -run TestFigures ./appliance
+
+# An empty node that joins one with 100,000 people, beside PostgreSQL, PouchDB and hypercore with the same records
+# in the same run. They are installed for that under the system's folder for temporary files (npm, apt-get); what
+# cannot be is named in the table. OPS=1000000 makes as many people as give that many facts.
+bench-mesh:
+	$(if $(filter command line,$(origin OPS)),WAYPOST_FIGURES_MESH_OPS=$(OPS),WAYPOST_FIGURES_MESH=$(PEOPLE)) $(GO) test -timeout 90m -count=1 -v -run TestMeshFigures ./appliance
+PEOPLE ?= 100000
 
 clean:
 	rm -rf $(BIN) $(BIN)-arm64 build

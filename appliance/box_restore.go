@@ -146,7 +146,7 @@ func (b *box) awaitPeer(n *node) {
 	changes, stop := n.journal.Watch()
 	defer stop()
 	for b.open() == n && n.restored() != nil {
-		if m := n.Mesh(); m != nil && m.Complete() {
+		if m := n.Mesh(); m != nil && m.Complete() && !n.journal.Late() {
 			if err := n.readable(); err != nil {
 				b.logger.Error("the mark of the restore could not be removed", "err", err)
 			} else {

@@ -179,10 +179,12 @@
 // incarnation is random per start and, in hexadecimal, the memberlist name. port
 // goes with the address the connection is seen to come from. WANT is one question
 // at a time; its ops after `after` come back as one batch a log, in the order asked,
-// as oplog.Log.Range made them: an empty batch is "none now". Over all peers a log
-// is asked for once at a time. A PING goes out when nothing came in for 10 s, and when the
-// last PONG is a minute old; its nonce is the sender's nanoseconds since it started, so that
-// the PONG says how long the way is. 3 s later
+// as oplog.Log.RangeIn made them: an empty batch is "none now". The upper two bits of ops
+// say which spellings the asking node reads: 15 packed batches, 14 packed ones without tags
+// as well (package oplog); a node that does not know them sees a large number and answers
+// plainly. Over all peers a log is asked for once at a time. A PING goes out when nothing
+// came in for 10 s, and when the last PONG is a minute old; its nonce is the sender's
+// nanoseconds since it started, so that the PONG says how long the way is. 3 s later
 // without an answer the node is looked for anew, and after 30 s without a byte a connection
 // is dead; longer where an end asked for it (Limits).
 //

@@ -182,7 +182,7 @@ func (m *Mesh) request(l *link, asks []ask, parted map[oplog.LogID]bool, now tim
 	}
 	l.pending = &pending{id: l.nextID, asks: asks, parted: parted, since: now}
 	m.pulling++
-	if !l.out.send(want{id: l.nextID, maxOps: batchOps, maxBytes: uint32(m.mostPull(l.bytes)), asks: asks}) {
+	if !l.out.send(want{id: l.nextID, maxOps: batchOps | m.forms(l), maxBytes: uint32(m.mostPull(l.bytes)), asks: asks}) {
 		l.end()
 	}
 }
@@ -282,6 +282,7 @@ func (m *Mesh) mergeParts(l *link, f opsFrame) {
 	if err != nil && m.ctx.Err() == nil {
 		m.quiet.warn("mesh could not merge a batch", "node", l.node, "err", err)
 	}
+	m.untagged(l, err)
 	m.refresh()
 	m.settle(l, f, res, taken, err)
 }

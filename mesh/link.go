@@ -56,7 +56,8 @@ type link struct {
 	shun     map[oplog.LogID]*shunned
 	bare     map[oplog.LogID]*shunned // its copy lacks the payloads that are gone here
 	rejoin   map[oplog.LogID]*rejoining
-	bytes    int // batch size that suits the link
+	tags     bool // it is asked for batches with their tags (forms.go)
+	bytes    int  // batch size that suits the link
 	nextID   uint32
 	pieces   pieceTraffic
 	sight    linkSight // has its own way of being shared
@@ -276,12 +277,12 @@ func (m *Mesh) served(l *link) {
 
 // gather reads what was asked for.
 func (m *Mesh) gather(l *link, w want) opsFrame {
-	left, ops := mostAnswer(m.pace.rate(l), min(int(w.maxBytes), batchBytes)), min(int(w.maxOps), batchOps)
+	left, ops := mostAnswer(m.pace.rate(l), min(int(w.maxBytes), batchBytes)), min(int(w.maxOps&wantOps), batchOps)
 	f := opsFrame{id: w.id}
 	for _, a := range w.asks {
 		p := part{log: a.log, last: a.after}
 		if left > 0 && ops > 0 {
-			data, last, err := m.records.Range(a.log, a.after, ops, left)
+			data, last, err := m.rangeFor(w, a, ops, left)
 			switch {
 			case err != nil:
 				m.quiet.warn("mesh cannot serve a range", "log", a.log, "after", a.after, "err", err)

@@ -33,6 +33,10 @@ func (l bent) Wanting() ([]oplog.Ref, error) {
 	return l.wanting(), nil
 }
 
+func (l bent) RangeIn(_ oplog.Form, log oplog.LogID, after uint64, maxOps, maxBytes int) ([]byte, uint64, error) {
+	return l.Range(log, after, maxOps, maxBytes)
+}
+
 func (l bent) Range(log oplog.LogID, after uint64, maxOps, maxBytes int) ([]byte, uint64, error) {
 	if l.batch != nil {
 		if b := l.batch(log, after); b != nil {

@@ -197,25 +197,8 @@ func (r *record) decode(c *cursor, before *record) {
 	step := c.uvarint(maxClock)
 	r.clock = before.clock + step
 	copy(r.subject[:], c.take(len(r.subject)))
-	r.comp, r.area, r.epoch, r.salt = before.comp, before.area, before.epoch, before.salt
-	if flags&flagEpoch != 0 {
-		r.comp = Compartment(c.byte())
-		r.area = uint16(c.uvarint(1<<16 - 1))
-		r.epoch = uint32(c.uvarint(1<<32 - 1))
-	}
-	if flags&flagSalt != 0 {
-		copy(r.salt[:], c.take(len(r.salt)))
-	}
-	if flags&flagSupersedes != 0 {
-		n := int(c.byte())
-		if n == 0 || n > len(c.b) {
-			c.ok = false
-			return
-		}
-		r.supersedes = make([]Ref, n)
-		for i := range r.supersedes {
-			r.supersedes[i] = takeSupersedes(c, r.ref)
-		}
+	if r.readFields(c, flags, before); !c.ok {
+		return
 	}
 	if r.bare = flags&flagBare != 0; r.bare {
 		copy(r.digest[:], c.take(len(r.digest)))

@@ -15,6 +15,11 @@ import (
 // chains, births, signatures and clocks, then compares the views with it: op
 // count, heads, and every subject folded anew. It runs beside commands.
 func (l *Log) Check(ctx context.Context) (Report, error) {
+	if l.Late() { // what is durable is to be seen
+		if err := l.exclusive(func() error { return nil }); err != nil {
+			return Report{}, err
+		}
+	}
 	// Damage that a look finds is set aside at once, and the look begins anew. It was
 	// found all the same: this check says so, the next one is content.
 	keys := l.journal.checkKeys()

@@ -107,6 +107,16 @@ func declared(packed []byte) (uint64, bool) {
 	return binary.LittleEndian.Uint64(size), true
 }
 
+// swollen is errSwells when a packed form says that it is longer than expand gives.
+func swollen(packed []byte) error {
+	if len(packed) > 2 && packed[0] == formZstd1 && packed[1]&0x23 == frameDict|frameSingle {
+		if size, ok := declared(packed); ok && size > uint64(maxExpanded(len(packed))) {
+			return errSwells
+		}
+	}
+	return nil
+}
+
 // expand reads a packed form back. It never returns more than maxExpanded
 // allows: errSwells when the form says that it is longer.
 func expand(packed []byte) ([]byte, error) {

@@ -1,7 +1,8 @@
 // Package oplog keeps the facts: a signed, hash-chained journal of ops per node,
 // and views folded from them. One writer appends, flushes once for a group of
 // commands, and then commits the views; a peer's batches are verified completely
-// and go the same way. Numbers are big-endian; uvarint is that of
+// and go the same way; when they come in bulk their ops are folded together, a moment
+// after they are durable (Options.Later). Numbers are big-endian; uvarint is that of
 // encoding/binary, in its shortest spelling.
 //
 // # An op
@@ -48,6 +49,18 @@
 //	flag 2: salt (16), else as the op before ‖
 //	flag 4: count (1) ‖ references: uvarint how far back in this log, or 0 ‖ log ‖ uvarint sequence ‖
 //	flag 8: digest (32), for an op whose payload is gone, else uvarint length ‖ payload
+//
+// Between two nodes that both know it, never in a file, a batch may come packed:
+//
+//	"WPB" 02 ‖ log (16) ‖ uvarint first sequence ‖ hash before it (32) ‖ uvarint count ‖
+//	flags (1): 1, tags are left out ‖ uvarint length ‖ columns, a zstd frame ‖
+//	count × subject (10) ‖ the payloads ‖ signature (64)
+//
+// The columns are, of all ops one after the other: the flags; of those with a payload the
+// lowest byte of its length, and then as uvarint what is above; the clock steps as uvarint;
+// and what else stands between subject and payload above. Where tags are left out the
+// payloads of the register compartment are without their last 16 bytes, which whoever has
+// the key computes from the rest (RFC 8439 section 2.8); the chain says whether they are right.
 //
 // An op whose payload is gone says no salt (flag 2); the next one follows the last
 // that was said. In the deployment compartment no payload ever goes.
@@ -171,6 +184,10 @@
 //   - What two boxes with one folder wrote before they met is at every node, each op once, also when one of them is
 //     no more: TestBothHistoriesOfACopiedFolderAreEverywhere, TestAnOldCardPutBackGivesAndGetsWhatWasWritten,
 //     mesh.TestTwinsThatWroteApart, script clone.
+//   - What came in bulk is durable when Merge returns, whole in the views before anything else is written, and after
+//     any end: TestWhatArrivesIsFoldedLater, TestACommandSeesWhatArrived, TestWhatIsLateOutlivesAnEnd.
+//   - However a batch is spelled on its way, the same bytes are kept: TestAPackedBatchComesBackAsItWas,
+//     TestAnOpWithAWrongTagTravelsWithIt, TestNodesOfEveryKindGetPackedBatches.
 //   - Views that are being filled are shown to nobody, so nobody looks as if they were not here:
 //     TestNobodyReadsViewsThatAreBeingFilled, torture TestFullDisk.
 //   - Lists and search know everybody who was answered for, whatever became of the views meanwhile:

@@ -87,26 +87,39 @@ func (l *Log) freshSalt() error {
 // store1 appends batches as one frame, flushes, takes them into the index and
 // commits the views.
 func (l *Log) store1(g *group, batches []*batch) error {
-	body := []byte{frameOps}
-	for _, b := range batches {
-		raw := b.encode(nil)
-		if len(raw) > MaxBatchBytes {
-			return errInternal("batch over its limit")
-		}
-		body = append(binary.AppendUvarint(body, uint64(len(raw))), raw...)
-	}
-	pos, tag, err := l.journal.append(body)
+	pos, tag, err := l.append(batches)
 	if err != nil {
 		return err
 	}
-	if err := l.journal.flush(); err != nil {
-		return err
-	}
 	// From here on the ops are saved, whatever happens to the views.
-	l.take(batches, pos)
 	g.at = l.position(pos, tag)
 	l.publish(g)
 	return nil
+}
+
+// append writes batches as one frame, flushes, and takes them into the index.
+func (l *Log) append(batches []*batch) (pos framePos, tag [16]byte, err error) {
+	size := 1
+	for _, b := range batches {
+		size += b.bytes()
+	}
+	body := append(make([]byte, 0, size), frameOps)
+	var raw []byte
+	for _, b := range batches {
+		raw = b.encode(raw[:0])
+		if len(raw) > MaxBatchBytes {
+			return pos, tag, errInternal("batch over its limit")
+		}
+		body = append(binary.AppendUvarint(body, uint64(len(raw))), raw...)
+	}
+	if pos, tag, err = l.journal.append(body); err != nil {
+		return pos, tag, err
+	}
+	if err := l.journal.flush(); err != nil {
+		return pos, tag, err
+	}
+	l.take(batches, pos)
+	return pos, tag, nil
 }
 
 // take puts flushed batches into the index.

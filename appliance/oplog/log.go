@@ -47,6 +47,7 @@ type Options struct {
 	MinFree    uint64                 // writing stops below this many bytes; 0 = 48 MB
 	Ballast    uint64                 // bytes of a file kept in reserve and deleted when writing stops; 0 = none
 	Rebuild    bool                   // throw the views away and rebuild them now
+	Later      bool                   // batches of many ops may be folded a moment after Merge has made them durable: see Late
 	NewLog     bool                   // open a new own log: this folder was restored or copied
 	Progress   func(Progress)         // told how far reading the journal again is, while Open does and later; quick, and safe from any goroutine
 }
@@ -66,13 +67,17 @@ type Log struct {
 
 	oneTx, oneTxKeys int // bytes and keys a store transaction is trusted with
 
-	jobs    chan *job     // to the writer
-	quit    chan struct{} // closed by Close
-	done    chan struct{} // closed when the writer has ended
-	behind  atomic.Bool   // the views lack something that is saved
-	mends   int           // writer only; tries in a row that failed
-	closing sync.Once
-	closed  error
+	jobs      chan *job     // to the writer
+	quit      chan struct{} // closed by Close
+	done      chan struct{} // closed when the writer has ended
+	behind    atomic.Bool   // the views lack something that is saved
+	mends     int           // writer only; tries in a row that failed
+	closing   sync.Once
+	later     atomic.Uint64 // ops that are durable and not folded yet
+	laterNow  chan struct{}
+	mayBeLate bool
+	commanded time.Time // the last command of somebody; writer only
+	closed    error
 
 	progress  atomic.Pointer[Progress] // of the rebuild under way
 	tell      func(Progress)
@@ -130,7 +135,7 @@ type Head struct {
 
 // MergeResult says what a Merge brought.
 type MergeResult struct {
-	Ops   int    // new ops, now durable and in the views
+	Ops   int    // new ops, now durable and in the views (with Options.Later, soon)
 	Forks []Fork // logs that were found with two histories
 }
 

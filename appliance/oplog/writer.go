@@ -27,6 +27,7 @@ type job struct {
 	by        By
 	fn        func(*Tx) error
 	exclusive func() error
+	late      bool        // exclusive work that does not need the views up to date
 	taken     atomic.Bool // by the writer, or by a caller who gave up
 	answer    chan error
 }
@@ -83,6 +84,9 @@ func (l *Log) run() {
 // job it received but could not take into the group.
 func (l *Log) serve(j *job) (next *job) {
 	l.worked.Add(1)
+	if !j.late {
+		l.foldLate()
+	}
 	if j.exclusive != nil {
 		if j.taken.CompareAndSwap(false, true) {
 			j.answer <- l.guard(j.exclusive)
@@ -165,16 +169,21 @@ func (l *Log) beginGroup() (*group, error) {
 // writable faults when the node is read-only or the disk too full, and brings the views
 // back first when they were away.
 func (l *Log) writable() error {
+	if err := l.storable(); err != nil {
+		return err
+	}
+	return l.mendViews()
+}
+
+// storable is writable without the views.
+func (l *Log) storable() error {
 	l.mu.RLock()
 	stopped := l.readOnly
 	l.mu.RUnlock()
 	if stopped != nil {
 		return errReadOnly(stopped)
 	}
-	if err := l.roomy(); err != nil {
-		return err
-	}
-	return l.mendViews()
+	return l.roomy()
 }
 
 // group is what shares one flush and one store commit.
@@ -239,6 +248,9 @@ func (g *group) command(j *job) {
 	t.over = true
 	g.jobs = append(g.jobs, j)
 	g.errs = append(g.errs, err)
+	if !j.by.IsZero() {
+		g.l.commanded = g.l.clk.Now()
+	}
 	if err != nil {
 		g.space.over.revert()
 		g.seq, g.clock, g.bytes, g.ops = seq, clock, bytes, g.ops[:ops]

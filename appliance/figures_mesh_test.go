@@ -1,0 +1,381 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/appliance/registration"
+)
+
+// TestMeshFigures measures what it takes to bring everybody to an empty node, beside
+// programs that do the same, and prints a table. It fails when something does not work,
+// never because something is slow: what is gated is in TestMeshGate. Set
+// WAYPOST_FIGURES_MESH=100000 to the number of people; WAYPOST_FIGURES_MESH_OPS=1000000
+// asks for as many people as make that many ops. WAYPOST_FIGURES_PEERS=none leaves the
+// other programs out.
+func TestMeshFigures(t *testing.T) {
+	people, _ := strconv.Atoi(os.Getenv("WAYPOST_FIGURES_MESH"))
+	if ops, err := strconv.Atoi(os.Getenv("WAYPOST_FIGURES_MESH_OPS")); err == nil {
+		people = ops * 3 / 4 // a household is an op of its own, and has three people
+	}
+	if people < 1000 {
+		t.Skip("set WAYPOST_FIGURES_MESH=100000 (make bench-mesh does)")
+	}
+	lists, alone := os.Getenv("WAYPOST_TEST_DATA"), os.Getenv("WAYPOST_FIGURES_PEERS") == "none"
+	plain(t)
+	t.Setenv("WAYPOST_TEST_DATA", lists)
+	f := &meshFigures{figures: newFigures(t), people: people}
+	began := time.Now()
+	f.load = busy()
+	f.records()
+	f.ours()
+	if !alone {
+		f.others()
+	}
+	f.table.print(f, time.Since(began))
+}
+
+// meshFigures is the table while it is filled in.
+type meshFigures struct {
+	*figures
+	people   int
+	load     string // of the machine when it began
+	list     string // everybody as a list to import
+	source   string // the same as a line of compact JSON each, with their households
+	json     int64  // bytes of source without the line ends
+	count    int    // lines of source: one op each
+	somebody string // a name on the list
+	big      bool   // about a million ops: other bars
+	table    meshTable
+	took     taken // until all is durable
+	views    taken // until it is in the views
+}
+
+// meshTable is measures, what they have to reach, and what others take for the same.
+// Whoever measures something of the mesh adds rows.
+type meshTable struct {
+	rows []meshRow
+}
+
+// meshRow is one measure. Peers and ratio are empty where nobody else was measured.
+type meshRow struct {
+	measure, reach, ours, peers, ratio string
+	holds                              bool
+}
+
+// add takes a row in, and says it at once, because the rest may take long.
+func (m *meshTable) add(r meshRow) {
+	m.rows = append(m.rows, r)
+	fmt.Fprintln(os.Stderr, strings.Join([]string{r.measure, r.reach, r.ours, r.peers, r.ratio}, " | "))
+}
+
+// print writes the table and what it was measured on.
+func (m *meshTable) print(f *meshFigures, took time.Duration) {
+	var out bytes.Buffer
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "measure\treach\tours\tholds\tpeers, same records, same run\tratio")
+	for _, r := range m.rows {
+		holds := "no"
+		if r.holds {
+			holds = "yes"
+		}
+		fmt.Fprintln(w, strings.Join([]string{r.measure, r.reach, r.ours, holds, r.peers, r.ratio}, "\t"))
+	}
+	f.check(w.Flush())
+	fmt.Printf("\n%d people, %d records of %.0f bytes of JSON.\n%s\n%s\nLoad %s at the beginning, %s at the end, data on %s; measured in %.0f s.\n\n",
+		f.people, f.count, float64(f.json)/float64(f.count), &out, strings.Join(f.notes, "\n"), f.load, busy(), fileSystem(f.dir), took.Seconds())
+}
+
+// taken is what one receiver took for all records.
+type taken struct {
+	Records int     `json:"records"`
+	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu"` // seconds of the receiver
+	wire    int64   // bytes it received
+	why     string  // it could not be measured
+}
+
+func (t taken) rate() float64   { return float64(t.Records) / t.Seconds }
+func (t taken) micros() float64 { return t.CPU / float64(t.Records) * 1e6 }
+
+// records makes the list, and the records as everybody else gets them: a person with the
+// ids of person and household as the API gives them, the relation, and what the list
+// says of the person; and each household with its head and members.
+func (f *meshFigures) records() {
+	var m registration.Map
+	pop := filepath.Join(f.dir, "pop")
+	f.list = filepath.Join(pop, "persons.csv")
+	if sharedLists("make_people") != "" {
+		f.check(writePopulation(pop, strconv.Itoa(f.people), "7"))
+		var err error
+		m, err = registration.ReadMap(strings.NewReader(populationMap))
+		f.check(err)
+	} else {
+		f.check(os.Mkdir(pop, 0o700))
+		w, err := os.Create(f.list)
+		f.check(err)
+		f.check(writeMadeUp(w, f.people, 7))
+		f.check(w.Close())
+		f.note("The people are the program's own made-up ones: make_people is not there.")
+	}
+	raw, err := os.ReadFile(f.list)
+	f.check(err)
+	table, err := registration.ReadCSV(bytes.NewReader(raw))
+	f.check(err)
+	rows, _, err := m.MapTable(table)
+	f.check(err)
+	f.writeRecords(rows)
+}
+
+func (f *meshFigures) writeRecords(rows []registration.ImportRow) {
+	type household struct {
+		ID      string   `json:"id"`
+		Head    string   `json:"head"`
+		Members []string `json:"members"`
+	}
+	var all bytes.Buffer
+	put := func(v any) {
+		raw, err := json.Marshal(v)
+		f.check(err)
+		all.Write(append(raw, '\n'))
+		f.json, f.count = f.json+int64(len(raw)), f.count+1
+	}
+	var order []*household
+	homes := map[string]*household{}
+	for _, r := range rows {
+		if f.somebody == "" && len(r.Person.FamilyName) > 3 {
+			f.somebody = r.Person.FamilyName
+		}
+		home := homes[r.Household]
+		if home == nil {
+			home = &household{ID: oplog.NewID().String()}
+			homes[r.Household] = home
+			order = append(order, home)
+		}
+		id := oplog.NewID().String()
+		home.Members = append(home.Members, id)
+		home.Head = home.Members[0]
+		put(struct {
+			ID        string `json:"id"`
+			Household string `json:"household"`
+			Relation  string `json:"relation,omitempty"`
+			registration.Person
+		}{id, home.ID, r.Relation, r.Person})
+	}
+	for _, home := range order {
+		put(home)
+	}
+	f.source = filepath.Join(f.dir, "records.jsonl")
+	f.check(os.WriteFile(f.source, all.Bytes(), 0o644)) //nolint:gosec // made up, and another user reads it
+}
+
+// receiver is a running node that is watched while it fills.
+type receiver struct {
+	*served
+	most float64 // MiB of anonymous memory, at most
+	quit chan struct{}
+	done chan struct{}
+}
+
+func watch(s *served) *receiver {
+	r := &receiver{served: s, quit: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		for {
+			r.most = max(r.most, anonymousOf(s.cmd.Process.Pid))
+			select {
+			case <-r.quit:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	return r
+}
+
+// end gives the most anonymous memory there was.
+func (r *receiver) end() float64 { close(r.quit); <-r.done; return r.most }
+
+// anonymousOf is the anonymous memory of a process in MiB.
+func anonymousOf(pid int) float64 {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(raw)) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "RssAnon:" {
+			kb, _ := strconv.ParseFloat(words[1], 64)
+			return kb / 1024
+		}
+	}
+	return 0
+}
+
+// cpuOf is how long a process was on a core, with its children that have ended when all
+// is set.
+func cpuOf(pid int, all bool) float64 {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(raw), ") ")
+	words := strings.Fields(rest)
+	if len(words) < 15 {
+		return 0
+	}
+	sum := 0.0
+	last := 13
+	if all {
+		last = 15
+	}
+	for _, w := range words[11:last] {
+		ticks, _ := strconv.ParseFloat(w, 64)
+		sum += ticks / 100
+	}
+	return sum
+}
+
+// ours is an empty node of the real program that joins one that has everybody. The node is
+// started while the full one is away, so that what a start costs is not counted: the
+// time begins when they meet.
+func (f *meshFigures) ours() {
+	a := f.serve(f.found("a"), nil, "a")
+	line := []string{"import", "--data", a.dir, "--json"}
+	if sharedLists("make_people") != "" {
+		line = append(line, "--map", filepath.Join(f.dir, "pop", "map.json"))
+	}
+	f.waypost(append(line, f.list)...)
+	code := f.waypost("invite", "--data", a.dir)
+	dir := filepath.Join(f.dir, "b")
+	f.waypost("join", "--data", dir, "--site", "b", "--lead", figuresLead, "--passphrase-file", f.secret, code)
+	all := a.status()
+	a.stop()
+	b := f.serve(dir, nil, "b")
+	quiet := b.status()
+	f.settled(b)
+	before := cpuOf(b.cmd.Process.Pid, false)
+	w := watch(b)
+	a = f.serve(a.dir, nil, "a")
+	f.filling(a, b, w, all.Ops-1, quiet.Ops, before)
+	b.stop()
+	a.stop()
+}
+
+// settled waits until a node does nothing any more.
+func (f *meshFigures) settled(s *served) {
+	for was := -1.0; ; time.Sleep(500 * time.Millisecond) {
+		now := cpuOf(s.cmd.Process.Pid, false)
+		if now-was < 0.02 {
+			return
+		}
+		was = now
+	}
+}
+
+// filling follows b from the moment it meets a until both show the same.
+func (f *meshFigures) filling(a, b *served, w *receiver, least, had uint64, before float64) {
+	pid := b.cmd.Process.Pid
+	met := f.until("they meet", func() bool { p := onlyPeer(a.status()); return p.State == "connected" })
+	durable := f.until("all is durable", func() bool {
+		st := a.status()
+		p := onlyPeer(st)
+		return p.State == "connected" && p.Behind <= least/100 && st.Ops >= least
+	})
+	f.took.CPU = (cpuOf(pid, false) - before) / 0.99
+	f.took.Seconds = durable.Sub(met).Seconds() / 0.99
+	usable := f.until("people are shown", func() bool { return b.status().People > 0 })
+	var applied time.Time
+	f.until("the views are equal", func() bool {
+		sa, sb := a.status(), b.status()
+		applied = time.Now()
+		return sa.Ops == sb.Ops && sa.People == sb.People
+	})
+	cpu := cpuOf(pid, false) - before
+	if a.views() != b.views() {
+		f.t.Fatal("the views differ")
+	}
+	st := b.status()
+	f.took.Records = int(st.Ops - had)
+	for _, p := range st.Peers {
+		f.took.wire += int64(p.BytesIn)
+	}
+	f.views = taken{Records: f.took.Records, Seconds: applied.Sub(met).Seconds(), CPU: cpu}
+	f.rowsOfOurs(w.end(), usable.Sub(met))
+	f.usable(b, met)
+}
+
+func onlyPeer(st control.Status) (p control.Peer) {
+	if len(st.Peers) > 0 {
+		p = st.Peers[0]
+	}
+	return p
+}
+
+// until waits for something and gives the moment.
+func (f *meshFigures) until(what string, is func() bool) time.Time {
+	most := 3*time.Minute + time.Duration(f.people)*2*time.Millisecond
+	for began := time.Now(); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > most {
+			f.t.Fatal("it takes too long until " + what)
+		}
+	}
+	return time.Now()
+}
+
+// rowsOfOurs are the rows about the program itself; the bars of peers come with them.
+func (f *meshFigures) rowsOfOurs(memory float64, first time.Duration) {
+	n, bar, mem := float64(f.took.Records), 8000.0, 128.0
+	if f.count >= 900000 {
+		f.big, bar, mem = true, 6000, 200
+	}
+	rate, with := f.took.rate(), f.views.rate()
+	f.table.add(meshRow{"to an empty node over mTLS, verified and durable", ">= 40,000 ops/s", fmt.Sprintf("%.0f ops/s (%d in %.2f s)", rate, f.took.Records, f.took.Seconds), "", "", rate >= 40000})
+	f.table.add(meshRow{"with views, search deferred", fmt.Sprintf(">= %.0f ops/s", bar), fmt.Sprintf("%.0f ops/s (%.2f s)", with, f.views.Seconds), "", "", with >= bar})
+	f.table.add(meshRow{"receiver's CPU until all is durable, TLS included", "<= 10 us", fmt.Sprintf("%.1f us an op; with views and search %.1f us", f.took.micros(), f.views.micros()), "", "", f.took.micros() <= 10})
+	ratio := float64(f.took.wire) / float64(f.json)
+	f.table.add(meshRow{"bytes received / JSON", "<= 0.45", fmt.Sprintf("%.3f (%.1f B an op)", ratio, float64(f.took.wire)/n), "", "", ratio <= 0.45})
+	f.table.add(meshRow{"receiver's anonymous memory, at most", fmt.Sprintf("<= %.0f MiB", mem), fmt.Sprintf("%.0f MiB", memory), "", "", memory <= mem})
+	f.note("Durable: the other node has the receiver's acknowledgement for 99 of 100 ops. The last batch has the receiver's own admission, for which the views are brought up to date first. First people shown after %.1f s.", first.Seconds())
+}
+
+// usable is when somebody can work at a new node: a page of people, and a search by name
+// that finds somebody of the list.
+func (f *meshFigures) usable(b *served, met time.Time) {
+	complete := time.Since(met)
+	c := b.program("lead")
+	f.until("a page is answered", func() bool {
+		resp, raw, err := c.do("GET", "/api/v1/people?limit=50", "", "")
+		return err == nil && resp.StatusCode == 200 && bytes.Contains(raw, []byte(`"id"`))
+	})
+	page := time.Since(met)
+	f.until("a search finds somebody", func() bool {
+		resp, raw, err := c.do("GET", "/api/v1/people?limit=20&q="+url.QueryEscape(f.somebody), "", "")
+		return err == nil && resp.StatusCode == 200 && bytes.Contains(raw, []byte(`"id"`))
+	})
+	found := time.Since(met)
+	if f.big {
+		f.table.add(meshRow{"a new node, 1,000,000 ops: usable", "<= 60 s", fmt.Sprintf("page %.1f s, search by name %.1f s", page.Seconds(), found.Seconds()), "", "", found <= 60*time.Second})
+		f.table.add(meshRow{"the same: complete", "<= 300 s", fmt.Sprintf("%.1f s", complete.Seconds()), "", "", complete <= 300*time.Second})
+		return
+	}
+	f.note("A page of people is answered %.1f s after they met at the latest, a search by name %.1f s.", page.Seconds(), found.Seconds())
+}
+
+// output runs a program and gives what it says; a failure is why it cannot be measured.
+func output(cmd *exec.Cmd) (string, error) {
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, lastLine(errs.String()))
+	}
+	return string(out), nil
+}
