@@ -377,10 +377,7 @@ func (im *importing) sayLines(key string, lines []int) {
 // watched are the lines whose notes have words that may not be for everybody who
 // registers: what a page warns about while somebody types.
 func (im *importing) watched() (lines []int) {
-	catalog, err := locale.New()
-	if err != nil {
-		return nil
-	}
+	catalog := locale.New()
 	var lists []string
 	for _, lang := range catalog.All() {
 		lists = append(lists, lang.Text("registration.watch.words", nil))

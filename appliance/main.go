@@ -36,11 +36,7 @@ const (
 
 // run carries out one command line and returns its exit code.
 func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
-	catalog, err := locale.New()
-	if err != nil { // only a broken build; there are no sentences to say it with
-		_, _ = io.WriteString(errs, "waypost: "+err.Error()+"\n")
-		return exitRefused
-	}
+	catalog := locale.New()
 	a := &app{catalog: catalog, lang: personLanguage(catalog), in: in, out: out, err: errs}
 	root := a.root()
 	root.SetArgs(args)

@@ -47,10 +47,7 @@ func runServe(ctx context.Context, o serveOptions, stdout, stderr io.Writer) err
 	ownerOnly()
 	limitMemory()
 	logger := newLogger(o.Log, stderr)
-	catalog, err := locale.New()
-	if err != nil {
-		return err
-	}
+	catalog := locale.New()
 	from, err := inherited()
 	if err != nil {
 		return err

@@ -26,15 +26,11 @@ var update = flag.Bool("update", false, "write the golden screens anew")
 
 var sizes = [][2]int{{40, 20}, {80, 24}, {120, 40}}
 
-var loadCatalog = sync.OnceValues(locale.New)
+var loadCatalog = sync.OnceValue(locale.New)
 
 func catalog(t testing.TB) *locale.Catalog {
 	t.Helper()
-	c, err := loadCatalog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return loadCatalog()
 }
 
 func screenOf(t testing.TB, lang string, width, height int) model {

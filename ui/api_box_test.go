@@ -438,8 +438,7 @@ func newRig(t *testing.T) *rig {
 
 func newRigOn(t *testing.T, box *apiBox) *rig {
 	t.Helper()
-	catalog, err := locale.New()
-	must(t, err)
+	catalog := locale.New()
 	out := &syncBuffer{}
 	s, err := New(Config{Box: box, Catalog: catalog, Clock: clock.System(), Logger: slog.New(slog.NewTextHandler(out, nil)), Version: "test"})
 	must(t, err)

@@ -531,10 +531,7 @@ func gallery(t *testing.T) (*pages, *locale.Catalog) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := locale.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := locale.New()
 	return p, c
 }
 

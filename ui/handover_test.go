@@ -176,8 +176,7 @@ func TestPlainTextObeysNobody(t *testing.T) {
 
 // What somebody wrote is never a line that an entry, or a field, begins with.
 func TestNobodyWritesAnEntryIntoAParcel(t *testing.T) {
-	catalog, err := locale.New()
-	must(t, err)
+	catalog := locale.New()
 	w := speaker{&view{Lang: catalog.For("en")}, galleryTime}
 	forged := "said\n-- 2026-01-01T00:00:00Z · a note · somebody else"
 	h := sealed.Handed{To: "Court" + forged, Basis: forged, Unasked: forged, AskedBy: forged, Person: forged, Entries: []sealed.HandedEntry{{Kind: "noted", Name: "mina" + forged, Text: forged}}}

@@ -97,8 +97,7 @@ func newBrowser(t *testing.T, s *Server) *browser {
 func newPageServer(t *testing.T) (*pageBox, *Server) {
 	t.Helper()
 	box := &pageBox{apiBox: newAPIBox(t), words: galleryWords}
-	catalog, err := locale.New()
-	must(t, err)
+	catalog := locale.New()
 	s, err := New(Config{Box: box, Catalog: catalog, Clock: clock.System(), Logger: slog.New(slog.DiscardHandler), Version: "test"})
 	must(t, err)
 	t.Cleanup(s.Close)

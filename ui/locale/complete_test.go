@@ -97,12 +97,12 @@ func fieldFault(key string) bool {
 }
 
 func TestSpokenInFourLanguages(t *testing.T) {
-	c, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, strict := New(), catalog(t)
 	for _, l := range Languages() {
 		lang := c.For(l.Tag)
+		if n := len(strict.For(l.Tag).Keys("")); n < 1000 || len(lang.Keys("")) != n {
+			t.Errorf("%s: %d of %d sentences are read at first use", l.Tag, len(lang.Keys("")), n)
+		}
 		if lang.Tag() != l.Tag || lang.Dir() != l.Dir {
 			t.Errorf("%s is served as %s %s", l.Tag, lang.Tag(), lang.Dir())
 		}

@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"path"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
@@ -47,84 +47,125 @@ type Catalog struct {
 type Language struct{ d *dictionary }
 
 type dictionary struct {
-	named     Named
+	named  Named
+	words  func() *words
+	source *dictionary // English; nil in English
+}
+
+// words are the sentences of one language.
+type words struct {
 	plain     map[string]string // sentences without values: the usual case, looked up only
 	shaped    map[string]bool   // keys whose sentence has values or plural forms
 	localizer *i18n.Localizer
-	source    *dictionary // English; nil in English
 }
 
-// New reads the embedded files. It fails on a file that is no flat JSON of
-// sentences, on a template that does not parse and on a key that appears twice.
-func New() (*Catalog, error) { return load(files) }
+// New has the embedded files read as soon as somebody asks for a sentence of theirs:
+// a command says a line in one language, and reading all four took longer than what it
+// was asked for. The tests of this package read them all and find what is wrong with one;
+// of a language that cannot be read every key is answered with itself.
+func New() *Catalog {
+	return catalogOf(func(tag string) func() *words {
+		return sync.OnceValue(func() *words {
+			w, err := read(files, tag, false)
+			if err != nil {
+				return &words{}
+			}
+			return w
+		})
+	})
+}
 
+// load reads everything at once. It fails on a file that is no flat JSON of sentences, on
+// a template that does not parse and on a key that appears twice.
 func load(from fs.FS) (*Catalog, error) {
-	source := language.MustParse(Languages()[0].Tag)
-	bundle := i18n.NewBundle(source)
+	all := map[string]*words{}
+	for _, named := range Languages() {
+		w, err := read(from, named.Tag, true)
+		if err != nil {
+			return nil, err
+		}
+		all[named.Tag] = w
+	}
+	return catalogOf(func(tag string) func() *words { return func() *words { return all[tag] } }), nil
+}
+
+func catalogOf(words func(tag string) func() *words) *Catalog {
 	c := &Catalog{}
 	var tags []language.Tag
 	for _, named := range Languages() {
-		d := &dictionary{named: named, plain: map[string]string{}, shaped: map[string]bool{}}
-		if err := d.read(from, bundle); err != nil {
-			return nil, err
-		}
+		d := &dictionary{named: named, words: words(named.Tag)}
 		if len(c.languages) > 0 {
 			d.source = c.languages[0].d
 		}
 		c.languages = append(c.languages, Language{d})
 		tags = append(tags, language.MustParse(named.Tag))
 	}
-	for _, l := range c.languages {
-		l.d.localizer = i18n.NewLocalizer(bundle, l.d.named.Tag)
-	}
 	c.matcher = language.NewMatcher(tags)
-	return c, nil
+	return c
 }
 
-// read takes in the files of one language.
-func (d *dictionary) read(from fs.FS, bundle *i18n.Bundle) error {
-	names, err := fs.Glob(from, d.named.Tag+"/*.json")
+// read takes in the files of one language; strictly, when they are looked through for
+// mistakes.
+func read(from fs.FS, tag string, strict bool) (*words, error) {
+	names, err := fs.Glob(from, tag+"/*.json")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tag := language.MustParse(d.named.Tag)
+	bundle := i18n.NewBundle(language.MustParse(tag))
+	w := &words{plain: map[string]string{}, shaped: map[string]bool{}}
 	for _, name := range names {
-		messages, err := readFile(from, name)
+		messages, err := readFile(from, name, strict)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, m := range messages {
-			if _, twice := d.plain[m.ID]; twice || d.shaped[m.ID] {
-				return fmt.Errorf("%s: the key %s is in another file too", name, m.ID)
+			if _, twice := w.plain[m.ID]; twice || w.shaped[m.ID] {
+				return nil, fmt.Errorf("%s: the key %s is in another file too", name, m.ID)
 			}
 			if isPlain(m) {
-				d.plain[m.ID] = m.Other
-			} else {
-				d.shaped[m.ID] = true
+				w.plain[m.ID] = m.Other
+				continue
+			}
+			w.shaped[m.ID] = true
+			if err := bundle.AddMessages(language.MustParse(tag), m); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
 			}
 		}
-		if err := bundle.AddMessages(tag, messages...); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
 	}
-	return nil
+	w.localizer = i18n.NewLocalizer(bundle, tag)
+	return w, nil
 }
 
-// readFile reads one file into messages, refusing what go-i18n would guess at:
-// nested keys and keys given twice.
-func readFile(from fs.FS, name string) ([]*i18n.Message, error) {
+// readFile reads one file into messages; strictly it refuses what was not meant, as nested
+// keys and keys given twice.
+func readFile(from fs.FS, name string, strict bool) ([]*i18n.Message, error) {
 	data, err := fs.ReadFile(from, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := flat(data); err != nil {
+	if strict {
+		if err := flat(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	var entries map[string]json.RawMessage
+	if err := json.Unmarshal(data, &entries); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	f, err := i18n.ParseMessageFileBytes(data, path.Dir(name)+".json", nil)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	messages := make([]*i18n.Message, 0, len(entries))
+	for key, raw := range entries {
+		m := &i18n.Message{}
+		var to any = m
+		if len(raw) > 0 && raw[0] == '"' {
+			to = &m.Other
+		}
+		if err := json.Unmarshal(raw, to); err != nil {
+			return nil, fmt.Errorf("%s: key %s: %w", name, key, err)
+		}
+		m.ID = key
+		messages = append(messages, m)
 	}
-	return f.Messages, nil
+	return messages, nil
 }
 
 // forms are CLDR's plural categories.
@@ -243,7 +284,7 @@ func (l Language) Name() string {
 // Has tells whether the language, or English behind it, has a sentence for key.
 func (l Language) Has(key string) bool {
 	for d := l.d; d != nil; d = d.source {
-		if _, ok := d.plain[key]; ok || d.shaped[key] {
+		if _, ok := d.words().plain[key]; ok || d.words().shaped[key] {
 			return true
 		}
 	}
@@ -257,7 +298,7 @@ func (l Language) Keys(prefix string) []string {
 		return nil
 	}
 	var out []string
-	for key := range l.d.plain {
+	for key := range l.d.words().plain {
 		if strings.HasPrefix(key, prefix) {
 			out = append(out, key)
 		}
@@ -270,17 +311,18 @@ func (l Language) Keys(prefix string) []string {
 // nobody has comes back as it is, so that it is seen and found. args may be nil.
 func (l Language) Text(key string, args map[string]any) string {
 	for d := l.d; d != nil; d = d.source {
-		if s, ok := d.plain[key]; ok {
+		w := d.words()
+		if s, ok := w.plain[key]; ok {
 			return s
 		}
-		if d.shaped[key] {
-			return d.fill(key, args)
+		if w.shaped[key] {
+			return w.fill(key, args)
 		}
 	}
 	return key
 }
 
-func (d *dictionary) fill(key string, args map[string]any) string {
+func (w *words) fill(key string, args map[string]any) string {
 	c := &i18n.LocalizeConfig{MessageID: key, TemplateData: args}
 	if args == nil {
 		c.TemplateData = map[string]any{}
@@ -290,7 +332,7 @@ func (d *dictionary) fill(key string, args map[string]any) string {
 	}
 	// go-i18n gives the best sentence it has together with the error of a missing
 	// plural form; only no sentence at all is worth the bare key.
-	s, _ := d.localizer.Localize(c)
+	s, _ := w.localizer.Localize(c)
 	if s == "" {
 		return key
 	}

@@ -21,7 +21,7 @@ func messages(t *testing.T, tag string) (all map[string]*i18n.Message, file map[
 		t.Fatalf("%s: no files (%v)", tag, err)
 	}
 	for _, name := range names {
-		list, err := readFile(files, name)
+		list, err := readFile(files, name, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -190,7 +190,7 @@ func TestEverySentenceCanBeSaid(t *testing.T) {
 
 func catalog(t *testing.T) *Catalog {
 	t.Helper()
-	c, err := New()
+	c, err := load(files)
 	if err != nil {
 		t.Fatal(err)
 	}
