@@ -410,6 +410,7 @@ func TestHandOversThatNobodySigned(t *testing.T) {
 // After a hand-over, opened with every key of the vault: nothing of what left, to whom, or
 // why.
 func TestAHandOverLeavesNothingBehind(t *testing.T) {
+	onceOver(t)
 	c := newCamp(t)
 	c.begin(t)
 	n := c.north
