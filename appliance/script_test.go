@@ -271,7 +271,9 @@ func untilCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: until [!] program args")
 	}
 	args = inLAN(ts, args)
-	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
+	wait := pause
+	for deadline := time.Now().Add(patience); ; time.Sleep(wait) {
+		wait = min(wait+pause/2, 5*pause) // a program a look: they would take the machine from those that are waited for
 		err := ts.Exec(args[0], args[1:]...)
 		if (err != nil) == neg {
 			return
