@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -103,6 +104,9 @@ func (d *dictionary) read(from fs.FS, bundle *i18n.Bundle) error {
 				d.shaped[m.ID] = true
 			}
 		}
+		// A sentence without values is only looked up: as a template it would take ten times
+		// the memory, for nothing.
+		messages = slices.DeleteFunc(messages, isPlain)
 		if err := bundle.AddMessages(tag, messages...); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
