@@ -25,10 +25,13 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// pages are the parsed templates and the assets they point to. Nothing in it
-// changes after newPages; safe for concurrent use.
+// pages are the parsed templates and the assets they point to. Safe for concurrent use.
+// A page is put together when it is asked for first: each has a copy of all shared parts,
+// and a box shows a few of its pages every day and most of them never.
 type pages struct {
-	set    map[string]*template.Template // by page name, such as "people/person"
+	base   *template.Template            // layout and shared parts; never executed
+	mu     sync.Mutex                    // guards set
+	set    map[string]*template.Template // by page name, such as "people/person"; those asked for so far
 	assets assets
 	gzips  sync.Pool // of *gzip.Writer: one is 800 KB, too much to make for every page
 }
@@ -59,14 +62,14 @@ func pageNames() []string {
 	}
 }
 
-// newPages parses every page once, each with the layout and the shared parts.
+// newPages parses the layout and the shared parts, and looks whether every page is there.
 func newPages() (*pages, error) {
 	a, err := loadAssets(staticFiles)
 	if err != nil {
 		return nil, err
 	}
 	p := &pages{set: map[string]*template.Template{}, assets: a}
-	base, err := template.New("base").Funcs(p.funcs()).ParseFS(templateFiles, "templates/*.html")
+	p.base, err = template.New("base").Funcs(p.funcs()).ParseFS(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -83,18 +86,31 @@ func newPages() (*pages, error) {
 			return nil, fmt.Errorf("the page %s has no template", name)
 		}
 		delete(left, name)
-		t, err := base.Clone()
-		if err != nil {
-			return nil, err
-		}
-		if p.set[name], err = t.ParseFS(templateFiles, "templates/"+name+".html"); err != nil {
-			return nil, err
-		}
 	}
 	for name := range left {
 		return nil, fmt.Errorf("the template %s belongs to no page", name)
 	}
 	return p, nil
+}
+
+// page is a page with its copy of the shared parts, ready to be executed. A name that is
+// none of pageNames is an error, and so is a template that cannot be parsed, which the
+// gallery finds.
+func (p *pages) page(name string) (*template.Template, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.set[name]; t != nil {
+		return t, nil
+	}
+	t, err := p.base.Clone()
+	if err == nil {
+		t, err = t.ParseFS(templateFiles, "templates/"+name+".html")
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.set[name] = t
+	return t, nil
 }
 
 func (p *pages) funcs() template.FuncMap {
@@ -313,9 +329,9 @@ func (p *pages) squeeze(html []byte) []byte {
 // render runs a template into memory first, so that a mistake in it never leaves
 // half a page.
 func (p *pages) render(data *view) ([]byte, error) {
-	t := p.set[data.Page]
-	if t == nil {
-		return nil, fmt.Errorf("no page %s", data.Page)
+	t, err := p.page(data.Page)
+	if err != nil {
+		return nil, fmt.Errorf("no page %s: %w", data.Page, err)
 	}
 	if data.Form == nil {
 		data.Form = &form{}

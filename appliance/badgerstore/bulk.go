@@ -19,7 +19,7 @@ const nextFolder = "next"
 
 // Badger makes the tables of the lowest level 32 times this size, and takes twice that
 // in memory for each one in the making.
-const bulkTable = 128 << 10
+const bulkTable = 64 << 10
 
 // bulkMemTable is the smallest that values of 512 KB go with. Nothing is written to it.
 const bulkMemTable = 4 << 20

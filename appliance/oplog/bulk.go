@@ -30,8 +30,8 @@ type BulkStore interface {
 
 // Sizes of a rebuild.
 const (
-	sortBytes = 8 << 20          // one buffer of a sorter
-	readBytes = 1 << 20          // of the journal, at once
+	sortBytes = 4 << 20          // one buffer of a sorter; there are five of them at once on two cores
+	readBytes = 512 << 10        // of the journal, at once
 	foldOps   = 512              // of a part that is folded by one goroutine
 	spillName = "rebuild-%s.tmp" // in the journal's folder
 )
@@ -189,6 +189,7 @@ func (b *bulk) read() error {
 			err = werr // the reason the reading was stopped
 		}
 	}
+	b.spare = nil
 	if b.ctx.Err() != nil {
 		return b.fail(errCancelled(b.ctx))
 	}
@@ -212,6 +213,7 @@ func (b *bulk) stretches(ctx context.Context, work chan<- stretch) (err error) {
 			}
 			open = frames[i].seg
 			if f, err = files.Open(b.l.journal.fs, b.l.journal.segment(open).path); err != nil {
+				b.l.suspect(b.l.journal.number(open))
 				return b.fail(errFiles(err))
 			}
 		}
@@ -224,6 +226,7 @@ func (b *bulk) stretches(ctx context.Context, work chan<- stretch) (err error) {
 		s.frames = frames[s.first:i]
 		s.raw = b.memory(int(end - from))
 		if _, err := f.ReadAt(s.raw, from); err != nil {
+			b.l.suspect(b.l.journal.number(open))
 			return b.fail(errFiles(err))
 		}
 		select {
@@ -254,10 +257,12 @@ func (b *bulk) stretch(buf *sortBuffer, s stretch) error {
 		raw := s.raw[p.off-s.frames[0].off : p.end()-s.frames[0].off]
 		n, index, _, ok := parseFrameHeader(raw)
 		if !ok || n != p.n || index != p.index {
+			b.l.suspect(seg.number)
 			return b.fail(errFiles(fmt.Errorf("segment %d: frame %d is damaged", seg.number, p.index)))
 		}
 		body, err := b.l.journal.open(seg, index, raw[frameHeader:])
 		if err != nil {
+			b.l.suspect(seg.number)
 			return b.fail(err)
 		}
 		place := uint32(0)

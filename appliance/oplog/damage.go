@@ -27,6 +27,13 @@ func (l *Log) suspect(segment uint64) {
 	}
 }
 
+// suspecting reports whether a segment waits to be looked at.
+func (l *Log) suspecting() bool {
+	l.suspectMu.Lock()
+	defer l.suspectMu.Unlock()
+	return len(l.suspects) > 0
+}
+
 // takeSuspects empties the list.
 func (l *Log) takeSuspects() (segments []uint64) {
 	l.suspectMu.Lock()

@@ -211,3 +211,6 @@ func (l *Log) Stored(fn func(k, v []byte)) error {
 		})
 	})
 }
+
+// MissAtMost bounds the subjects that are remembered for hooks while most is late.
+func (l *Log) MissAtMost(n int) { l.missedMost = n }

@@ -112,10 +112,11 @@ func (l *Log) append(batches []*batch) (pos framePos, tag [16]byte, err error) {
 		}
 		body = append(binary.AppendUvarint(body, uint64(len(raw))), raw...)
 	}
-	if pos, tag, err = l.journal.append(body); err != nil {
-		return pos, tag, err
+	if pos, tag, err = l.journal.append(body); err == nil {
+		err = l.journal.flush()
 	}
-	if err := l.journal.flush(); err != nil {
+	if err != nil {
+		l.stopFor(err) // whoever asked for it: a command, or another node
 		return pos, tag, err
 	}
 	l.take(batches, pos)

@@ -72,7 +72,9 @@ func (l *Log) mendViews() error {
 	if stopped || !l.unwell(full) {
 		return nil
 	}
-	l.logger.Warn("mending the views")
+	if l.later.Load() == 0 {
+		l.logger.Warn("mending the views")
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -86,12 +88,13 @@ func (l *Log) mendViews() error {
 	if err == nil {
 		l.mends = 0
 		l.behind.Store(false)
+		l.later.Store(0) // it was all of the journal
 		l.tellHooks(nil)
 		l.wake()
 		return nil
 	}
 	l.behind.Store(true)
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !l.suspecting() { // what is damaged is set aside first
 		if l.mends++; l.mends >= mostMends {
 			l.stop(err)
 		}

@@ -10,7 +10,8 @@ import (
 // by batch is folded four times as slowly as what is sorted first. So with Options.Later
 // batches of many ops are made durable at once and folded together: as soon as nothing
 // comes any more, or anybody wants something of the writer, whatever it is, or much has
-// come together. Until then the views are as they were before, and their state says so: a
+// come together, or it has gone on for long: a slow link may bring a batch a second for an
+// hour. Until then the views are as they were before, and their state says so: a
 // process that dies meanwhile folds them at its next start.
 //
 // What everything else rests on is never put off: facts of the open compartment
@@ -21,8 +22,11 @@ const (
 	laterMost  = 200_000          // put off at least, before readers get some of it,
 	laterTimes = 3                // and so many times of what they have
 	laterWait  = time.Second      // nothing came for so long: a busy machine takes a while between two batches
+	laterLong  = 10 * time.Second // the first of them waits so long at most,
+	laterPause = 3                // or so many times of what the last folding took
 	laterAfter = 10 * time.Minute // somebody's own command; they would wait for all of it
 	anewOps    = 20_000           // so many and more are folded by sorting everything
+	missedMost = 20_000           // subjects that are remembered one by one when most is late
 	anewShare  = 2                // when they are half of it
 )
 
@@ -105,14 +109,16 @@ func (l *Log) keepLater(c *chain, in *incoming) (bool, error) {
 	if _, _, err := l.append([]*batch{in.batch}); err != nil {
 		return false, err
 	}
-	for i := range in.batch.ops {
-		l.missed[in.batch.ops[i].subject] = true
-	}
 	put := l.later.Add(uint64(len(in.batch.ops)))
 	l.mu.RLock()
 	shown := l.state.Ops
 	l.mu.RUnlock()
-	if put >= laterMost && put >= laterTimes*shown {
+	l.missLater(in.batch, put, shown)
+	now := l.clk.Now()
+	if put == uint64(len(in.batch.ops)) {
+		l.lateSince = now
+	}
+	if put >= laterMost && put >= laterTimes*shown || now.Sub(l.lateSince) >= max(laterLong, laterPause*l.folding) {
 		l.foldLate()
 	}
 	select {
@@ -121,6 +127,21 @@ func (l *Log) keepLater(c *chain, in *incoming) (bool, error) {
 	}
 	l.wake()
 	return true, nil
+}
+
+// missLater remembers whom a batch is about. When most of what is held is late everything is
+// sorted and folded, and then hooks are told of everybody, so that nothing has to be
+// remembered of anybody.
+func (l *Log) missLater(b *batch, late, shown uint64) {
+	if len(l.missed) >= l.missedMost && late >= shown {
+		l.unheard, l.missed = true, map[ID]bool{}
+	}
+	if l.unheard {
+		return
+	}
+	for i := range b.ops {
+		l.missed[b.ops[i].subject] = true
+	}
 }
 
 // anyRefused reports whether a batch is about somebody of whom nothing is to be stored.
@@ -132,19 +153,16 @@ func (l *Log) anyRefused(b *batch) bool {
 }
 
 // foldLate brings the views up to date when ops were put off. It runs in the writer, before
-// anything else does. A failure is treated as that of any commit.
+// anything else does. A failure is treated as that of any commit: whoever writes next tries
+// again, and watchRoom does.
 func (l *Log) foldLate() {
-	if l.later.Load() == 0 {
+	if l.later.Load() == 0 || l.behind.Load() {
 		return
 	}
 	l.behind.Store(true)
-	if err := l.mendViews(); err != nil {
-		l.logFault("folding what arrived", err)
-		return
-	}
-	if !l.behind.Load() {
-		l.later.Store(0)
-	}
+	began := l.clk.Now()
+	l.logFault("folding what arrived", l.mendViews())
+	l.folding = max(0, l.clk.Now().Sub(began))
 }
 
 // laterLoop has the views brought up to date when nothing comes any more.

@@ -76,7 +76,9 @@ type Log struct {
 	later     atomic.Uint64 // ops that are durable and not folded yet
 	laterNow  chan struct{}
 	mayBeLate bool
-	commanded time.Time // the last command of somebody; writer only
+	commanded time.Time     // the last command of somebody; writer only
+	lateSince time.Time     // the first of what is late came; writer only
+	folding   time.Duration // what folding it took last; writer only
 	closed    error
 
 	progress  atomic.Pointer[Progress] // of the rebuild under way
@@ -113,17 +115,19 @@ type Log struct {
 	tended    sync.WaitGroup
 	worked    atomic.Uint64 // jobs of the writer since the scrub looked
 
-	ownHurt  bool          // writer only; the own log lost ops and has no successor yet
-	together int           // commands of the last group; writer only
-	clock    uint64        // writer only
-	salt     [16]byte      // writer only; drawn anew with each segment
-	saltSeg  uint64        // the segment salt belongs to
-	unclean  bool          // set at open
-	fills    atomic.Uint64 // odd while the views are being filled: nobody reads them; only the writer counts
-	hooks    []func([]ID) error
-	missed   map[ID]bool // subjects hooks were not told of; writer only
-	watchMu  sync.Mutex
-	watchers map[chan struct{}]struct{}
+	ownHurt    bool          // writer only; the own log lost ops and has no successor yet
+	together   int           // commands of the last group; writer only
+	clock      uint64        // writer only
+	salt       [16]byte      // writer only; drawn anew with each segment
+	saltSeg    uint64        // the segment salt belongs to
+	unclean    bool          // set at open
+	fills      atomic.Uint64 // odd while the views are being filled: nobody reads them; only the writer counts
+	hooks      []func([]ID) error
+	missed     map[ID]bool // subjects hooks were not told of; writer only
+	missedMost int         // subjects in it while most of what is held is late
+	unheard    bool        // they were not told of so many that they are told of everybody; writer only
+	watchMu    sync.Mutex
+	watchers   map[chan struct{}]struct{}
 }
 
 // Head is how far a log is held, with the header hash of that op.

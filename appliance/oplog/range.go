@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 
@@ -134,6 +135,10 @@ const hookPart = 2000
 // the writer.
 func (l *Log) tellHooks(subjects []ID) {
 	l.miss(subjects)
+	if l.unheard {
+		l.tellAll()
+		return
+	}
 	if len(l.missed) == 0 {
 		return
 	}
@@ -141,18 +146,71 @@ func (l *Log) tellHooks(subjects []ID) {
 		subjects = slices.Collect(maps.Keys(l.missed))
 	}
 	for part := range slices.Chunk(subjects, hookPart) {
-		for _, hook := range l.hooks {
-			if err := hook(part); err != nil {
-				l.logger.Warn("what follows the views could not be brought up to date", "subjects", len(l.missed), "err", err)
-				return
-			}
+		if !l.tellPart(part) {
+			return
 		}
 	}
-	l.missed = map[ID]bool{} // not cleared: a node that was filled had a million here
+	l.missed = map[ID]bool{} // not cleared: it may have been large
+}
+
+// tellPart tells every hook; false when one could not follow.
+func (l *Log) tellPart(part []ID) bool {
+	for _, hook := range l.hooks {
+		if err := hook(part); err != nil {
+			l.logger.Warn("what follows the views could not be brought up to date", "subjects", len(l.missed), "all", l.unheard, "err", err)
+			return false
+		}
+	}
+	return true
+}
+
+// tellAll tells of every subject the views have, in the order in which they lie there.
+func (l *Log) tellAll() {
+	for after := []byte(nil); ; {
+		part, last, err := l.subjectsAfter(after, hookPart)
+		if err != nil {
+			l.logFault("telling of everybody", err)
+			return
+		}
+		if len(part) == 0 {
+			break
+		}
+		if !l.tellPart(part) {
+			return
+		}
+		after = last
+	}
+	l.unheard, l.missed = false, map[ID]bool{}
+}
+
+// subjectsAfter lists up to n subjects that lie behind one, and gives the beginning of
+// the keys of the last of them.
+func (l *Log) subjectsAfter(after []byte, n int) (ids []ID, last []byte, err error) {
+	last = bytes.Clone(after)
+	err = l.snapshot(func(r StoreReader) error {
+		return r.Scan([]byte{spaceOps}, after, func(k, _ []byte) error {
+			if len(k) != 1+len(ID{})+4 {
+				return errInternal("key of a subject's ops")
+			}
+			if len(last) > 0 && bytes.HasPrefix(k, last) {
+				return nil // a further piece of the same
+			}
+			if len(ids) == n {
+				return ErrStop
+			}
+			last = append(last[:0], k[:1+len(ID{})]...)
+			ids = append(ids, ID(last[1:]))
+			return nil
+		})
+	})
+	return ids, last, err
 }
 
 // miss remembers subjects that hooks have to be told of.
 func (l *Log) miss(subjects []ID) {
+	if l.unheard {
+		return
+	}
 	for _, id := range subjects {
 		l.missed[id] = true
 	}

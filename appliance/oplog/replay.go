@@ -137,6 +137,7 @@ func (l *Log) replay(ctx context.Context, start int) error {
 		}
 		body, err := l.journal.read(l.frames[i])
 		if err != nil {
+			l.suspect(l.journal.number(l.frames[i].seg))
 			return err
 		}
 		if err := eachBatch(body, g.replayBatch); err != nil {

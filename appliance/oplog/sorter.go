@@ -46,7 +46,7 @@ type extent struct{ off, end int64 }
 var errSpill = errors.New("temporary file for sorting")
 
 // runBlock is how much of a run is sealed, and read back, at once.
-const runBlock = 64 << 10
+const runBlock = 32 << 10
 
 // newSorter makes one whose buffers hold limit bytes each. path is made when the
 // first buffer is full.
@@ -111,6 +111,9 @@ func (b *sortBuffer) add(key, value []byte) error {
 	b.added++
 	if len(b.bytes)+len(key)+len(value) > cap(b.bytes) { // a little first, then all it may have
 		b.bytes = slices.Grow(b.bytes, b.more())
+	}
+	if len(b.pairs) == cap(b.pairs) { // by a quarter: doubled, they would take what the bytes may
+		b.pairs = slices.Grow(b.pairs, max(256, len(b.pairs)/4))
 	}
 	b.pairs = append(b.pairs, sortPair{first: firstBytes(key), off: uint32(len(b.bytes)), key: uint32(len(key)), val: uint32(len(value))}) //nolint:gosec // below limit
 	b.bytes = append(append(b.bytes, key...), value...)
@@ -213,9 +216,30 @@ func (s *sorter) spillFile() error {
 	return nil
 }
 
+// rest writes what is still in memory when a part is on the disk anyway, and gives the
+// buffers up: while the pairs are read there is a block of each run and nothing else.
+// Nobody may add any more.
+func (s *sorter) rest() error {
+	if len(s.runs) == 0 {
+		return nil
+	}
+	for _, b := range s.buffers {
+		if len(b.pairs) > 0 {
+			if err := b.spill(); err != nil {
+				return err
+			}
+		}
+		b.bytes, b.pairs = nil, nil
+	}
+	return nil
+}
+
 // each gives all pairs in the order of their keys. They are valid inside fn only.
 // Nobody may add any more.
 func (s *sorter) each(fn func(key, value []byte) error) error {
+	if err := s.rest(); err != nil {
+		return err
+	}
 	var m merge
 	for _, b := range s.buffers {
 		b.sort()

@@ -59,7 +59,7 @@ func BenchmarkIndexMemory(b *testing.B) {
 		x := crowdIndex(b, n)
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(x.people)), "B/person")
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(x.people.n), "B/person")
 	}
 }
 

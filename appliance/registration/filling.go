@@ -33,20 +33,28 @@ const slice = 2000
 // fill reads the views into the index and ends with it filled, or with ctx.
 func (d *Desk) fill(ctx context.Context) {
 	defer close(d.ended)
+	var people []*entry // of one slice
+	person := func(id oplog.ID, value []byte) {
+		if e := d.readEntry(id, value); e != nil {
+			people = append(people, e)
+		}
+	}
 	for _, part := range []struct {
 		row byte
 		put func(id oplog.ID, value []byte)
-	}{{rowHousehold, d.fillHousehold}, {rowPerson, d.fillPerson}} {
+	}{{rowHousehold, d.fillHousehold}, {rowPerson, person}} {
 		after, told := []byte{part.row}, false
 		for after != nil {
 			next, err := d.fillSlice(part.row, after, part.put)
 			switch {
 			case err == nil:
 				after = next
+				d.fillPeople(people)
 			case !told && fault.ClassOf(err) != fault.Unavailable:
 				told = true
 				d.logger.Error("registration: the views cannot be read", "err", err) // they are mended elsewhere
 			}
+			people = people[:0]
 			if !pause(ctx, err) {
 				return
 			}
@@ -86,19 +94,27 @@ func (d *Desk) fillSlice(row byte, after []byte, put func(oplog.ID, []byte)) (ne
 	return next, err
 }
 
-// fillPerson takes in one row. One that cannot be read is left out and logged: a bad
-// row must not keep a site from its work.
-func (d *Desk) fillPerson(id oplog.ID, value []byte) {
+// readEntry reads one row. One that cannot be read is left out and logged: a bad row must
+// not keep a site from its work.
+func (d *Desk) readEntry(id oplog.ID, value []byte) *entry {
 	var row personRow
 	if err := decodeRow(value, &row); err != nil {
 		d.logger.Error("registration: person not indexed", "person", id, "err", err)
-		return
+		return nil
 	}
-	e, x := newEntry(id, row), d.index
+	return new(newEntry(id, row))
+}
+
+// fillPeople takes in those of whom the index does not know better.
+func (d *Desk) fillPeople(people []*entry) {
+	inOnePiece(people)
+	x := d.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if _, newer := x.touched[id]; !newer {
-		x.put(e)
+	for _, e := range people {
+		if _, newer := x.touched[e.id]; !newer {
+			x.put(*e)
+		}
 	}
 }
 

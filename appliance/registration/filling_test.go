@@ -149,10 +149,10 @@ func TestADeskWorksWhileItsIndexIsFilled(t *testing.T) {
 	finds(ids[len(ids)-1].String(), 1)
 	d.index.mu.RLock()
 	defer d.index.mu.RUnlock()
-	if e := d.index.people[d.index.at[ids[0]]]; strings.Contains(e.text, "layla") {
+	if e := d.index.people.find(ids[0]); strings.Contains(e.text, "layla") {
 		t.Errorf("what was read is put over what was written: %q", e.text)
 	}
-	if i, there := d.index.at[ids[1]]; there && !d.index.people[i].gone {
+	if e := d.index.people.find(ids[1]); e != nil && !e.gone() {
 		t.Error("who was hidden is back")
 	}
 }

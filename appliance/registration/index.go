@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,12 +14,11 @@ import (
 )
 
 // index is the local search index: what Search, Recent, Counts and Exists ask. It
-// holds folded text only, costs about 200 bytes a person, and is read under a lock
+// holds folded text only, costs about 110 bytes a person, and is read under a lock
 // that the writer takes for microseconds.
 type index struct {
 	mu         sync.RWMutex
-	at         map[oplog.ID]int32 // place in people
-	people     []entry            // nobody is ever taken out of it; see gone
+	people     roll // nobody is ever taken out of it; see gone
 	households map[oplog.ID]struct{}
 	days       map[int32]int            // registrations per local day
 	gone       int                      // entries whose person is no longer in the view
@@ -29,18 +29,21 @@ type index struct {
 
 // entry is one person in the index.
 type entry struct {
-	id    oplog.ID
-	gone  bool
-	year  int16  // of birth, 0 when not known
-	day   int32  // of registration, days since 1970 in local time
-	clock uint64 // logical clock of the registration
-	text  string // folded: own names, \x1f, parents' names, \x1f, phone, then document numbers, each after \x1f
+	clock uint64   // logical clock of the registration
+	text  string   // folded: own names, \x1f, parents' names, \x1f, phone, then document numbers, each after \x1f
+	day   int32    // of registration, days since 1970 in local time; dayGone: no longer in the view
+	year  int16    // of birth, 0 when not known
+	id    oplog.ID // last, so that nothing lies unused between the fields
 }
+
+const dayGone = math.MinInt32
+
+func (e *entry) gone() bool { return e.day == dayGone }
 
 const unit = "\x1f"
 
 func newIndex() *index {
-	return &index{at: map[oplog.ID]int32{}, households: map[oplog.ID]struct{}{}, days: map[int32]int{}, photos: map[oplog.ID][]chunks.ID{},
+	return &index{people: newRoll(), households: map[oplog.ID]struct{}{}, days: map[int32]int{}, photos: map[oplog.ID][]chunks.ID{},
 		filled: make(chan struct{}), touched: map[oplog.ID]struct{}{}}
 }
 
@@ -89,9 +92,8 @@ func (x *index) forgetPhotos(person oplog.ID) []chunks.ID {
 
 // put takes a person in, or replaces what was known of them.
 func (x *index) put(e entry) {
-	if i, ok := x.at[e.id]; ok {
-		old := &x.people[i]
-		if old.gone {
+	if old := x.people.find(e.id); old != nil {
+		if old.gone() {
 			x.gone--
 		} else {
 			x.leaveDay(old.day)
@@ -100,16 +102,15 @@ func (x *index) put(e entry) {
 		*old = e
 		return
 	}
-	x.at[e.id] = int32(len(x.people))
-	x.people = append(x.people, e)
+	x.people.add(e)
 	x.days[e.day]++
 }
 
 // drop takes out somebody who is no longer in the view.
 func (x *index) drop(id oplog.ID) {
-	if i, ok := x.at[id]; ok && !x.people[i].gone {
-		x.leaveDay(x.people[i].day)
-		x.people[i] = entry{id: id, gone: true}
+	if e := x.people.find(id); e != nil && !e.gone() {
+		x.leaveDay(e.day)
+		*e = entry{id: id, day: dayGone}
 		x.gone++
 	}
 }
@@ -123,14 +124,14 @@ func (x *index) leaveDay(day int32) {
 func (x *index) has(id oplog.ID) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	i, ok := x.at[id]
-	return ok && !x.people[i].gone
+	e := x.people.find(id)
+	return e != nil && !e.gone()
 }
 
 func (x *index) counts(today int32) Counts {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return Counts{People: len(x.people) - x.gone, Households: len(x.households), Today: x.days[today]}
+	return Counts{People: x.people.n - x.gone, Households: len(x.households), Today: x.days[today]}
 }
 
 // committed brings the index up to date inside the writer, before anybody is
@@ -170,6 +171,13 @@ func (d *Desk) committed(subjects []oplog.ID) error {
 	if err != nil {
 		return err
 	}
+	var people []*entry
+	for _, c := range changes {
+		if c.person != nil {
+			people = append(people, c.person)
+		}
+	}
+	inOnePiece(people)
 	var gone []oplog.ID
 	defer func() {
 		for _, id := range gone {
@@ -241,9 +249,8 @@ func (b *best) add(h hit) {
 func (x *index) scan(b *best, ask func(*entry) (uint16, bool)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	for i := range x.people {
-		e := &x.people[i]
-		if e.gone {
+	for e := range x.people.all {
+		if e.gone() {
 			continue
 		}
 		if score, ok := ask(e); ok {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/waypost/waypost/appliance/files/filestest"
@@ -15,10 +16,14 @@ import (
 
 // TestLossy writes, merges, restarts and loses its life or its power in the middle of
 // any file operation, up to four times in a row, also while it opens. What was not flushed is
-// dropped, torn at sectors and reordered.
+// dropped, torn at sectors and reordered. Every other box folds later what comes in bulk
+// (oplog.Options.Later): a third of what it takes is late when it ends.
 func TestLossy(t *testing.T) {
 	r := newRow(t)
 	r.each(runs(200, 5000), func(seed uint64) { r.lossy(seed, false) })
+	if runs(200, 5000) >= 20 && lateLives.Load() == 0 {
+		t.Error("nothing was ever late: Later is not tried here")
+	}
 }
 
 // outage is one box on a bad disk.
@@ -50,6 +55,9 @@ func (r *row) lossy(seed uint64, lies bool) tally {
 	defer func() { _ = s.peer.Close() }()
 	must(r.t, os.Mkdir(s.life(), 0o700))
 	s.open(oplogtest.MemStore(), 0)
+	if s.seed%2 == 1 && s.l != nil && s.rnd.IntN(2) == 0 { // nobody has worked here yet
+		_ = s.flood()
+	}
 	for cuts := 1 + s.rnd.IntN(4); cuts > 0; cuts-- {
 		s.disk.CutAfter(s.rnd.IntN(150))
 		for s.step() == nil {
@@ -95,7 +103,7 @@ func (s *outage) open(store oplog.Store, cut int) {
 // start opens the journal on the present disk; s.l is nil when the power went.
 func (s *outage) start(store oplog.Store) {
 	o := options(s.r.t, s.auth, filepath.Join(s.life(), "journal"), store)
-	o.Files = s.disk
+	o.Files, o.Later = s.disk, s.seed%2 == 1
 	var err error
 	s.store, s.old = store, nil
 	if s.l, err = oplog.Open(ctx, o); err != nil {
@@ -130,8 +138,10 @@ func (s *outage) step() error {
 		return write(s.l, s.m, pad, s.text())
 	case n < 15:
 		return s.refused()
-	case n < 17:
+	case n < 16:
 		return s.exchange()
+	case n < 17:
+		return s.flood()
 	case n < 18:
 		if s.old == nil {
 			var err error
@@ -181,6 +191,9 @@ func (s *outage) peerText() string { t := s.text(); s.m.send(t); return t }
 func (s *outage) exchange() error {
 	forks, err := pull(s.l, s.peer, 7)
 	if err == nil {
+		err = s.fold()
+	}
+	if err == nil {
 		all, serr := served(s.peer)
 		must(s.r.t, serr)
 		mine, serr := served(s.l)
@@ -207,6 +220,46 @@ func (s *outage) exchange() error {
 	s.r.fail(s.seed, "exchange: %v", err)
 	return err
 }
+
+// flood has the peer write so many at once that they may be folded later, and takes them:
+// from then on they are promised, shown or not.
+func (s *outage) flood() error {
+	texts := make([]string, 250)
+	for i := range texts {
+		texts[i] = s.peerText()
+	}
+	must(s.r.t, write(s.peer, newModel(), nil, texts...))
+	forks, err := pull(s.l, s.peer, 1000)
+	if len(forks) > 0 && !s.lies {
+		s.r.fail(s.seed, "a flood found forks: %v", forks)
+	}
+	if err != nil {
+		if !errors.Is(err, filestest.ErrPower) && !s.lies && !s.l.Stats().ReadOnly {
+			s.r.fail(s.seed, "flood: %v", err)
+		}
+		return err
+	}
+	all, err := served(s.peer)
+	must(s.r.t, err)
+	for id, text := range all {
+		s.m.ack(id, text)
+	}
+	if s.l.Late() {
+		lateLives.Add(1)
+	}
+	return nil
+}
+
+// fold has what is late shown: a command sees everybody.
+func (s *outage) fold() error {
+	if !s.l.Late() {
+		return nil
+	}
+	return s.l.Do(ctx, oplog.By{}, func(*oplog.Tx) error { return nil })
+}
+
+// lateLives counts floods that were put off.
+var lateLives atomic.Int64
 
 // kill ends the program only: the system keeps what it was given, and may still lose
 // it with the power later.
@@ -253,6 +306,9 @@ func (s *outage) settle() tally {
 	}
 	if st := s.l.Stats(); len(st.Problems)+len(st.Notes) > 0 && !s.lies {
 		s.r.fail(s.seed, "a power cut is no damage: %v %v", st.Problems, st.Notes)
+	}
+	if err := s.fold(); err != nil && !s.lies {
+		s.r.fail(s.seed, "what was late is not folded: %v", err)
 	}
 	all, err := served(s.l)
 	must(s.r.t, err)
