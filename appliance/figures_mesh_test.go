@@ -39,6 +39,7 @@ func TestMeshFigures(t *testing.T) {
 	plain(t)
 	t.Setenv("WAYPOST_TEST_DATA", lists)
 	f := &meshFigures{figures: newFigures(t), people: people}
+	f.profiledBinary()
 	began := time.Now()
 	f.load = busy()
 	f.records()
@@ -263,10 +264,36 @@ func (f *meshFigures) ours() {
 	f.settled(b)
 	before := cpuOf(b.cmd.Process.Pid, false)
 	w := watch(b)
+	f.profiling(true)
 	a = f.serve(a.dir, nil, "a")
 	f.filling(a, b, w, all.Ops-1, quiet.Ops, before)
 	b.stop()
 	a.stop()
+}
+
+// profiling has nodes write their profiles, or end them.
+func (f *meshFigures) profiling(on bool) {
+	dir := os.Getenv(profileEnv)
+	if dir == "" {
+		return
+	}
+	now := filepath.Join(dir, "now")
+	if !on {
+		f.check(os.Remove(now))
+		return
+	}
+	f.check(os.WriteFile(now, nil, 0o600))
+}
+
+// profiledBinary stands in for the built program when profiles are asked for.
+func (f *meshFigures) profiledBinary() {
+	if os.Getenv(profileEnv) == "" {
+		return
+	}
+	self, err := os.Executable()
+	f.check(err)
+	f.check(os.Remove(f.bin))
+	f.check(os.Symlink(self, f.bin))
 }
 
 // settled waits until a node does nothing any more.
@@ -290,6 +317,7 @@ func (f *meshFigures) filling(a, b *served, w *receiver, least, had uint64, befo
 		return p.State == "connected" && p.Behind <= least/100 && st.Ops >= least
 	})
 	f.took.CPU = (cpuOf(pid, false) - before) / 0.99
+	f.profiling(false)
 	f.took.Seconds = durable.Sub(met).Seconds() / 0.99
 	usable := f.until("people are shown", func() bool { return b.status().People > 0 })
 	var applied time.Time

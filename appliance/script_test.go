@@ -69,7 +69,7 @@ func TestScripts(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"waypost": main, "api": apiTool, "agree": agreeTool, "held": heldTool, "madeup": madeUpTool, "erased": erasedTool, "scribe": scribeTool, "publicca": publicCATool, "certof": certOfTool, "hear": hearTool})
+	testscript.Main(m, map[string]func(){"waypost": profiled, "api": apiTool, "agree": agreeTool, "held": heldTool, "madeup": madeUpTool, "erased": erasedTool, "scribe": scribeTool, "publicca": publicCATool, "certof": certOfTool, "hear": hearTool})
 }
 
 const (

@@ -14,6 +14,7 @@ import (
 const (
 	formStored = 0 // as it is
 	formZstd1  = 1 // one zstd frame with dictionary 1; magic and dictionary id left out
+	formModel2 = 2 // squeezed by model 2 (model.go)
 )
 
 // dictionary1 was trained from made-up people (dictionary_test.go, flag
@@ -87,6 +88,21 @@ func compress(dst, plain []byte, tight bool) []byte {
 	return append(dst, frame[6:]...)
 }
 
+// pack is compress for what only those read who have a key: the short contents that most
+// ops have are squeezed by the model. What lies open is not: births and certificates have to be
+// read by older programs too.
+func pack(dst, plain []byte, tight bool) []byte {
+	if len(plain) > modelMost {
+		return compress(dst, plain, tight)
+	}
+	start := len(dst)
+	dst = theModel().squeeze(append(dst, formModel2), plain)
+	if n := len(dst) - start; n > len(plain) || len(plain) > maxExpanded(n) {
+		return append(append(dst[:start], formStored), plain...)
+	}
+	return dst
+}
+
 // declared is how long a packed form says it is when it is opened: the frame
 // content size, which a single-segment frame always has (RFC 8878, section
 // 3.1.1.1.4). It is read before any memory is taken.
@@ -109,6 +125,11 @@ func declared(packed []byte) (uint64, bool) {
 
 // swollen is errSwells when a packed form says that it is longer than expand gives.
 func swollen(packed []byte) error {
+	if len(packed) > 1 && packed[0] == formModel2 {
+		if size, _, ok := squeezedSize(packed[1:]); ok && size > uint64(maxExpanded(len(packed))) {
+			return errSwells
+		}
+	}
 	if len(packed) > 2 && packed[0] == formZstd1 && packed[1]&0x23 == frameDict|frameSingle {
 		if size, ok := declared(packed); ok && size > uint64(maxExpanded(len(packed))) {
 			return errSwells
@@ -123,6 +144,19 @@ func expand(packed []byte) ([]byte, error) {
 	switch {
 	case len(packed) > 0 && packed[0] == formStored && len(packed) <= MaxPayload+1:
 		return packed[1:], nil
+	case len(packed) > 1 && packed[0] == formModel2:
+		size, code, ok := squeezedSize(packed[1:])
+		if !ok {
+			return nil, errPayload
+		}
+		if size > uint64(maxExpanded(len(packed))) {
+			return nil, errSwells
+		}
+		plain, ok := theModel().unsqueeze(int(size), code)
+		if !ok {
+			return nil, errPayload
+		}
+		return plain, nil
 	case len(packed) > 2 && packed[0] == formZstd1 && packed[1]&0x23 == frameDict|frameSingle:
 		size, ok := declared(packed)
 		if !ok {

@@ -22,9 +22,10 @@
 // Its content is deterministic CBOR (RFC 8949 section 4.2.1), an array of seven:
 // kind, version, actor (8 bytes or null), wall time in Unix seconds, whether that
 // clock was unsure, idempotency (16 bytes of key and, unless the key is made of the
-// request, 8 of request; or null), body. It is packed behind a form byte: 0 is the content as it is, 1 a single-
+// request, 8 of request; 8 bytes of key where the other 8 are zero; or null), body. It is packed
+// behind a form byte: 0 is the content as it is, 1 a single-
 // segment zstd frame (RFC 8878) with dictionary 1, its magic and dictionary id
-// left out.
+// left out, 2 the content squeezed under model 2 (below). What is written open has no form 2.
 //
 // In the register compartment it is sealed with XChaCha20-Poly1305
 // under the key of its area and epoch. The nonce is salt ‖ sequence, the
@@ -36,6 +37,35 @@
 // a header says a random subject and nothing else; another op of it is not understood. The
 // views keep it as content of the kind "sealed", version 1, by nobody, at 0, unsure, its
 // body the payload as a byte string; the same in another compartment is not understood.
+//
+// # Form 2
+//
+// The size of the content, one byte, or FF and the size as uvarint when it is 255 or more;
+// then the code of a range coder, most significant byte first, without the zeros at its
+// end, which stand behind it as many as are read. The coder has 32 bits: low = 0, width =
+// 2^32-1. For each byte x of the content, T being the table of its context, of numbers
+// T[0] = 0 to T[256] = 2^14:
+//
+//	width = width >> 14; low += width × T[x], a carry goes into the bytes before;
+//	width *= T[x+1] - T[x]; while width < 2^24: the upper byte of low is put out, low <<= 8, width <<= 8
+//
+// At the end the number within [low, low+width) that has the most zeros at its end is put out.
+//
+// The context of a byte is a space and two bytes a, b. Space 0 is the first byte of a CBOR
+// item; a and b are the two such bytes before, 60 for that of any text. Space 1 is the
+// argument of 1, 2, 4 or 8 bytes behind a first byte: a is that byte, b how many are to come. Spaces 2
+// to 5 are text: 3 when it begins with a to z, 4 with 0 to 9, 5 with "+", else 2; a and b are
+// the two bytes before; of its first byte, which is in space 2, a is 0 and b the first byte of
+// the item before; of its second, a is that byte. A byte of a byte string has 2^6 numbers, whatever its
+// value. Items of no definite length are taken as items without content.
+//
+// model2.bin has the tables: three levels, each uvarint count ‖ count × (uvarint step from
+// the context before ‖ uvarint n ‖ n × (byte ‖ weight)). A context is space << 16 ‖ a << 8 ‖ b,
+// a and b zero in the first level and a zero in the second; a level stands for all contexts
+// that differ from it in what it does not know, until a later one says otherwise. With B the
+// table that stood there before (in the beginning 64 numbers for each byte), a byte has the
+// weight 2^14 × its own + n × (B[x+1] - B[x]), and 1 + weight × (2^14 - 256) / sum of all
+// weights numbers, rounded down; what is left of 2^14 goes to the first byte of the largest weight.
 //
 // # A batch
 //
@@ -69,8 +99,8 @@
 //
 // A payload has at most 64 KB of content, an op 255 references, a batch 1,000 ops
 // and 1 MB. A packed payload of n bytes opens to at most 1 KB + 4 n; the writer
-// stores what would pack better as it is. Length is read from the frame before
-// anything is opened, so a whole batch never opens to more than 5 MB. Merge
+// stores what would pack better as it is. Length is read from the frame, or stands before the
+// code, before anything is opened, so a whole batch never opens to more than 5 MB. Merge
 // refuses a batch with a payload beyond that; a node without the key cannot see
 // it and forwards it, and where it is found later it is kept and not understood.
 // The bound is on the payload so that it holds for batches that anybody joined.
@@ -186,6 +216,7 @@
 //     mesh.TestTwinsThatWroteApart, script clone.
 //   - What came in bulk is durable when Merge returns, whole in the views before anything else is written, and after
 //     any end: TestWhatArrivesIsFoldedLater, TestACommandSeesWhatArrived, TestWhatIsLateOutlivesAnEnd.
+//   - Programs on every machine read form 2 alike: TestTheModel, TestGoldenSqueezed, TestWhatIsSqueezedComesBack, FuzzExpand.
 //   - However a batch is spelled on its way, the same bytes are kept: TestAPackedBatchComesBackAsItWas,
 //     TestAnOpWithAWrongTagTravelsWithIt, TestNodesOfEveryKindGetPackedBatches.
 //   - Views that are being filled are shown to nobody, so nobody looks as if they were not here:

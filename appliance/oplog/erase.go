@@ -132,7 +132,8 @@ func (e *engine) forgetOnce(s *space, o *stored) error {
 	if c == nil || c.Once == nil {
 		return nil
 	}
-	key := append([]byte{spaceOnce}, c.Once[:onceKey]...)
+	once, _ := c.onceIs()
+	key := append([]byte{spaceOnce}, once[:]...)
 	raw, err := s.get(key)
 	if errors.Is(err, ErrNoKey) {
 		return nil

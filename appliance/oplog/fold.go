@@ -371,11 +371,12 @@ func onceEntry(o *stored) (key, row []byte, err error) {
 	if c == nil || c.Once == nil {
 		return nil, nil, nil
 	}
-	row, err = encMode.Marshal(onceRow{Clock: o.wrote(), Ref: o.ref, Subject: o.subject, BodyHash: c.onceHash()})
+	once, hash := c.onceIs()
+	row, err = encMode.Marshal(onceRow{Clock: o.wrote(), Ref: o.ref, Subject: o.subject, BodyHash: hash})
 	if err != nil {
 		return nil, nil, errInternal("idempotency row")
 	}
-	return append([]byte{spaceOnce}, c.Once[:onceKey]...), row, nil
+	return append([]byte{spaceOnce}, once[:]...), row, nil
 }
 
 type onceRow struct {

@@ -1,6 +1,7 @@
 package oplog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -17,14 +18,15 @@ type content struct {
 	By      []byte // 8 bytes; null = the node itself
 	At      int64  // Unix seconds: order is the clock's, and 4 bytes in every op are not nothing
 	Unsure  bool
-	Once    []byte // idempotency key (16), and the hash of the request (8) unless the key is one; null = none
+	Once    []byte // idempotency key (16, or its first 8 when the others are zero), and the hash of the request (8) unless the key is one; null = none
 	Body    cbor.RawMessage
 }
 
 // Lengths of content.Once.
 const (
-	onceKey = 16
-	onceLen = onceKey + 8
+	onceShort = 8
+	onceKey   = 16
+	onceLen   = onceKey + 8
 )
 
 var (
@@ -39,7 +41,7 @@ func decodeContent(plain []byte) (content, error) {
 	if err := decMode.Unmarshal(plain, &c); err != nil {
 		return c, err
 	}
-	if c.Kind == "" || (c.By != nil && len(c.By) != len(By{})) || (c.Once != nil && len(c.Once) != onceKey && len(c.Once) != onceLen) || len(c.Body) == 0 {
+	if c.Kind == "" || (c.By != nil && len(c.By) != len(By{})) || !onceFits(c.Once) || len(c.Body) == 0 {
 		return c, errPayload
 	}
 	return c, nil
@@ -56,10 +58,29 @@ func (c *content) when() (time.Time, bool) {
 	return time.Unix(c.At, 0).UTC(), c.Unsure
 }
 
-// onceHash is the hash of the request; zero when the key says it all.
-func (c *content) onceHash() (h [8]byte) {
-	copy(h[:], c.Once[onceKey:])
-	return h
+// onceFits reports whether an idempotency key has a length there is.
+func onceFits(once []byte) bool {
+	return once == nil || len(once) == onceShort || len(once) == onceKey || len(once) == onceLen
+}
+
+// onceOf is how an idempotency key is written: without zeros at its end that nobody needs.
+func onceOf(key [onceKey]byte, hash [8]byte) []byte {
+	switch {
+	case hash != [8]byte{}:
+		return append(bytes.Clone(key[:]), hash[:]...)
+	case [onceKey - onceShort]byte(key[onceShort:]) == [onceKey - onceShort]byte{}:
+		return bytes.Clone(key[:onceShort])
+	}
+	return bytes.Clone(key[:])
+}
+
+// onceIs is the idempotency key in its full length, and the hash of the request; zero when
+// the key says it all. There is one.
+func (c *content) onceIs() (key [onceKey]byte, hash [8]byte) {
+	if copy(key[:], c.Once) == onceKey {
+		copy(hash[:], c.Once[onceKey:])
+	}
+	return key, hash
 }
 
 // nonce is the record's salt followed by its sequence. The salt is drawn anew
@@ -101,7 +122,7 @@ func sealPayload(a Authority, r *record, plain []byte, tight bool) error {
 	if err != nil {
 		return err
 	}
-	packed := compress(make([]byte, 0, len(plain)+1+aead.Overhead()), plain, tight)
+	packed := pack(make([]byte, 0, len(plain)+1+aead.Overhead()), plain, tight)
 	r.payload = aead.Seal(packed[:0], r.nonce(), packed, r.bound(a.Deployment()))
 	return nil
 }

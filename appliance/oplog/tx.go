@@ -118,13 +118,9 @@ func (t *Tx) settle() error {
 // SetOnce puts an idempotency key and the hash of the request's body into the
 // payload of the next Append, so that Once finds it, also after a rebuild and
 // on every node that reads the op. A zero bodyHash is for keys that are made of the
-// body itself; it is not written.
-func (t *Tx) SetOnce(hash [16]byte, bodyHash [8]byte) {
-	t.once = bytes.Clone(hash[:])
-	if bodyHash != [8]byte{} {
-		t.once = append(t.once, bodyHash[:]...)
-	}
-}
+// body itself; it is not written. Of such a key whose last 8 bytes are zero, those are not
+// written either.
+func (t *Tx) SetOnce(hash [16]byte, bodyHash [8]byte) { t.once = onceOf(hash, bodyHash) }
 
 // At is the wall time, in whole seconds UTC, that the ops of this command
 // carry, and whether the clock had been set by something better than memory.

@@ -51,7 +51,7 @@ func Kinds() []oplog.Kind {
 }
 
 func peopleKinds() []oplog.Kind {
-	return []oplog.Kind{registeredKind(), formedKind(), correctedKind(), joinedKind(), photographedKind()}
+	return []oplog.Kind{registeredKind(), formedKind(), correctedKind(), joinedKind(), photographedKind(), drawnKind()}
 }
 
 // Views are the shared views of this desk.
@@ -96,6 +96,7 @@ type once struct {
 	used bool
 	hash [16]byte
 	body [8]byte
+	row  bool // of an import: the first half of the hash is the key
 }
 
 // once hashes the key together with the actor, and the body together with the
@@ -131,7 +132,10 @@ func (o once) done(r oplog.Reader) (oplog.ID, bool, error) {
 	if !o.used {
 		return oplog.ID{}, false, nil
 	}
-	w, ok, err := r.Once(o.hash)
+	w, ok, err := r.Once(o.key())
+	if err == nil && !ok && o.row {
+		w, ok, err = r.Once(o.hash) // imports wrote all of it once
+	}
 	if err != nil || !ok {
 		return oplog.ID{}, false, err
 	}
@@ -144,8 +148,17 @@ func (o once) done(r oplog.Reader) (oplog.ID, bool, error) {
 // mark lets the next Append carry the request's key.
 func (o once) mark(tx *oplog.Tx) {
 	if o.used {
-		tx.SetOnce(o.hash, o.body)
+		tx.SetOnce(o.key(), o.body)
 	}
+}
+
+// key is what the log keeps.
+func (o once) key() (key [16]byte) {
+	if !o.row {
+		return o.hash
+	}
+	copy(key[:8], o.hash[:])
+	return key
 }
 
 // write runs a command in the log's writer.

@@ -40,7 +40,7 @@
 // # The facts it writes
 //
 //	registration.registered        one person, with the household they arrived in
-//	registration.household_formed  a household: its head and who came first
+//	registration.household_formed  a household: its head and who came first (version 2: in an import)
 //	registration.corrected         new values of some fields of one person
 //	registration.joined            one person moves to another household, or to none
 //	registration.photographed      another photo of one person, or none: its keys

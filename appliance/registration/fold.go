@@ -98,7 +98,7 @@ func foldSubject(subject oplog.ID, ops []oplog.Op) []oplog.Row {
 	}
 	// Two households never share an id; should a fork bring two, the later is taken.
 	for _, op := range slices.Backward(ops) {
-		if b := oplog.Body[Formed](op); b != nil {
+		if b, ok := formedIn(op); ok {
 			row := householdRow{Head: b.Head, Members: b.Members, Site: b.Site, Stamp: stampOf(op)}
 			return []oplog.Row{{Key: []byte{rowHousehold}, Value: encoded(row)}}
 		}

@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -96,6 +97,8 @@ type ready struct {
 	asides []diverted
 	id     oplog.ID // set when it is there already, or when something was passed on about them
 	done   bool
+	equal  int  // of an equal row before it in its command, from 1
+	fresh  bool // the id was made for nothing but this row
 }
 
 // importBatch writes one command.
@@ -173,10 +176,12 @@ func (d *Desk) passRows(ctx context.Context, actor staff.Actor, todo []ready) (t
 
 // importOnce keeps keys of rows and households apart from keys of requests. They
 // belong to no actor: the list is the same, whoever brings it. The key is made of
-// what it stands for, so there is no second hash to compare.
+// what it stands for, so there is no second hash to compare; and 8 bytes of it are kept,
+// with every row for ever: among a million rows two different ones share them once in
+// thirty-seven million lists.
 func importOnce(what, key string) once {
 	o := onceOf("waypost/registration/import/1\x00"+what+"\x00"+key, nil)
-	o.body = [8]byte{}
+	o.body, o.row = [8]byte{}, true
 	return o
 }
 
@@ -205,6 +210,9 @@ func appendImported(tx *oplog.Tx, rows []ImportRow, todo []ready, outcome []RowR
 			}
 			t.fact.Household = home
 		}
+		if t.equal > 0 {
+			t.id = todo[t.equal-1].id // the household may have given it another one
+		}
 		outcome[n] = RowResult{Status: RowThere, ID: new(t.id)}
 		if !t.fact.Household.IsZero() {
 			outcome[n].Household = new(t.fact.Household)
@@ -224,7 +232,7 @@ func appendImported(tx *oplog.Tx, rows []ImportRow, todo []ready, outcome []RowR
 // lookUp finds out who is there already, from earlier or from an equal row of this
 // batch, and gives everybody else an id.
 func lookUp(tx *oplog.Tx, todo []ready) error {
-	here := map[once]oplog.ID{}
+	here := map[once]int{}
 	for n := range todo {
 		t := &todo[n]
 		id, done, err := t.key.done(tx)
@@ -232,16 +240,16 @@ func lookUp(tx *oplog.Tx, todo []ready) error {
 			return err
 		}
 		if first, twice := here[t.key]; twice {
-			id, done = first, true
+			id, done, t.equal = todo[first].id, true, first+1
 		}
 		switch t.done = done; {
 		case done:
 			t.id = id
 		case t.id.IsZero():
-			t.id = oplog.NewID()
+			t.id, t.fresh = oplog.NewID(), true
 		}
 		if !done {
-			here[t.key] = t.id
+			here[t.key] = n
 		}
 	}
 	return nil
@@ -279,22 +287,27 @@ func homeOf(tx *oplog.Tx, group string, todo []ready, members []int) (oplog.ID, 
 }
 
 // formImported forms the household of an import: its head is who is called head, or
-// the first.
+// the first. Where all of them are new it gives them their ids.
 func formImported(tx *oplog.Tx, key once, todo []ready, members []int) (oplog.ID, error) {
-	formed := Formed{Head: todo[members[0]].id}
-	for _, n := range members {
-		if todo[n].fact.Relation == "head" {
-			formed.Head = todo[n].id
-			break
+	id := oplog.NewID()
+	key.mark(tx)
+	members = slices.DeleteFunc(slices.Clone(members), func(n int) bool { return todo[n].equal > 0 })
+	head := max(0, slices.IndexFunc(members, func(n int) bool { return todo[n].fact.Relation == "head" }))
+	if len(members) <= MaxHousehold && !slices.ContainsFunc(members, func(n int) bool { return !todo[n].fresh }) {
+		drawn := drawMembers(len(members))
+		drawn.Head = uint(head) //nolint:gosec // not negative
+		for i, member := range drawn.members(id) {
+			todo[members[i]].id = member
 		}
+		_, err := tx.Append(drawnKind(), id, &drawn)
+		return id, err
 	}
+	formed := Formed{Head: todo[members[head]].id}
 	for _, n := range members {
 		if !todo[n].done && len(formed.Members) < MaxHousehold {
 			formed.Members = append(formed.Members, todo[n].id)
 		}
 	}
-	id := oplog.NewID()
-	key.mark(tx)
 	_, err := tx.Append(formedKind(), id, &formed)
 	return id, err
 }

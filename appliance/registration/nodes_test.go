@@ -198,6 +198,8 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		oplogtest.Fact{Node: 1, Kind: photographedKind(), Subject: ana, Body: someFile("b", 2)},
 		oplogtest.Fact{Node: 2, Kind: photographedKind(), Subject: ana, Body: &Photographed{}, Supersedes: []int{12}},
 		oplogtest.Fact{Node: 2, Kind: photographedKind(), Subject: ben, Body: &Photographed{Photo: "no pieces"}},
+		oplogtest.Fact{Node: 0, Kind: drawnKind(), Subject: oplog.ID{52}, Body: &Drawn{Seed: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Count: 3, Head: 1}},
+		oplogtest.Fact{Node: 1, Kind: drawnKind(), Subject: other, Body: &Drawn{Count: 1 << 40, Head: 1 << 50}},
 	)
 }
 
