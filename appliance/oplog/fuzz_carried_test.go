@@ -57,7 +57,7 @@ func FuzzReunion(f *testing.F) {
 		want := e.open(slices.Clone(ops))
 		moved := map[Ref]bool{}
 		for _, s := range ops {
-			if in := carriedIn(s.content()); in != nil && e.proven(s.ref.Log, in) {
+			if in := carriedIn(s.content()); in != nil && e.proven(s, in) {
 				moved[in.origin()] = true
 			}
 		}

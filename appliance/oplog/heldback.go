@@ -78,10 +78,17 @@ func (e *engine) isHeld(h Holding, op Ref) bool {
 
 // counting leaves out what is held back.
 func (e *engine) counting(h Holding, ops []*stored) []*stored {
-	if !slices.ContainsFunc(ops, func(o *stored) bool { return e.isHeld(h, o.ref) }) {
+	if h.Digest() == [8]byte{} {
 		return ops
 	}
-	return slices.DeleteFunc(slices.Clone(ops), func(o *stored) bool { return e.isHeld(h, o.ref) })
+	again := sealedAgainOf(ops)
+	held := func(o *stored) bool {
+		return e.isHeld(h, o.ref) || e.heldAsCopy(h, o) || e.heldAsSealed(h, o, again)
+	}
+	if !slices.ContainsFunc(ops, held) {
+		return ops
+	}
+	return slices.DeleteFunc(slices.Clone(ops), held)
 }
 
 // Hold makes h what is held back from now on. Views follow at once: what is held back goes
@@ -142,11 +149,11 @@ func (l *Log) reholdPart(was, now Holding, subjects []ID, last bool) error {
 			return err
 		}
 		for _, o := range ops {
-			switch held := e.isHeld(now, o.ref); {
+			switch held := e.isHeld(now, o.ref) || e.heldAsCopy(now, o); {
 			case after.standing.Erased:
 			case held:
 				err = e.forgetOnce(&g.space, o)
-			case e.isHeld(was, o.ref):
+			case e.isHeld(was, o.ref) || e.heldAsCopy(was, o):
 				err = e.claimOnce(&g.space, o)
 			}
 			if err != nil {
@@ -177,6 +184,16 @@ func (l *Log) changedBy(a, b Holding) (subjects []ID, err error) {
 			subjects = append(subjects, r.subject)
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
+	copies, err := l.changedCopies(a, b)
+	for _, id := range copies {
+		if !known[id] {
+			known[id] = true
+			subjects = append(subjects, id)
+		}
+	}
 	return subjects, err
 }
 
@@ -231,7 +248,8 @@ type HeldOp struct {
 	At      int64  // Unix seconds, as its writer's clock was
 }
 
-// HeldBack lists the ops of a node that are held back, by log and number.
+// HeldBack lists the ops of a node that are held back, by log and number. Of what a witness
+// wrote again and is not held here as it was, it names the place where it was.
 func (l *Log) HeldBack(author ID) ([]HeldOp, error) {
 	h := *l.engine.hold.Load()
 	var out []HeldOp
@@ -247,6 +265,11 @@ func (l *Log) HeldBack(author ID) ([]HeldOp, error) {
 		}
 		out = append(out, o)
 	})
-	slices.SortFunc(out, func(a, b HeldOp) int { return compareRefs(a.Ref, b.Ref) })
+	if err != nil {
+		return nil, err
+	}
+	copies, err := l.heldCopies(h, author)
+	out = append(out, copies...)
+	slices.SortStableFunc(out, func(a, b HeldOp) int { return compareRefs(a.Ref, b.Ref) })
 	return out, err
 }
