@@ -1,6 +1,8 @@
 package oplog
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"slices"
 )
@@ -270,6 +272,8 @@ func (l *Log) HeldBack(author ID) ([]HeldOp, error) {
 	}
 	copies, err := l.heldCopies(h, author)
 	out = append(out, copies...)
-	slices.SortStableFunc(out, func(a, b HeldOp) int { return compareRefs(a.Ref, b.Ref) })
-	return out, err
+	slices.SortStableFunc(out, func(a, b HeldOp) int {
+		return cmp.Or(compareRefs(a.Ref, b.Ref), bytes.Compare(a.Subject[:], b.Subject[:]), cmp.Compare(a.At, b.At))
+	})
+	return slices.Compact(out), err
 }
