@@ -18,6 +18,14 @@ type Holding interface {
 	Digest() [8]byte
 }
 
+// HereHolding is a Holding that holds back more of what lies in its own log here than of
+// copies of it that others carry: a log with two histories is held here with the one that
+// does not count.
+type HereHolding interface {
+	Holding
+	HeldHere(author ID, op Ref) bool
+}
+
 // Warden is an Authority that knows from the start what is held back.
 type Warden interface {
 	Holding() Holding // nil: nothing
@@ -75,7 +83,16 @@ func (e *engine) isHeld(h Holding, op Ref) bool {
 		return false
 	}
 	author, known := e.author(op.Log)
-	return known && h.Held(author, op)
+	return known && heldPlain(h, author, op)
+}
+
+// heldPlain reports whether an op is held back in its own log.
+func heldPlain(h Holding, author ID, op Ref) bool {
+	if h.Held(author, op) {
+		return true
+	}
+	here, ok := h.(HereHolding)
+	return ok && here.HeldHere(author, op)
 }
 
 // counting leaves out what is held back.
@@ -181,7 +198,7 @@ func (l *Log) reholdPart(was, now Holding, subjects []ID, last bool) error {
 func (l *Log) changedBy(a, b Holding) (subjects []ID, err error) {
 	known := map[ID]bool{}
 	err = l.eachHeld(a, b, func(r *record, author ID) {
-		if a.Held(author, r.ref) != b.Held(author, r.ref) && !known[r.subject] {
+		if heldPlain(a, author, r.ref) != heldPlain(b, author, r.ref) && !known[r.subject] {
 			known[r.subject] = true
 			subjects = append(subjects, r.subject)
 		}
@@ -256,7 +273,7 @@ func (l *Log) HeldBack(author ID) ([]HeldOp, error) {
 	h := *l.engine.hold.Load()
 	var out []HeldOp
 	err := l.eachHeld(h, nothingHeld{}, func(r *record, by ID) {
-		if by != author || !h.Held(by, r.ref) {
+		if by != author || !heldPlain(h, by, r.ref) {
 			return
 		}
 		o := HeldOp{Ref: r.ref, Subject: r.subject}
