@@ -238,6 +238,23 @@ func (m *Mesh) shutSum() (sum identity.NodeID) {
 	return sum
 }
 
+// hearsay are logs held here that other nodes say have two histories. Called with the lock
+// held.
+func (m *Mesh) hearsay() (out []oplog.LogID) {
+	for _, id := range m.order() {
+		p := m.peers[id]
+		if p.report == nil || p.shut || id == m.self {
+			continue
+		}
+		for _, log := range p.report.forked {
+			if _, held := m.mine[log]; held && !slices.Contains(out, log) {
+				out = append(out, log)
+			}
+		}
+	}
+	return out
+}
+
 // sayersOf are those whose word it is that a log has two histories: they hold the other one,
 // or say in their reports that they know of two. Called with the lock held.
 func (m *Mesh) sayersOf(log oplog.LogID) (out []oplog.ID) {

@@ -21,7 +21,7 @@ type forker struct{ mesh.Records }
 
 func forking(r mesh.Records) mesh.Records { return forker{r} }
 
-func (forker) Ours(oplog.LogID) bool                       { return false }
+func (forker) Ours(oplog.LogID) bool                      { return false }
 func (forker) Succeed(context.Context, oplog.LogID) error { return nil }
 func (forker) Rejoin(context.Context, []byte, oplog.Branch) (oplog.Rejoined, error) {
 	return oplog.Rejoined{}, errors.New("no")
