@@ -1,9 +1,11 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/mesh"
 	"github.com/waypost/waypost/ui"
 )
 
@@ -37,7 +39,7 @@ func (b *box) backupAlerts(s control.Status, n *node, site ui.SiteInfo) []contro
 		twins = m.Twins()
 		doubled := len(m.Doubled())
 		add(doubled > 0, "danger", "alert.double", map[string]any{"Count": doubled})
-		add(doubled+twins == 0 && len(m.Forks()) > 0, "warning", "alert.parted", nil)
+		add(doubled+twins == 0 && slices.ContainsFunc(m.Forked(n.journal.Forks()), func(f mesh.ForkView) bool { return f.Own || f.Proved }), "warning", "alert.parted", nil)
 	}
 	add(twins > 0, "danger", "alert.twin", nil)
 	add(n.copied && twins == 0, "warning", "alert.copied", nil)

@@ -77,7 +77,10 @@ func (n *node) forks(s *control.Status, m *mesh.Mesh) error {
 		}
 	}
 	for _, f := range found {
-		out := control.ForkedLog{Log: f.Log.String(), Node: writer[f.Log], Seq: f.Seq, Own: f.Own, Joined: f.Joined}
+		out := control.ForkedLog{Log: f.Log.String(), Node: writer[f.Log], Seq: f.Seq, Own: f.Own, Joined: f.Joined, Proved: f.Proved, SaidBy: []string{}}
+		for _, id := range f.Sayers {
+			out.SaidBy = append(out.SaidBy, id.String())
+		}
 		if !f.Found.IsZero() {
 			at := f.Found.UTC()
 			out.Found = &at

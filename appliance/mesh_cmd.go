@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -70,6 +71,8 @@ func (a *app) printMesh(s control.Status, peers []control.Peer) {
 	for _, f := range s.Forks {
 		done := "mesh.forks.kept"
 		switch {
+		case !f.Own && !f.Proved:
+			done = "mesh.forks.said"
 		case f.Own && f.Joined:
 			done = "mesh.forks.joined"
 		case f.Own:
@@ -80,7 +83,14 @@ func (a *app) printMesh(s control.Status, peers []control.Peer) {
 			name = f.Node
 		}
 		from := a.say("mesh.forks.seq", "Seq", f.Seq)
-		a.println("! " + control.Plain(a.say("cli.mesh.fork", "Log", f.Log, "Site", name, "From", from, "Done", a.say(done))))
+		if f.Seq == 0 {
+			from = a.say("mesh.forks.nowhere")
+		}
+		sayers := make([]string, 0, len(f.SaidBy))
+		for _, id := range f.SaidBy {
+			sayers = append(sayers, cmp.Or(names[id], id))
+		}
+		a.println("! " + control.Plain(a.say("cli.mesh.fork", "Log", f.Log, "Site", name, "From", from, "Done", a.say(done, "Sites", strings.Join(sayers, ", ")))))
 	}
 }
 

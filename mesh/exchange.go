@@ -42,13 +42,13 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 			return errTooMany
 		}
 		if !checked[i].fork.Log.IsZero() {
-			m.noteFork(checked[i].fork)
+			m.said(l.node, checked[i].fork)
 		}
 		if k.seq < l.told[k.log].seq {
 			continue
 		}
 		l.told[k.log] = k
-		l.parts(k.log, checked[i].forked)
+		l.parts(k.log, checked[i].forked || m.still(l, k))
 		delete(m.rumours, k.log)
 		if !l.outdated(k.log) {
 			l.note(k.log)
@@ -302,7 +302,7 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, taken map[oplo
 	defer m.mu.Unlock()
 	now := m.clock.Now()
 	for _, k := range res.Forks {
-		m.noteFork(k)
+		m.another(l, k)
 	}
 	if c := fault.ClassOf(err); c == fault.ReadOnly || c == fault.Full || c == fault.Busy {
 		m.pauseTo = now.Add(pauseOnFault) // our own trouble, not this peer's
@@ -329,7 +329,7 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, taken map[oplo
 			m.settleBranch(l, a.log, got, now)
 		case still && after == a.after && mine.Seq > a.after:
 			m.shunIn(l.bare, a.log, now) // its copy lacks them too
-		case m.forked(a.log) && m.records.Ours(a.log): // met just now: rejoins goes on
+		case m.forked(a.log) && (m.records.Ours(a.log) || m.unproved(l, a.log)): // met just now: rejoins goes on
 		case mine.Seq > a.after:
 			delete(l.shun, a.log)
 		case now.Before(m.pauseTo), full && len(f.parts[i].data) == 0:
@@ -557,6 +557,8 @@ func (m *Mesh) noteFork(f oplog.Fork) {
 	m.past.begin(m.mine, m.forked)
 	m.news = true
 	m.foundFork(f.Log)
+	m.doubted(f.Log)
+	m.recallParting(f.Log)
 	for _, p := range m.peers {
 		if p.doubled {
 			p.settle(f.Log) // its two boxes may have told one history each

@@ -153,21 +153,23 @@ type Mesh struct {
 	piecePulls   int
 	piecePauseTo time.Time
 
-	pauseTo  time.Time
-	relayDue bool
-	rumours  map[oplog.LogID]uint64
-	nextLook time.Duration
-	forks    []oplog.Fork
-	forkedAt map[oplog.LogID]time.Time
-	refusals int
-	refused  []Refusal
-	saveAt   time.Duration
-	waits    bool                   // Config.Closed, until Opened
-	rejoined map[branch]bool        // second histories of own logs that were taken whole
-	carried  map[oplog.LogID]uint64 // own logs whose ops from this one on lie in a later own log as well
-	twins    map[[16]byte]bool      // incarnations met with our own keys
-	nextTwin time.Duration          // when a twin is looked for again
-	outdone  time.Duration          // when the own card was last renewed for another's sake
+	pauseTo    time.Time
+	relayDue   bool
+	rumours    map[oplog.LogID]uint64
+	nextLook   time.Duration
+	forks      []oplog.Fork
+	forkedAt   map[oplog.LogID]time.Time
+	refusals   int
+	refused    []Refusal
+	saveAt     time.Duration
+	waits      bool                   // Config.Closed, until Opened
+	rejoined   map[branch]bool        // second histories of own logs that were taken whole
+	carried    map[oplog.LogID]uint64 // own logs whose ops from this one on lie in a later own log as well
+	doubts     map[oplog.LogID]*doubt // logs with two histories: witness.go
+	twins      map[[16]byte]bool      // incarnations met with our own keys
+	testifying bool
+	nextTwin   time.Duration // when a twin is looked for again
+	outdone    time.Duration // when the own card was last renewed for another's sake
 
 	sightings map[string]*sighting // by address, of members heard on the local network
 	unfind    context.CancelFunc   // nil while nobody is looked for there
@@ -291,6 +293,7 @@ func (m *Mesh) keep() {
 	m.reportSome()
 	m.stuck(m.clock.Now())
 	m.stuckPieces(m.clock.Now())
+	m.testify()
 	m.schedule()
 	if now-m.lastLazy >= min(lazyALink*time.Duration(len(m.links)), m.timing().lazyMost) {
 		m.lastLazy = now

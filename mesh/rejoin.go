@@ -10,8 +10,8 @@ import (
 // A log of this node that another node holds with a second history: this folder was
 // copied, or an old card was put back, and both went on. Its ops are asked for all the
 // same, and Records.Rejoin writes what both histories have again under the new own log.
-// Everybody else leaves such a log alone: what its owner writes again reaches them like
-// any record. The parting is looked for backwards from the end, in steps that double:
+// Everybody else asks for proof only, and writes its own half again where the owner does
+// not (witness.go): what is written again reaches all like any record. The parting is looked for backwards from the end, in steps that double:
 // most are met soon after.
 
 // rejoining is how far the history that a peer holds has been taken.
@@ -38,8 +38,11 @@ type branch struct {
 // nothing. parted says that it is one, so that it is not asked for as others are. Called
 // with the lock held.
 func (m *Mesh) rejoins(l *link, log oplog.LogID, t mark) (r *rejoining, parted bool) {
-	if !m.forked(log) || !m.records.Ours(log) {
+	if !m.forked(log) {
 		return nil, false
+	}
+	if !m.records.Ours(log) {
+		return m.proves(l, log, t)
 	}
 	mine := m.mine[log].Seq
 	if !l.peer.held[log].forked && t.seq <= mine {
@@ -71,6 +74,9 @@ func (m *Mesh) takeBranch(l *link, log oplog.LogID, data []byte) error {
 	m.mu.Unlock()
 	if r == nil || len(data) == 0 {
 		return nil // it has less than it said: left alone for a while
+	}
+	if w, ok := m.records.(Witness); ok && !m.records.Ours(log) {
+		return m.takeProof(w, l, log, data, r)
 	}
 	res, err := m.records.Rejoin(m.ctx, data, r.at)
 	m.mu.Lock()

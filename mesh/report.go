@@ -326,7 +326,7 @@ func (m *Mesh) believe(l *link, r report, checked []verdict) {
 	m.changed(slow)
 	for i := range r.marks {
 		if !checked[i].fork.Log.IsZero() {
-			m.noteFork(checked[i].fork)
+			m.said(r.node, checked[i].fork)
 		}
 	}
 	m.place(p, checked)

@@ -33,12 +33,15 @@ type LinkView struct {
 	Queue    int // bytes that wait to be written to it
 }
 
-// ForkView is a log that was found with two histories.
+// ForkView is a log that was found with two histories. Its Seq is where they part when that
+// is proved, else where they are said to differ, at the latest; 0 when nobody said where.
 type ForkView struct {
 	oplog.Fork
-	Found  time.Time // zero: before this start
-	Own    bool      // the log was written with this node's key
-	Joined bool      // of an own one: what the other history had more is written again in a later log
+	Proved bool       // signed batches of both histories were met here; else it is only said so
+	Sayers []oplog.ID // whose word it is: they hold the other history, or say that they know of two
+	Found  time.Time  // zero: before this start
+	Own    bool       // the log was written with this node's key
+	Joined bool       // of an own one: what the other history had more is written again in a later log
 }
 
 // roundTripEvery is how old a measured round trip grows before a PING goes out for its
@@ -115,8 +118,9 @@ func (m *Mesh) foundFork(log oplog.LogID) {
 	m.forkedAt[log] = m.clock.Now()
 }
 
-// Forked lists the logs with two histories, by log: those met since Start, and of known,
-// which is what the journal kept, those that were met before. Safe for concurrent use.
+// Forked lists the logs with two histories, by log: those met since Start, of known, which
+// is what the journal has proof of, those that were met before, and those held here that
+// others say they know of. Safe for concurrent use.
 func (m *Mesh) Forked(known []oplog.Fork) []ForkView {
 	m.mu.Lock()
 	forks := slices.Clone(m.forks)
@@ -131,10 +135,19 @@ func (m *Mesh) Forked(known []oplog.Fork) []ForkView {
 			forks = append(forks, f)
 		}
 	}
+	for _, log := range m.hearsay() {
+		if !seen[log] {
+			forks = append(forks, oplog.Fork{Log: log})
+		}
+	}
 	out := make([]ForkView, len(forks))
 	for i, f := range forks {
 		_, joined := m.carried[f.Log]
-		out[i] = ForkView{Fork: f, Joined: joined}
+		out[i] = ForkView{Fork: f, Joined: joined, Sayers: m.sayersOf(f.Log)}
+		out[i].Proved = slices.ContainsFunc(known, func(k oplog.Fork) bool { return k.Log == f.Log })
+		if d := m.doubts[f.Log]; d != nil && d.seq > 0 {
+			out[i].Seq, out[i].Proved = d.seq, true
+		}
 		if i < met {
 			out[i].Found = m.forkedAt[f.Log]
 		}

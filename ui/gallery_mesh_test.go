@@ -51,8 +51,9 @@ func galleryEight() control.Status {
 			{Node: id(9), Number: 9, Site: "Quarry", State: "away", LastContact: ago(9 * 24 * time.Hour), Confirmed: true, Standing: "revoked", HeldBack: 11},
 		},
 		Forks: []control.ForkedLog{
-			{Log: "0f1e2d3c4b5a69788796a5b4c3d2e1f0", Node: id(8), Seq: 412, Found: &found},
-			{Log: "8796a5b4c3d2e1f00f1e2d3c4b5a6978", Node: id(1), Seq: 9, Own: true, Joined: true},
+			{Log: "0f1e2d3c4b5a69788796a5b4c3d2e1f0", Node: id(8), Seq: 412, Found: &found, Proved: true, SaidBy: []string{id(2)}},
+			{Log: "8796a5b4c3d2e1f00f1e2d3c4b5a6978", Node: id(1), Seq: 9, Own: true, Joined: true, Proved: true, SaidBy: []string{}},
+			{Log: "4b5a69788796a5b4c3d2e1f00f1e2d3c", Node: id(7), SaidBy: []string{id(3), id(5)}},
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"html/template"
 	"slices"
 	"strconv"
@@ -175,7 +176,14 @@ func forkLinesOf(w *view, s control.Status) []forkLine {
 		if f.Found != nil {
 			l.Found = w.T("mesh.forks.found", "Ago", agoAt(w, s.Clock.Now, *f.Found))
 		}
-		l.Done = w.T(forkDone(f))
+		if f.Seq == 0 {
+			l.From = w.T("mesh.forks.nowhere")
+		}
+		sayers := make([]string, 0, len(f.SaidBy))
+		for _, id := range f.SaidBy {
+			sayers = append(sayers, cmp.Or(names[id], w.T("mesh.no_name")))
+		}
+		l.Done = w.T(forkDone(f), "Sites", strings.Join(sayers, ", "))
 		out = append(out, l)
 	}
 	return out
@@ -183,6 +191,8 @@ func forkLinesOf(w *view, s control.Status) []forkLine {
 
 func forkDone(f control.ForkedLog) string {
 	switch {
+	case !f.Own && !f.Proved:
+		return "mesh.forks.said"
 	case !f.Own:
 		return "mesh.forks.kept"
 	case f.Joined:

@@ -78,11 +78,13 @@ type Connection struct {
 // was put back. Both are kept.
 type ForkedLog struct {
 	Log    string     `json:"log"`
-	Node   string     `json:"node"`   // whose log it is; empty when that is not known here
-	Seq    uint64     `json:"seq"`    // they differ from here on at the latest
-	Found  *time.Time `json:"found"`  // null: before the last start
-	Own    bool       `json:"own"`    // it is this node's
-	Joined bool       `json:"joined"` // of an own one: what the other history had more is written again
+	Node   string     `json:"node"`    // whose log it is; empty when that is not known here
+	Seq    uint64     `json:"seq"`     // they differ from here on at the latest; 0 when that is not known here
+	Found  *time.Time `json:"found"`   // null: before the last start
+	Own    bool       `json:"own"`     // it is this node's
+	Joined bool       `json:"joined"`  // of an own one: what the other history had more is written again
+	Proved bool       `json:"proved"`  // signed records of both were met; else it is only said so
+	SaidBy []string   `json:"said_by"` // the posts that say so
 }
 
 // Reached reports whether records can come from it and go to it now.

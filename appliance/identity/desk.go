@@ -40,6 +40,7 @@ type Desk struct {
 	following sync.Mutex // one Follow at a time; guards the next
 	waiting   map[string]time.Time
 	tookAt    uint64
+	tookForks int // so many logs with two histories were known then
 }
 
 // OpenDesk puts the desk on a log that was opened with this package's Views.

@@ -344,7 +344,8 @@ func (d *Desk) take(l *ledger) error {
 func (d *Desk) Follow(ctx context.Context) error {
 	d.following.Lock()
 	defer d.following.Unlock()
-	if ops := d.log.Stats().Ops; ops == d.tookAt && len(d.waiting) == 0 {
+	forks := len(d.log.Forks())
+	if ops := d.log.Stats().Ops; ops == d.tookAt && forks == d.tookForks && len(d.waiting) == 0 {
 		return nil
 	}
 	l, err := d.ledger()
@@ -364,7 +365,7 @@ func (d *Desk) Follow(ctx context.Context) error {
 	if err := d.serve(ctx, l); err != nil {
 		return err
 	}
-	d.tookAt = asOf
+	d.tookAt, d.tookForks = asOf, forks
 	return nil
 }
 

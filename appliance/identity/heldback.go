@@ -15,6 +15,7 @@ import (
 // the journal before anybody could read in them who was revoked. It never changes.
 type heldBack struct {
 	nodes  map[NodeID][]backRow // of each revocation one
+	here   map[NodeID][]backRow // of logs held here with the wrong history: partings.go
 	free   map[oplog.Ref]bool
 	digest [8]byte
 }
@@ -31,12 +32,23 @@ type backFile struct {
 	_    struct{} `cbor:",toarray"`
 	Rows []backRow
 	Free []byte // log (16) ‖ sequence (8) of each op that counts after all
+	Here []backRow
+}
+
+// backFileFirst is how earlier versions wrote it.
+type backFileFirst struct {
+	_    struct{} `cbor:",toarray"`
+	Rows []backRow
+	Free []byte
 }
 
 const refBytes = 24
 
 func newHeldBack(f backFile) *heldBack {
-	h := &heldBack{nodes: map[NodeID][]backRow{}, free: map[oplog.Ref]bool{}}
+	h := &heldBack{nodes: map[NodeID][]backRow{}, here: map[NodeID][]backRow{}, free: map[oplog.Ref]bool{}}
+	for _, r := range f.Here {
+		h.here[r.Node] = append(h.here[r.Node], r)
+	}
 	for _, r := range f.Rows {
 		h.nodes[r.Node] = append(h.nodes[r.Node], r)
 	}
@@ -59,6 +71,13 @@ func (h *heldBack) From(author oplog.ID, log oplog.LogID) (seq uint64, any bool)
 	for _, r := range rows {
 		seq = min(seq, r.cut(log)+1)
 	}
+	for _, r := range h.here[author] {
+		for _, m := range r.Cuts {
+			if m.Log == log {
+				seq = min(seq, m.Seq+1)
+			}
+		}
+	}
 	return seq, true
 }
 
@@ -75,8 +94,8 @@ func (r backRow) cut(log oplog.LogID) (seq uint64) {
 // Held reports whether an op is held back. Of several revocations the one that holds back
 // more counts.
 func (h *heldBack) Held(author oplog.ID, op oplog.Ref) bool {
-	from, any := h.From(author, op.Log)
-	return any && op.Seq >= from && !h.free[op]
+	rows := h.nodes[author]
+	return len(rows) > 0 && !h.free[op] && slices.ContainsFunc(rows, func(r backRow) bool { return op.Seq > r.cut(op.Log) })
 }
 
 // Digest tells it from others.
@@ -88,7 +107,11 @@ func (v *Vault) Holding() oplog.Holding {
 	defer v.mu.Unlock()
 	var f backFile
 	if len(v.s.Back) > 0 && decode(v.s.Back, &f) != nil {
-		return nil // the desk finds out again
+		var old backFileFirst
+		if decode(v.s.Back, &old) != nil {
+			return nil // the desk finds out again
+		}
+		f = backFile{Rows: old.Rows, Free: old.Free, Here: []backRow{}}
 	}
 	return newHeldBack(f)
 }
@@ -117,15 +140,13 @@ func (d *Desk) holdBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f := backFile{Rows: []backRow{}, Free: []byte{}}
+	f := backFile{Rows: []backRow{}, Free: []byte{}, Here: d.here(s)}
 	for _, x := range s.cuts {
 		if x.node != d.vault.NodeID() {
 			f.Rows = append(f.Rows, backRow{Node: x.node, Cuts: sortMarks(slices.Clone(x.cuts))})
 		}
 	}
-	slices.SortFunc(f.Rows, func(a, b backRow) int {
-		return cmp.Or(bytes.Compare(a.Node[:], b.Node[:]), bytes.Compare(encode(a), encode(b)))
-	})
+	slices.SortFunc(f.Rows, compareBack)
 	free := slices.Clone(s.free)
 	slices.SortFunc(free, func(a, b oplog.Ref) int {
 		return cmp.Or(bytes.Compare(a.Log[:], b.Log[:]), cmp.Compare(a.Seq, b.Seq))

@@ -272,7 +272,7 @@ func (d *Desk) IssuerCutsFor(issuer IssuerID) (IssuerCuts, error) {
 
 // allMarks is how far logs are known here, those of issuers' boxes before the others.
 func (d *Desk) allMarks() []logMark {
-	heads := d.log.Heads()
+	heads := d.ends()
 	first := func(l oplog.LogID) int {
 		if n, ok := d.Author(l); ok && n.Founder {
 			return 0

@@ -162,6 +162,7 @@ func (d *Desk) revocations(r oplog.Reader, c *court) error {
 		}
 		for _, k := range row.Fact.Cuts {
 			x.cuts = append(x.cuts, logMark{Log: k.Log, Seq: k.Seq})
+			x.heads = append(x.heads, k)
 		}
 		c.revoked = append(c.revoked, x)
 	}
@@ -203,7 +204,8 @@ func IsRevokeBody(body []byte, node NodeID) bool {
 	return bytes.HasPrefix(body, slices.Concat([]byte("revoke/2"), node[:]))
 }
 
-// RevokeCutsFor is what is held here of a node's logs: it counts, the rest is held back.
+// RevokeCutsFor is what is held here of a node's logs, of those with two histories what comes
+// before they part: it counts, the rest is held back.
 // Fault: NotFound "fault.identity.no_such_node".
 func (d *Desk) RevokeCutsFor(node NodeID) (RevokeCuts, error) {
 	target, known, err := d.node(node)
@@ -211,7 +213,7 @@ func (d *Desk) RevokeCutsFor(node NodeID) (RevokeCuts, error) {
 		return RevokeCuts{}, cmp.Or(err, error(fault.New(fault.NotFound, "fault.identity.no_such_node")))
 	}
 	out := []cut{}
-	for _, h := range d.log.Heads() {
+	for _, h := range d.ends() {
 		if slices.Contains(target.Logs, h.Log) && len(out) < maxMarks {
 			out = append(out, cut{Log: h.Log, Seq: h.Seq, Head: h.Hash})
 		}

@@ -46,12 +46,13 @@ type lift struct {
 
 // revocation is an issuer's word that a node is shut out for good.
 type revocation struct {
-	node NodeID
-	cuts []logMark
-	word [32]byte
-	at   int64 // Unix milliseconds
-	who  oplog.By
-	fact oplog.Ref
+	node  NodeID
+	cuts  []logMark
+	heads []cut // the same, as they were said
+	word  [32]byte
+	at    int64 // Unix milliseconds
+	who   oplog.By
+	fact  oplog.Ref
 
 	body   []byte   // what two people signed
 	signed [][]byte // … and how

@@ -419,7 +419,7 @@ func (d *Desk) node(id NodeID) (Node, bool, error) {
 // marks is how far logs are held here, sorted.
 func (d *Desk) marks(logs []oplog.LogID) []logMark {
 	out := []logMark{}
-	for _, h := range d.log.Heads() {
+	for _, h := range d.ends() {
 		if slices.Contains(logs, h.Log) && len(out) < maxMarks {
 			out = append(out, logMark{Log: h.Log, Seq: h.Seq})
 		}

@@ -48,8 +48,9 @@ type bulk struct {
 	rows    *sorter // place of the view ‖ row key ‖ subject -> row
 	ranks   [][]byte
 	spare   chan []byte
-	rank    []byte // view -> place of its prefix in ranks
-	gone    []gone // subjects that were erased or lack payloads, ascending
+	rank    []byte   // view -> place of its prefix in ranks
+	gone    []gone   // subjects that were erased or lack payloads, ascending
+	moved   [][]byte // keys under spaceMoved
 
 	mu     sync.Mutex
 	state  state // what is noted of ops that are not understood

@@ -3,6 +3,7 @@ package oplog
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"sync"
 )
 
@@ -13,8 +14,9 @@ type onePart struct {
 	ends     []int // of each subject in raw
 	ops      int
 	err      error
-	chunks   []entry // in the order of their keys
-	gone     []gone  // likewise
+	chunks   []entry  // in the order of their keys
+	gone     []gone   // likewise
+	moved    [][]byte // keys under spaceMoved
 	done     chan struct{}
 }
 
@@ -31,6 +33,9 @@ func (b *bulk) fill(put func(key, value []byte) error) error {
 		return err
 	}
 	if err := b.fillRows(put); err != nil {
+		return err
+	}
+	if err := b.fillMoved(put); err != nil {
 		return err
 	}
 	return b.fillGone(put)
@@ -97,6 +102,7 @@ func (b *bulk) putChunks(p *onePart, put func(key, value []byte) error) error {
 		}
 	}
 	b.gone = append(b.gone, p.gone...)
+	b.moved = append(b.moved, p.moved...)
 	b.l.phase(Folding, b.done.Add(uint64(p.ops)), b.total) //nolint:gosec // a count
 	return nil
 }
@@ -180,6 +186,7 @@ func (b *bulk) subject(p *onePart, id ID, ops []*stored, rows, once *sortBuffer)
 	}
 	over := space{base: nothing{}, over: newOverlay()}
 	storeOps(&over, id, 0, nil, ops)
+	p.moved = append(p.moved, movedKeys(ops)...)
 	over.over.tree.Ascend(func(c entry) bool { p.chunks = append(p.chunks, c); return true })
 	known := e.seen(id, ops)
 	if row := goneRowOf(known.standing, ops); row.stands() {
@@ -262,6 +269,19 @@ func (b *bulk) fillRows(put func(key, value []byte) error) error {
 		full = append(append(full[:0], b.ranks[key[0]]...), key[1:]...)
 		return put(full, value)
 	})
+}
+
+func (b *bulk) fillMoved(put func(key, value []byte) error) error {
+	slices.SortFunc(b.moved, slices.Compare)
+	for i, key := range b.moved {
+		if i > 0 && bytes.Equal(key, b.moved[i-1]) {
+			continue
+		}
+		if err := put(key, []byte{1}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bulk) fillGone(put func(key, value []byte) error) error {

@@ -16,8 +16,9 @@ import (
 // (rejoin.go). Folds never see the kind: to them a carried op is the op that it holds,
 // with its clock and under the name of its new place.
 const (
-	carriedKind    = "oplog.carried"
-	carriedVersion = 1
+	carriedKind      = "oplog.carried"
+	carriedVersion   = 1
+	witnessedVersion = 2 // the same bytes, by another node than the one whose the op is: witness.go
 )
 
 // carried is the body. Who, when and the idempotency key are those of the op that
@@ -34,6 +35,8 @@ type carried struct {
 	Kind       string
 	Version    uint
 	Body       cbor.RawMessage
+
+	version uint // of the carrying kind; 0 is carriedVersion
 }
 
 // place is one in a history of a log of the same node.
@@ -50,10 +53,10 @@ const maxPlaces = 16
 
 // carriedIn opens the body; nil when the op is none or cannot be read.
 func carriedIn(c *content) *carried {
-	if c.Kind != carriedKind || c.Version != carriedVersion {
+	if c.Kind != carriedKind || c.Version != carriedVersion && c.Version != witnessedVersion {
 		return nil
 	}
-	var in carried
+	in := carried{version: c.Version}
 	if decMode.Unmarshal(c.Body, &in) != nil || len(in.Supersedes) > MaxSupersedes || len(in.Places) > maxPlaces || in.Kind == carriedKind || in.Clock > maxClock {
 		return nil
 	}
@@ -68,7 +71,7 @@ func (in carried) pack(c *content) ([]byte, error) {
 		return nil, errInternal("carried op")
 	}
 	out := *c
-	out.Kind, out.Version, out.Body = carriedKind, carriedVersion, body
+	out.Kind, out.Version, out.Body = carriedKind, max(in.version, carriedVersion), body
 	plain, err := encMode.Marshal(out)
 	if err != nil {
 		return nil, errInternal("carried op")
@@ -129,17 +132,25 @@ func (m *moved) id() [32]byte {
 	return sha256.Sum256(b)
 }
 
-// proven reports whether the node that carries an op is the one that wrote it: nobody
-// else may move it. It depends on nothing but the op, so that all nodes judge alike,
-// whichever logs they have met.
-func (e *engine) proven(by LogID, in *carried) bool {
-	was, now := e.birthOf(in.Log, in.Proof[0]), e.birthOf(by, in.Proof[1])
+// proven reports whether an op may be carried by whoever carries it. The node that wrote
+// it may move it anywhere; another one only in the register compartment, as a witness, and
+// all logs it names must be of nodes of this deployment. It depends on nothing but the op,
+// so that all nodes judge alike, whichever logs they have met.
+func (e *engine) proven(s *stored, in *carried) bool {
+	was, now := e.birthOf(in.Log, in.Proof[0]), e.birthOf(s.ref.Log, in.Proof[1])
+	if was == nil || now == nil {
+		return false
+	}
+	witness := in.version == witnessedVersion
 	for _, p := range in.Places {
-		if was != nil && !was.Equal(e.birthOf(p.Log, p.Birth)) {
+		if key := e.birthOf(p.Log, p.Birth); key == nil || !witness && !was.Equal(key) {
 			return false
 		}
 	}
-	return was != nil && was.Equal(now)
+	if witness {
+		return s.sealed && !s.narrow
+	}
+	return was.Equal(now)
 }
 
 // maxBirths bounds how many are remembered.

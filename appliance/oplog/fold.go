@@ -21,6 +21,7 @@ const (
 	spaceOnce  = 'n' // idempotency hash -> what it wrote
 	spaceRing  = 't' // transaction number modulo ringSize -> number
 	spaceRow   = 'v' // length ‖ view name ‖ row key ‖ subject -> row
+	spaceMoved = 'w' // log ‖ subject: a witness carries an op of the subject that was in that log
 	spaceGone  = 'x' // subject -> how it stands when it was erased, or payloads of it are gone
 )
 
@@ -136,7 +137,7 @@ func newEngine(kinds []Kind, views []*View) (*engine, error) {
 
 // digestSchema covers everything a change of which makes stored views wrong.
 func (e *engine) digestSchema() (d [8]byte) {
-	lines := []string{fmt.Sprintf("kind %s %d", carriedKind, carriedVersion)}
+	lines := []string{fmt.Sprintf("kind %s %d", carriedKind, carriedVersion), fmt.Sprintf("kind %s %d", carriedKind, witnessedVersion), fmt.Sprintf("kind %s %d", sealedAgainKind, sealedAgainVersion)}
 	for id := range e.kinds {
 		lines = append(lines, fmt.Sprintf("kind %s %d", id.name, id.version))
 	}
@@ -166,12 +167,15 @@ func (e *engine) understand(s *stored) (Op, bool) {
 	op := Op{Ref: s.ref, Clock: s.clock, Subject: s.subject, Supersedes: s.supersedes, Kind: c.Kind, Version: c.Version}
 	raw := c.Body
 	if in := carriedIn(c); in != nil {
-		if !e.proven(s.ref.Log, in) {
+		if !e.proven(s, in) {
 			return Op{}, false
 		}
 		op.Clock, op.Supersedes, op.Kind, op.Version, raw = in.Clock, in.Supersedes, in.Kind, in.Version, in.Body
 	}
 	k, known := e.kinds[kindID{op.Kind, op.Version}]
+	if c.Kind == carriedKind && c.Version == witnessedVersion && k.comp != Register {
+		return Op{}, false // what others say in the open stays theirs
+	}
 	if !known || (k.comp == Narrow) != s.narrow { // nobody says in the open that something is sealed
 		return Op{}, false
 	}
@@ -215,6 +219,7 @@ func (e *engine) apply(s *space, subject ID, news []*stored) error {
 	} else {
 		storeOps(s, subject, chunk, tail, all[len(old):])
 	}
+	noteMoved(s, news)
 	for _, n := range news {
 		n.hidden = now.standing.Erased
 	}
@@ -342,7 +347,7 @@ func (e *engine) applyAll(s *space, ops []*stored) ([]ID, error) {
 // noteOnce remembers an idempotency key. When two nodes used one key the
 // smallest op keeps it, on every node alike.
 func (e *engine) noteOnce(s *space, o *stored) error {
-	if o.hidden || e.isHeld(*e.hold.Load(), o.ref) {
+	if h := *e.hold.Load(); o.hidden || e.isHeld(h, o.ref) || e.heldAsCopy(h, o) {
 		return nil
 	}
 	return e.claimOnce(s, o)

@@ -11,3 +11,7 @@ func (l *Log) Forks() []Fork {
 	defer l.mu.RUnlock()
 	return slices.Clone(l.forks)
 }
+
+// Author is the node that writes a log; false while no op of it is held. Safe for
+// concurrent use.
+func (l *Log) Author(log LogID) (ID, bool) { return l.engine.author(log) }

@@ -32,12 +32,92 @@ func TestGoldenCarried(t *testing.T) {
 	}
 }
 
+// Of a witness the kind has another version, and all else is the same.
+func TestGoldenWitnessed(t *testing.T) {
+	c, err := decodeContent(goldenPlain(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := goldenRecord()
+	plain, err := carried{
+		Log: LogID(bytes.Repeat([]byte{0xA7}, 16)), Seq: 9, History: [8]byte(bytes.Repeat([]byte{0xB8}, 8)), Clock: r.clock,
+		Supersedes: r.supersedes, Proof: [2][]byte{{0xC9}, {0xDA}}, version: witnessedVersion,
+	}.pack(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "witnessed", plain)
+	back, err := decodeContent(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := carriedIn(&back); in == nil || in.version != witnessedVersion || in.Kind != c.Kind {
+		t.Errorf("%+v", in)
+	}
+	again, err := encMode.Marshal(sealedAgain{Copy: 7, Log: LogID(bytes.Repeat([]byte{0xA7}, 16)), Seq: 9, Birth: []byte{0xC9}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "sealed_again", again)
+}
+
+// FuzzWitnessed: whatever a payload says, it is judged without harm, and never counts
+// where the place that it names is held back.
+func FuzzWitnessed(f *testing.F) {
+	c := content{Kind: "a", Version: 1, Body: []byte{0xa0}}
+	for _, version := range []uint{carriedVersion, witnessedVersion} {
+		plain, err := carried{Log: LogID{5}, Seq: 3, Clock: 4, Proof: [2][]byte{{1}, {1}}, Places: []place{{Log: LogID{6}, Seq: 2}}, version: version}.pack(&c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(plain, true)
+	}
+	body, err := encMode.Marshal(sealedAgain{Copy: 7, Log: LogID{5}, Seq: 9, Birth: []byte{1}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	plain, err := encMode.Marshal(content{Kind: sealedAgainKind, Version: sealedAgainVersion, Body: body})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain, false)
+	e, err := newEngine([]Kind{NewKind[struct{}]("a", 1, Register), Sealed}, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	e.logKey = func(log LogID, _ []byte) (ed25519.PublicKey, error) { return bytes.Repeat([]byte{log[0]}, 32), nil }
+	e.author = func(LogID) (ID, bool) { return ID{1}, true }
+	var all Holding = holdsAllBut{ID{1}}
+	e.hold.Store(&all)
+	f.Fuzz(func(t *testing.T, plain []byte, sealed bool) {
+		s := &stored{ref: Ref{Log: LogID{9}, Seq: 8}, subject: ID{2}, sealed: sealed, plain: plain}
+		file := &stored{ref: Ref{Log: LogID{9}, Seq: 7}, subject: ID{2}, sealed: true, narrow: true}
+		if in := s.witnessed(); in != nil && in.Seq > 1 && len(e.counting(all, []*stored{s})) > 0 {
+			t.Fatalf("it counts: %+v", in)
+		}
+		if a := s.again(); a != nil && a.Copy == 7 && a.Seq > 1 && slices.Contains(e.counting(all, []*stored{file, s}), file) {
+			t.Fatalf("the file counts: %+v", a)
+		}
+		e.judge(s)
+		movedKeys([]*stored{s})
+	})
+}
+
+// holdsAllBut holds back all ops but those of one node.
+type holdsAllBut struct{ id ID }
+
+func (h holdsAllBut) From(author ID, _ LogID) (uint64, bool) { return 1, author != h.id }
+func (h holdsAllBut) Held(author ID, _ Ref) bool             { return author != h.id }
+func (holdsAllBut) Digest() [8]byte                          { return [8]byte{1} }
+
 // FuzzReunion: whatever was carried, by whom and how often, a subject's ops come out the
 // same in any order, and no op that nobody moved is gone.
 func FuzzReunion(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 0, 0, 2, 0, 1, 1, 1, 0, 0, 1, 2, 0, 1, 3, 1, 0, 0})
 	f.Add([]byte{0, 1, 0, 0, 1, 1, 0, 0, 2, 1, 1, 0, 2, 1, 0, 1})
 	f.Add([]byte{4, 1, 0, 0, 5, 1, 0, 0, 0, 1, 0, 0, 6, 1, 0, 3})
+	f.Add([]byte{132, 1, 0, 0, 133, 1, 0, 0, 0, 1, 0, 0, 6, 1, 0, 3}) // by witnesses
+	f.Add([]byte{132, 1, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 2, 0, 5})
 	e, err := newEngine([]Kind{NewKind[struct{}]("a", 1, Register)}, nil)
 	if err != nil {
 		f.Fatal(err)
@@ -57,7 +137,7 @@ func FuzzReunion(f *testing.F) {
 		want := e.open(slices.Clone(ops))
 		moved := map[Ref]bool{}
 		for _, s := range ops {
-			if in := carriedIn(s.content()); in != nil && e.proven(s.ref.Log, in) {
+			if in := carriedIn(s.content()); in != nil && e.proven(s, in) {
 				moved[in.origin()] = true
 			}
 		}
@@ -93,13 +173,16 @@ func scripted(t *testing.T, script []byte) (ops []*stored) {
 		for k := over % 4; k > 0; k-- {
 			refs = append(refs, Ref{Log: LogID{1 + over/4%6}, Seq: uint64(k)})
 		}
-		s := &stored{ref: from, clock: 10 + seq, supersedes: refs}
+		s := &stored{ref: from, clock: 10 + seq, supersedes: refs, sealed: true}
 		plain, err := encMode.Marshal(c)
 		if by > 0 {
 			s.ref, s.clock, s.supersedes = Ref{Log: LogID{by}, Seq: 100 + uint64(i)}, 1000+uint64(i), nil
 			in := carried{Log: from.Log, Seq: seq, History: [8]byte{history}, Clock: 10 + seq, Supersedes: refs, Proof: [2][]byte{{1}, {1}}}
 			if k := script[2] / 4 % 8; k > 0 { // it was carried before, into a log that parted
 				in.Places = []place{{Log: LogID{k % 4}, Seq: 100 + uint64(k), History: [8]byte{3 + k%2}, Birth: []byte{1}}}
+			}
+			if script[0] >= 128 {
+				in.version = witnessedVersion
 			}
 			plain, err = in.pack(&c)
 		}

@@ -1,6 +1,8 @@
 package oplog
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"slices"
 )
@@ -14,6 +16,14 @@ type Holding interface {
 	Held(author ID, op Ref) bool
 	// Digest tells one Holding from another; zero for one that holds nothing back.
 	Digest() [8]byte
+}
+
+// HereHolding is a Holding that holds back more of what lies in its own log here than of
+// copies of it that others carry: a log with two histories is held here with the one that
+// does not count.
+type HereHolding interface {
+	Holding
+	HeldHere(author ID, op Ref) bool
 }
 
 // Warden is an Authority that knows from the start what is held back.
@@ -73,15 +83,31 @@ func (e *engine) isHeld(h Holding, op Ref) bool {
 		return false
 	}
 	author, known := e.author(op.Log)
-	return known && h.Held(author, op)
+	return known && heldPlain(h, author, op)
+}
+
+// heldPlain reports whether an op is held back in its own log.
+func heldPlain(h Holding, author ID, op Ref) bool {
+	if h.Held(author, op) {
+		return true
+	}
+	here, ok := h.(HereHolding)
+	return ok && here.HeldHere(author, op)
 }
 
 // counting leaves out what is held back.
 func (e *engine) counting(h Holding, ops []*stored) []*stored {
-	if !slices.ContainsFunc(ops, func(o *stored) bool { return e.isHeld(h, o.ref) }) {
+	if h.Digest() == [8]byte{} {
 		return ops
 	}
-	return slices.DeleteFunc(slices.Clone(ops), func(o *stored) bool { return e.isHeld(h, o.ref) })
+	again := sealedAgainOf(ops)
+	held := func(o *stored) bool {
+		return e.isHeld(h, o.ref) || e.heldAsCopy(h, o) || e.heldAsSealed(h, o, again)
+	}
+	if !slices.ContainsFunc(ops, held) {
+		return ops
+	}
+	return slices.DeleteFunc(slices.Clone(ops), held)
 }
 
 // Hold makes h what is held back from now on. Views follow at once: what is held back goes
@@ -142,11 +168,11 @@ func (l *Log) reholdPart(was, now Holding, subjects []ID, last bool) error {
 			return err
 		}
 		for _, o := range ops {
-			switch held := e.isHeld(now, o.ref); {
+			switch held := e.isHeld(now, o.ref) || e.heldAsCopy(now, o); {
 			case after.standing.Erased:
 			case held:
 				err = e.forgetOnce(&g.space, o)
-			case e.isHeld(was, o.ref):
+			case e.isHeld(was, o.ref) || e.heldAsCopy(was, o):
 				err = e.claimOnce(&g.space, o)
 			}
 			if err != nil {
@@ -172,11 +198,21 @@ func (l *Log) reholdPart(was, now Holding, subjects []ID, last bool) error {
 func (l *Log) changedBy(a, b Holding) (subjects []ID, err error) {
 	known := map[ID]bool{}
 	err = l.eachHeld(a, b, func(r *record, author ID) {
-		if a.Held(author, r.ref) != b.Held(author, r.ref) && !known[r.subject] {
+		if heldPlain(a, author, r.ref) != heldPlain(b, author, r.ref) && !known[r.subject] {
 			known[r.subject] = true
 			subjects = append(subjects, r.subject)
 		}
 	})
+	if err != nil {
+		return nil, err
+	}
+	copies, err := l.changedCopies(a, b)
+	for _, id := range copies {
+		if !known[id] {
+			known[id] = true
+			subjects = append(subjects, id)
+		}
+	}
 	return subjects, err
 }
 
@@ -231,12 +267,13 @@ type HeldOp struct {
 	At      int64  // Unix seconds, as its writer's clock was
 }
 
-// HeldBack lists the ops of a node that are held back, by log and number.
+// HeldBack lists the ops of a node that are held back, by log and number. Of what a witness
+// wrote again and is not held here as it was, it names the place where it was.
 func (l *Log) HeldBack(author ID) ([]HeldOp, error) {
 	h := *l.engine.hold.Load()
 	var out []HeldOp
 	err := l.eachHeld(h, nothingHeld{}, func(r *record, by ID) {
-		if by != author || !h.Held(by, r.ref) {
+		if by != author || !heldPlain(h, by, r.ref) {
 			return
 		}
 		o := HeldOp{Ref: r.ref, Subject: r.subject}
@@ -247,6 +284,13 @@ func (l *Log) HeldBack(author ID) ([]HeldOp, error) {
 		}
 		out = append(out, o)
 	})
-	slices.SortFunc(out, func(a, b HeldOp) int { return compareRefs(a.Ref, b.Ref) })
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	copies, err := l.heldCopies(h, author)
+	out = append(out, copies...)
+	slices.SortStableFunc(out, func(a, b HeldOp) int {
+		return cmp.Or(compareRefs(a.Ref, b.Ref), bytes.Compare(a.Subject[:], b.Subject[:]), cmp.Compare(a.At, b.At))
+	})
+	return slices.Compact(out), err
 }

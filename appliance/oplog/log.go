@@ -108,6 +108,8 @@ type Log struct {
 	noted      uint64 // notes ever made
 	notes      []string
 	forks      []Fork
+	partings   map[LogID]uint64 // where the histories of a log part; see witness.go
+	proofs     map[LogID][]evidence
 
 	suspectMu sync.Mutex
 	suspects  map[uint64]bool

@@ -341,6 +341,7 @@ func (l *Log) recallFork(body []byte) error {
 		return err
 	}
 	b.link()
+	l.recallProof(b)
 	l.noteFork(Fork{Log: b.log, Seq: b.last(), HashA: [32]byte(body[:32]), HashB: b.ops[len(b.ops)-1].hash})
 	return nil
 }

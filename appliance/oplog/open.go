@@ -361,7 +361,7 @@ func (l *Log) unseal(r *record) (s *stored, err error) {
 
 // judge makes an op opaque that this program does not understand.
 func (e *engine) judge(s *stored) {
-	if _, ok := e.understand(s); !ok && !isBirth(s) {
+	if _, ok := e.understand(s); !ok && !isBirth(s) && s.again() == nil {
 		s.opaque, s.plain = true, nil
 	}
 }

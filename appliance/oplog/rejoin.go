@@ -68,7 +68,7 @@ func (l *Log) Rejoin(ctx context.Context, raw []byte, at Branch) (out Rejoined, 
 			return out, err
 		}
 	}
-	n, _, err := l.carry(ctx, in.batch, out.Branch)
+	n, _, err := l.carry(ctx, in.batch, out.Branch, false)
 	out.Ops += n
 	out.End = Head{Log: in.log, Seq: in.last(), Hash: in.batch.ops[len(in.batch.ops)-1].hash}
 	return out, err
@@ -93,34 +93,28 @@ func (l *Log) joins(in *incoming) (bool, error) {
 // kept, the own log is given up if it is this one, and what was written here since then
 // is written again.
 func (l *Log) part(ctx context.Context, in *incoming, at *Branch) (n, left int, err error) {
-	head := l.headOf(in.log)
-	for seq := in.first; seq <= min(in.last(), head.Seq); seq++ {
-		ours, ok := l.hashAt(in.log, seq)
-		if !ok {
-			return 0, 0, errFiles(errors.New("what is held cannot be read"))
-		}
-		theirs := in.batch.ops[seq-in.first].hash
-		if ours == theirs {
-			continue
-		}
-		at.Seq, at.Name = seq, [8]byte(theirs[:8])
-		err := l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
-			if err := l.writable(); err != nil {
-				return err
-			}
-			return l.keepFork(in, Fork{Log: in.log, Seq: seq, HashA: ours, HashB: theirs}, l.own)
-		}})
-		if err != nil {
-			return 0, 0, err
-		}
-		head = l.headOf(in.log) // nothing is written there any more
-		return l.carryOwn(ctx, head, Branch{Log: in.log, Seq: seq, Name: [8]byte(ours[:8])})
+	f, found, err := l.differs(in)
+	if err != nil || !found {
+		return 0, 0, err
 	}
-	return 0, 0, nil
+	at.Seq, at.Name = f.Seq, [8]byte(f.HashB[:8])
+	err = l.submit(ctx, &job{answer: make(chan error, 1), exclusive: func() error {
+		if err := l.writable(); err != nil {
+			return err
+		}
+		return l.keepFork(in, f, l.own)
+	}})
+	if err != nil {
+		return 0, 0, err
+	}
+	l.parts(f.Log, f.Seq)
+	head := l.headOf(in.log) // nothing is written there any more
+	return l.carryHeld(ctx, head, Branch{Log: in.log, Seq: f.Seq, Name: [8]byte(f.HashA[:8])}, false)
 }
 
-// carryOwn writes again what is held of a log from the parting on.
-func (l *Log) carryOwn(ctx context.Context, head Head, at Branch) (total, left int, err error) {
+// carryHeld writes again what is held of a log from the parting on; as a witness where it
+// is another node's.
+func (l *Log) carryHeld(ctx context.Context, head Head, at Branch, witness bool) (total, left int, err error) {
 	for after := at.Seq - 1; after < head.Seq; {
 		raw, last, err := l.Range(at.Log, after, carriedOps, carriedBytes)
 		if err != nil || len(raw) == 0 {
@@ -131,7 +125,7 @@ func (l *Log) carryOwn(ctx context.Context, head Head, at Branch) (total, left i
 			return total, left, errFiles(err)
 		}
 		b.link()
-		n, more, err := l.carry(ctx, b, at)
+		n, more, err := l.carry(ctx, b, at, witness)
 		total, left = total+n, left+more
 		if err != nil {
 			return total, left, err
@@ -151,11 +145,14 @@ const (
 
 // carry writes the ops of a batch from at.Seq on again, those that were not before. left are
 // those that cannot be.
-func (l *Log) carry(ctx context.Context, b *batch, at Branch) (total, left int, err error) {
+func (l *Log) carry(ctx context.Context, b *batch, at Branch, witness bool) (total, left int, err error) {
 	for {
 		shell, under, err := l.shell(at)
 		if err != nil {
 			return total, 0, err
+		}
+		if witness {
+			shell.version = witnessedVersion
 		}
 		c := &carrying{l: l, shell: shell, under: under}
 		err = c.batch(ctx, b, at.Seq)
@@ -184,11 +181,27 @@ type carrying struct {
 	left  int // that cannot be written again
 }
 
+// witness reports whether the log is another node's.
+func (c *carrying) witness() bool { return c.shell.version == witnessedVersion }
+
+// mine reports whether an op is one that a witness writes again: not what rests on who
+// wrote it, and not from an area that this node would carry it out of.
+func (c *carrying) mine(r *record) bool {
+	switch r.comp {
+	case Narrow:
+		return true
+	case Register:
+		area, _ := c.l.auth.CurrentEpoch(Register)
+		return r.area == area
+	}
+	return false
+}
+
 // batch takes the ops of a batch from a sequence on.
 func (c *carrying) batch(ctx context.Context, b *batch, from uint64) error {
 	for i := range b.ops {
 		r := &b.ops[i]
-		if r.ref.Seq < from || r.bare {
+		if r.ref.Seq < from || r.bare || c.witness() && !c.mine(r) {
 			continue
 		}
 		s, err := c.l.unseal(r)
@@ -205,7 +218,7 @@ func (c *carrying) batch(ctx context.Context, b *batch, from uint64) error {
 
 // add takes one op, unless it must stay where it is.
 func (c *carrying) add(ctx context.Context, s *stored, comp Compartment) error {
-	if comp != Deployment && c.l.refuses(s.subject) {
+	if comp != Deployment && c.l.refuses(s.subject) || c.witness() && !c.l.engine.counts(s) {
 		return nil
 	}
 	plain, err := carriedOf(s, c.shell)
@@ -262,7 +275,7 @@ func (c *carrying) fresh() []*draft {
 	var out []*draft
 	err := c.l.snapshot(func(r StoreReader) error {
 		for _, d := range c.some {
-			done, err := c.l.carries(&space{base: r}, d, c.shell.Log)
+			done, err := c.l.carries(&space{base: r}, d, c.shell)
 			if err != nil {
 				return err
 			}
@@ -315,7 +328,7 @@ func carriedOf(s *stored, shell carried) ([]byte, error) {
 		return nil, errPayload
 	case s.narrow: // nothing can be put around what nobody here opens: it is written again as it is
 		return s.plain, nil
-	case c.Kind == bornKind:
+	case c.Kind == bornKind, c.Kind == sealedAgainKind:
 		return nil, nil
 	case c.Kind == carriedKind: // from an earlier parting: it keeps its place, and is found by this one
 		in := carriedIn(c)
@@ -324,7 +337,7 @@ func carriedOf(s *stored, shell carried) ([]byte, error) {
 		}
 		in.Places = append(in.Places, place{Log: s.ref.Log, Seq: s.ref.Seq, History: shell.History, Birth: shell.Proof[0]})
 		in.Places = in.Places[max(0, len(in.Places)-maxPlaces):]
-		in.Proof[1] = shell.Proof[1]
+		in.Proof[1], in.version = shell.Proof[1], max(in.version, shell.version)
 		inner := *c
 		inner.Kind, inner.Version, inner.Body = in.Kind, in.Version, in.Body
 		return in.pack(&inner)
@@ -341,12 +354,17 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried, under
 		}
 		seen := map[Ref]bool{} // batches may overlap; to fold after each op would take long
 		for _, d := range some {
-			done, err := l.carries(&t.g.space, d, shell.Log)
+			done, err := l.carries(&t.g.space, d, shell)
 			if err != nil {
 				return err
 			}
 			if done || seen[d.ref] || d.comp != Deployment && t.g.l.refuses(d.subject) { // erased meanwhile
 				continue
+			}
+			if d.comp == Narrow && shell.version == witnessedVersion {
+				if err := t.saySealedAgain(d, shell); err != nil {
+					return err
+				}
 			}
 			if _, err := t.place(d.comp, d.subject, d.plain, nil); err != nil {
 				return err
@@ -363,15 +381,17 @@ func (l *Log) carrySome(ctx context.Context, some []*draft, shell carried, under
 }
 
 // carries reports whether an op with this payload was written by this node before, in
-// a log with one history: what lies in another is not everywhere.
-func (l *Log) carries(s *space, d *draft, parted LogID) (bool, error) {
+// a log with one history: what lies in another is not everywhere. To a witness another node
+// is as good, as long as its copy counts.
+func (l *Log) carries(s *space, d *draft, shell carried) (bool, error) {
+	witness := shell.version == witnessedVersion
 	ops, _, _, err := loadOps(s, d.subject)
 	if err != nil {
 		return false, err
 	}
 	var want *carried
 	for _, o := range ops {
-		if o.ref.Log == parted || !l.Ours(o.ref.Log) || l.parted(o.ref.Log) {
+		if o.ref.Log == shell.Log || !witness && !l.Ours(o.ref.Log) || l.parted(o.ref.Log) || witness && !l.engine.counts(o) {
 			continue
 		}
 		if o.opaque {
@@ -439,7 +459,7 @@ func (e *engine) proves(o *stored) bool {
 		return false
 	}
 	in := carriedIn(c)
-	return in != nil && e.proven(o.ref.Log, in)
+	return in != nil && e.proven(o, in)
 }
 
 // parted reports whether a log is known to have two histories.
@@ -461,7 +481,7 @@ func sameCarried(c *content, plain []byte, want *carried) bool {
 		return false
 	}
 	b := *want
-	a.Proof, b.Proof = [2][]byte{}, [2][]byte{}
+	a.Proof, b.Proof, b.version = [2][]byte{}, [2][]byte{}, a.version
 	x, err := a.pack(&content{Kind: a.Kind, Version: a.Version, Body: a.Body, By: c.By, At: c.At, Unsure: c.Unsure, Once: c.Once})
 	y, yerr := b.pack(&content{Kind: b.Kind, Version: b.Version, Body: b.Body, By: d.By, At: d.At, Unsure: d.Unsure, Once: d.Once})
 	return err == nil && yerr == nil && bytes.Equal(x, y)

@@ -81,7 +81,7 @@ func (l *Log) Behind(ctx context.Context, log LogID, after uint64, fn func(Entry
 					continue
 				}
 				after = op.ref.Seq
-				if op.comp == Narrow || l.engine.isHeld(hold, op.ref) || l.GoneOf(op.subject).Erased {
+				if op.comp == Narrow || l.heldRecord(hold, op) || l.GoneOf(op.subject).Erased {
 					continue
 				}
 				if err := fn(l.entry(op)); err != nil {

@@ -375,7 +375,7 @@ func (p *play) settle() {
 	}
 	// What two boxes wrote into one log is written again by either of them when they have met:
 	// until then all may hold the same without it.
-	took, ok := p.Until(10*time.Minute, time.Second, func() bool { return same(p.counting(), p.forked) && (len(p.forked) == 0 || p.allThere()) })
+	took, ok := p.Until(p.patience(), time.Second, func() bool { return same(p.counting(), p.forked) && (len(p.forked) == 0 || p.allThere()) })
 	p.say("settled after %v: %v", took, ok)
 	if !ok {
 		p.fail("they never hold the same:\n%s%s", p.heads(), p.links())
@@ -518,8 +518,10 @@ func run(t testing.TB, seed uint64, most int, tell func(string, ...any)) *play {
 		p.act()
 		p.Run(time.Duration(p.rnd.Int64N(int64(12 * time.Second))))
 	}
+	p.fork(seed)
 	p.settle()
 	p.check()
+	p.forkNamed()
 	return p
 }
 
