@@ -164,6 +164,7 @@ func (l *line) arrive(frame []byte) {
 	l.heard = l.camp.now
 	l.in += uint64(len(frame))
 	l.camp.note("frame", l.to.n, l.at.n, int(frame[0])<<24|len(frame))
+	_, _ = l.camp.trace.Write(frame)
 	if err := l.link.Receive(frame); err != nil {
 		l.camp.note("ends: "+err.Error(), l.at.n, l.to.n, 0)
 		l.Close()

@@ -42,7 +42,8 @@ type play struct {
 	copies []backup
 	forked map[oplog.LogID]bool
 	epochs map[oplog.ID]epoch // keys of the register that were written under, by person
-	sticks [][]byte
+	sticks []stick
+	theme  string
 	apart  bool // two islands never hear each other
 	did    []string
 }
@@ -104,14 +105,21 @@ func (p *play) act() {
 	acts := []struct {
 		weight int
 		do     func()
+		in     string // the theme that has more of it
 	}{
-		{40, p.register}, {10, p.cutHalves}, {6, p.oneWay}, {12, p.heal}, {10, p.crash}, {10, p.restart}, {5, p.backup}, {3, p.restore},
-		{3, p.clone}, {3, p.suspend}, {2, p.lift}, {2, p.revoke}, {4, p.erase}, {4, p.weather},
-		{5, p.setClock}, {6, p.dim}, {8, p.night}, {5, p.dawn}, {1, p.burn}, {4, p.stick}, {3, p.sail},
+		{40, p.register, ""}, {10, p.cutHalves, ""}, {6, p.oneWay, ""}, {12, p.heal, ""}, {10, p.crash, ""}, {10, p.restart, ""},
+		{5, p.backup, "copies"}, {3, p.restore, "copies"}, {3, p.clone, "copies"},
+		{3, p.suspend, "shut"}, {2, p.lift, "shut"}, {2, p.revoke, "shut"}, {4, p.erase, "shut"},
+		{4, p.weather, "air"}, {4, p.setClock, "air"}, {5, p.dim, "air"},
+		{5, p.night, "nights"}, {5, p.dawn, "nights"}, {1, p.burn, "nights"},
+		{3, p.stick, "islands"}, {2, p.sail, "islands"},
 	}
 	sum := 0
-	for _, a := range acts {
-		sum += a.weight
+	for i, a := range acts {
+		if a.in != "" && a.in == p.theme {
+			acts[i].weight *= 4
+		}
+		sum += acts[i].weight
 	}
 	x := p.rnd.IntN(sum)
 	for _, a := range acts {
@@ -121,6 +129,9 @@ func (p *play) act() {
 		}
 	}
 }
+
+// themes are what a camp may have more of.
+var themes = []string{"", "copies", "shut", "air", "nights", "islands"}
 
 func (p *play) register() {
 	if o := p.some(func(o *post) bool { return on(o) && !o.carrier }); o != nil {
@@ -282,9 +293,14 @@ const mostBoxes = 6
 // clone lets a second box run with a copy of a folder, and nobody notices that; it may be the
 // copy of a copy.
 func (p *play) clone() {
-	o := p.some(func(o *post) bool {
+	may := func(o *post) bool {
 		return on(o) && p.honest(o) && o.n > 0 && !o.carrier && !o.fuse && p.boxes(o) < mostBoxes
-	})
+	}
+	again := p.rnd.IntN(2) == 0 // the same one once more
+	o := p.some(func(o *post) bool { return may(o) && again && p.twins(o) })
+	if o == nil {
+		o = p.some(may)
+	}
 	if o == nil {
 		return
 	}
@@ -614,7 +630,7 @@ func run(t testing.TB, seed uint64, most int, tell func(string, ...any)) *play {
 		o.open(false)
 		p.say("%d lies", o.n)
 	}
-	if n > 5 && draw.IntN(5) == 0 {
+	if p.theme = themes[draw.IntN(len(themes))]; n > 5 && p.theme == "islands" {
 		p.islands()
 	}
 	for range 20 + draw.IntN(40) {

@@ -86,45 +86,65 @@ func (p *post) reads(b []byte) (new uint64, refused string) {
 	return r.New, refused
 }
 
+// stick is what somebody wrote on one of two islands.
+type stick struct {
+	b    []byte
+	side int
+}
+
 // stick has somebody write a stick, and somebody read one: a new one or an old one, whole or
 // not.
 func (p *play) stick() {
-	if p.rnd.IntN(2) == 0 {
-		a := p.some(func(o *post) bool { return on(o) && o.bent == nil })
-		if a == nil {
-			return
-		}
-		var to *post
-		if p.rnd.IntN(2) == 0 {
-			to = p.some(func(o *post) bool { return o.id != a.id })
-		}
-		b := a.writes(to)
-		p.say("%d writes a stick of %d bytes", a.n, len(b))
-		if b != nil {
-			p.harm["sticks written"]++
-			p.sticks = append(p.sticks, b)
-		}
-		if len(p.sticks) > 5 {
-			p.sticks = slices.Delete(p.sticks, 0, 1)
-		}
-	}
-	b := p.some(on)
-	if b == nil || len(p.sticks) == 0 {
+	if p.rnd.IntN(3) > 0 && !p.writeStick() || len(p.sticks) == 0 {
 		return
 	}
-	s := slices.Clone(p.sticks[p.rnd.IntN(len(p.sticks))])
+	s := p.sticks[len(p.sticks)-1]
+	if p.rnd.IntN(2) == 0 {
+		s = p.sticks[p.rnd.IntN(len(p.sticks))]
+	}
+	far := p.rnd.IntN(4) > 0
+	r := p.some(func(o *post) bool { return on(o) && (!p.apart || !far || o.side != s.side) })
+	if r == nil {
+		return
+	}
+	b := slices.Clone(s.b)
 	switch p.rnd.IntN(8) {
 	case 0:
-		s = s[:p.rnd.IntN(len(s))]
+		b = b[:p.rnd.IntN(len(b))]
 	case 1:
-		s[p.rnd.IntN(len(s))] ^= byte(1 + p.rnd.IntN(255))
+		b[p.rnd.IntN(len(b))] ^= byte(1 + p.rnd.IntN(255))
 	}
-	n, refused := b.reads(s)
-	p.say("%d reads a stick: %d new %s", b.n, n, refused)
+	n, refused := r.reads(b)
+	p.say("%d reads a stick: %d new %s", r.n, n, refused)
 	p.harm["sticks read"]++
+	if refused != "" {
+		p.harm["sticks refused"]++
+	}
 	if n > 0 {
 		p.harm["sticks that brought something"]++
 	}
+}
+
+// writeStick has somebody write one; false where nobody could.
+func (p *play) writeStick() bool {
+	a := p.some(func(o *post) bool { return on(o) && o.bent == nil })
+	if a == nil {
+		return false
+	}
+	var to *post
+	if p.rnd.IntN(3) == 0 {
+		to = p.some(func(o *post) bool { return o.id != a.id })
+	}
+	b := a.writes(to)
+	p.say("%d writes a stick of %d bytes", a.n, len(b))
+	if b != nil {
+		p.harm["sticks written"]++
+		p.sticks = append(p.sticks, stick{b, a.side})
+	}
+	if len(p.sticks) > 5 {
+		p.sticks = slices.Delete(p.sticks, 0, 1)
+	}
+	return true
 }
 
 // islands parts the posts in two groups that never meet by air, for good. Between them may
