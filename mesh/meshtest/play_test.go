@@ -287,7 +287,10 @@ func (p *play) onlyAt(o *post) (out []oplog.ID) {
 	return out
 }
 
-// mostBoxes is how many run with one key at most.
+// mostBoxes is how many run with one key at most. Of more than three each may hold another
+// remainder of the log that they wrote together; then it can lack, for good, the news of who
+// else holds what (seeds 309, 324): it never takes less for safe than it is. It knows of one
+// other holder at least.
 const mostBoxes = 6
 
 // clone lets a second box run with a copy of a folder, and nobody notices that; it may be the
@@ -606,12 +609,22 @@ func (p *play) unknown(all []*post) string {
 					n++
 				}
 			}
-			if n < len(ids) {
-				return fmt.Sprintf("post %d knows %d of %d holders of %s", o.n, n, len(ids), log)
+			if n < len(ids) && (p.boxes(o) <= 3 || n < 2) { // see mostBoxes
+				return fmt.Sprintf("post %d knows %d of %d holders of %s, not %v\n%s", o.n, n, len(ids), log, p.others(ids, nodes), p.links())
 			}
 		}
 	}
 	return ""
+}
+
+// others are the posts of those in ids that are not in nodes.
+func (p *play) others(ids map[identity.NodeID]bool, nodes []identity.NodeID) (out []int) {
+	for _, o := range p.posts {
+		if ids[o.id] && !slices.Contains(nodes, o.id) {
+			out = append(out, o.n)
+		}
+	}
+	return out
 }
 
 // run plays one camp. One in twenty is large; in every third somebody lies.
@@ -684,7 +697,9 @@ func TestCamps(t *testing.T) {
 // TestMain has the garbage looked for seldom, and by one thread: a camp is one goroutine, and
 // make plays as many camps at once as there are cores.
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 	os.Exit(m.Run())
 }
 
