@@ -111,7 +111,7 @@ func (m *Mesh) RenewLocked(raw []byte, key [32]byte) (anew []byte, ok bool, err 
 	m.mu.Lock()
 	stamp := m.stamp
 	m.mu.Unlock()
-	if old, err := parseLocked(raw, m.creds.root); err == nil && old.Until == nextSession(stamp) && old.Key == key && bytes.Equal(old.Node.Marshal(), m.keys.Cert().Marshal()) {
+	if old, err := parseLocked(raw, m.root); err == nil && old.Until == nextSession(stamp) && old.Key == key && bytes.Equal(old.Node.Marshal(), m.keys.Cert().Marshal()) {
 		return nil, false, nil
 	}
 	anew, err = makeLocked(m.keys, key, nextSession(stamp))

@@ -25,7 +25,7 @@ const (
 // lockedLink is a connection of a locked node: it asks, and serves nothing.
 type lockedLink struct {
 	k      *Locked
-	conn   *tls.Conn
+	write  func(frame []byte) error
 	node   identity.NodeID
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -51,10 +51,13 @@ func (k *Locked) run(conn *tls.Conn, dialled string) {
 	if err != nil {
 		return
 	}
-	l := &lockedLink{
-		k: k, conn: conn, node: cert.ID(), told: map[oplog.LogID]uint64{}, sent: map[oplog.LogID]uint64{}, shun: map[oplog.LogID]*shunned{}, bytes: batchBytes,
-	}
-	l.ctx, l.cancel = context.WithCancel(k.ctx)
+	l := k.newLink(cert, func(b []byte) error {
+		if err := conn.SetWriteDeadline(k.c.Clock.Now().Add(usual.silence)); err != nil {
+			return err
+		}
+		_, err := conn.Write(b)
+		return err
+	})
 	defer l.cancel()
 	stop := context.AfterFunc(l.ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -71,6 +74,14 @@ func (k *Locked) run(conn *tls.Conn, dialled string) {
 	k.log.Debug("locked: link ended", "node", l.node, "err", err)
 }
 
+func (k *Locked) newLink(cert identity.NodeCert, write func([]byte) error) *lockedLink {
+	l := &lockedLink{
+		k: k, write: write, node: cert.ID(), told: map[oplog.LogID]uint64{}, sent: map[oplog.LogID]uint64{}, shun: map[oplog.LogID]*shunned{}, bytes: batchBytes,
+	}
+	l.ctx, l.cancel = context.WithCancel(k.ctx)
+	return l
+}
+
 // readPatiently reads with a deadline that every byte renews.
 type readPatiently struct {
 	conn net.Conn
@@ -85,13 +96,20 @@ func (p readPatiently) Read(b []byte) (int, error) {
 }
 
 func (l *lockedLink) greet(r *bufio.Reader) error {
-	if err := l.send(hello{proto: protocol, incarnation: l.k.me, port: l.k.port}); err != nil {
+	if err := l.send(l.k.hello()); err != nil {
 		return err
 	}
 	kind, b, err := readFrame(r)
 	if err != nil {
 		return err
 	}
+	return l.greeted(kind, b)
+}
+
+func (k *Locked) hello() hello { return hello{proto: protocol, incarnation: k.me, port: k.port} }
+
+// greeted takes the first frame.
+func (l *lockedLink) greeted(kind kind, b []byte) error {
 	msg, err := parse(kind, b)
 	if err != nil {
 		return err
@@ -159,10 +177,7 @@ func (k *Locked) detach(l *lockedLink) {
 func (l *lockedLink) send(m message) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	if err := l.conn.SetWriteDeadline(l.k.c.Clock.Now().Add(usual.silence)); err != nil {
-		return err
-	}
-	_, err := l.conn.Write(frame(m))
+	err := l.write(frame(m))
 	if err != nil {
 		l.cancel()
 	}
@@ -172,39 +187,46 @@ func (l *lockedLink) send(m message) error {
 // tick keeps the link from falling silent, asks what is due and says what arrived by other
 // links.
 func (l *lockedLink) tick() {
-	k := l.k
-	last := k.c.Clock.Now()
+	last := l.k.c.Clock.Now()
 	for {
 		select {
-		case <-k.c.Clock.After(lockedTick):
+		case <-l.k.c.Clock.After(lockedTick):
 		case <-l.ctx.Done():
 			return
 		}
-		l.ask()
-		now := k.c.Clock.Now()
-		k.mu.Lock()
-		stuck := l.asks != nil && !l.begun && now.Sub(l.since) > answerTime
-		k.mu.Unlock()
-		if stuck {
-			l.cancel()
+		if !l.turn(&last) {
 			return
 		}
-		if now.Sub(last) >= usual.pingEvery {
-			last = now
-			l.hint()
-			if l.send(ping{uint64(now.UnixMilli())}) != nil { //nolint:gosec // a nonce
-				return
-			}
-		}
 	}
+}
+
+// turn is one round of tick; last is when the other end was last asked for a sign of life.
+// It is false when the link ends.
+func (l *lockedLink) turn(last *time.Time) bool {
+	k := l.k
+	l.ask()
+	now := k.c.Clock.Now()
+	k.mu.Lock()
+	stuck := l.asks != nil && !l.begun && now.Sub(l.since) > answerTime
+	k.mu.Unlock()
+	if stuck {
+		l.cancel()
+		return false
+	}
+	if now.Sub(*last) < usual.pingEvery {
+		return true
+	}
+	*last = now
+	l.hint()
+	return l.send(ping{uint64(now.UnixMilli())}) == nil //nolint:gosec // a nonce
 }
 
 // hint tells what is held and was not told here yet.
 func (l *lockedLink) hint() {
 	var h hint
 	l.k.mu.Lock()
-	for log, head := range l.k.heads {
-		if l.sent[log] < head.Seq && len(h.marks) < marksAFrame {
+	for _, log := range sortedLogs(l.k.heads) {
+		if head := l.k.heads[log]; l.sent[log] < head.Seq && len(h.marks) < marksAFrame {
 			l.sent[log] = head.Seq
 			h.marks = append(h.marks, markOf(head))
 		}

@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	random "math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -58,6 +60,7 @@ type Locked struct {
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
 	dialing chan struct{} // slots
+	stage   Stage         // nil: this machine
 
 	mu     sync.Mutex
 	rnd    *random.Rand
@@ -79,24 +82,14 @@ type lockedAddr struct {
 // Conflict "fault.mesh.port_taken", Invalid "fault.mesh.bad_address", Internal
 // "fault.mesh.cannot_start".
 func StartLocked(c LockedConfig) (*Locked, error) {
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
 	cannot := func(err error) error { return fault.New(fault.Internal, "fault.mesh.cannot_start").Wrap(err) }
-	cert, err := parseLocked(c.Cert, c.Root)
+	k, err := newLocked(c)
 	if err != nil {
 		return nil, cannot(err)
-	}
-	if ed25519.PublicKey(cert.Key[:]).Equal(ed25519.NewKeyFromSeed(c.Seed[:]).Public()) == false {
-		return nil, cannot(errLockedCert)
 	}
 	own, err := lockedTLS(c.Seed, c.Cert)
 	if err != nil {
 		return nil, cannot(err)
-	}
-	k := &Locked{
-		c: c, quiet: newQuiet(c.Logger, c.Clock), log: c.Logger, self: cert.Node.ID(), gate: &gate{}, dialing: make(chan struct{}, maxDials),
-		heads: map[oplog.LogID]oplog.Head{}, peers: map[identity.NodeID]*lockedAddr{}, seeds: map[string]*dial{}, claims: map[oplog.LogID]*lockedLink{},
 	}
 	_, _ = rand.Read(k.me[:]) // never fails since Go 1.24
 	var seed [32]byte
@@ -111,12 +104,35 @@ func StartLocked(c LockedConfig) (*Locked, error) {
 		return nil, fault.New(fault.Conflict, "fault.mesh.port_taken", "Address", c.Listen).Wrap(err)
 	}
 	k.port = portToTell(c.Advertise, k.tcp.Addr())
-	k.ctx, k.cancel = context.WithCancel(context.Background())
-	k.load()
+	r, err := readPeers(k.c.Dir)
+	if err != nil {
+		k.log.Warn("locked: the file of known nodes cannot be read", "err", err)
+	}
+	k.load(r)
 	k.refresh()
 	k.tasks.Go(k.accept)
 	k.tasks.Go(k.look)
 	k.log.Info("locked: records are taken in", "address", k.tcp.Addr().String(), "node", k.self)
+	return k, nil
+}
+
+// newLocked is one that does nothing yet.
+func newLocked(c LockedConfig) (*Locked, error) {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	cert, err := parseLocked(c.Cert, c.Root)
+	if err != nil {
+		return nil, err
+	}
+	if ed25519.PublicKey(cert.Key[:]).Equal(ed25519.NewKeyFromSeed(c.Seed[:]).Public()) == false {
+		return nil, errLockedCert
+	}
+	k := &Locked{
+		c: c, quiet: newQuiet(c.Logger, c.Clock), log: c.Logger, self: cert.Node.ID(), gate: &gate{}, dialing: make(chan struct{}, maxDials),
+		heads: map[oplog.LogID]oplog.Head{}, peers: map[identity.NodeID]*lockedAddr{}, seeds: map[string]*dial{}, claims: map[oplog.LogID]*lockedLink{},
+	}
+	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
 }
 
@@ -150,7 +166,10 @@ func (k *Locked) Close() error {
 		return nil
 	}
 	k.cancel()
-	err := k.tcp.Close()
+	var err error
+	if k.tcp != nil {
+		err = k.tcp.Close()
+	}
 	k.tasks.Wait()
 	return err
 }
@@ -166,13 +185,9 @@ func (k *Locked) do(f func()) bool {
 	return true
 }
 
-// load reads where the others were. What cannot be read is left as it is: it is the open
-// node's file.
-func (k *Locked) load() {
-	r, err := readPeers(k.c.Dir)
-	if err != nil {
-		k.log.Warn("locked: the file of known nodes cannot be read", "err", err)
-	}
+// load takes over where the others were. What cannot be read is left as it is: it is the
+// open node's file.
+func (k *Locked) load(r remembered) {
 	for _, a := range r.Seeds {
 		if validAddress(a) {
 			k.seeds[a] = &dial{}
@@ -259,20 +274,24 @@ func (k *Locked) welcome(p *caller) {
 // look dials everybody who is not connected, for ever.
 func (k *Locked) look() {
 	for {
-		k.mu.Lock()
-		now := k.c.Clock.Now()
-		for id, p := range k.peers {
-			if p.links == 0 && !k.c.Shut(id) {
-				k.try(&p.dial, now, id, p.addrs())
-			}
-		}
-		for addr, d := range k.seeds {
-			k.try(d, now, identity.NodeID{}, []string{addr})
-		}
-		k.mu.Unlock()
+		k.lookOnce()
 		if !k.sleep(firstWait) {
 			return
 		}
+	}
+}
+
+func (k *Locked) lookOnce() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.c.Clock.Now()
+	for _, id := range slices.SortedFunc(maps.Keys(k.peers), compareNodes) {
+		if p := k.peers[id]; p.links == 0 && !k.c.Shut(id) {
+			k.try(&p.dial, now, id, p.addrs())
+		}
+	}
+	for _, addr := range slices.Sorted(maps.Keys(k.seeds)) {
+		k.try(k.seeds[addr], now, identity.NodeID{}, []string{addr})
 	}
 }
 
@@ -282,12 +301,19 @@ func (k *Locked) try(d *dial, now time.Time, node identity.NodeID, addrs []strin
 		return
 	}
 	d.busy = true
-	k.tasks.Go(func() {
-		k.reach(node, addrs)
+	done := func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		d.busy = false
 		d.later(k.c.Clock.Now(), longestWait/4, k.rnd)
+	}
+	if k.stage != nil {
+		k.stage.Dial(node, addrs, d.news, done)
+		return
+	}
+	k.tasks.Go(func() {
+		k.reach(node, addrs)
+		done()
 	})
 }
 

@@ -17,9 +17,11 @@ import (
 // a copy of its card, with which an open node has nothing to do.
 func (m *Mesh) lockedLink(l *link, cs tls.ConnectionState) bool {
 	cert, err := lockedPeer(cs, m.root)
-	if err != nil {
-		return true
-	}
+	return err != nil || m.isLocked(l, cert)
+}
+
+// isLocked notes that l is to the locked node of cert.
+func (m *Mesh) isLocked(l *link, cert LockedCert) bool {
 	l.locked = &cert
 	if l.node == m.self {
 		m.quiet.warn("mesh met a locked copy of this node", "node", m.self, "address", l.line.Remote())

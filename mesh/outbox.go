@@ -33,8 +33,9 @@ func newOutbox(wake func()) *outbox {
 }
 
 // send queues a control frame; false means the peer is too far behind.
-func (o *outbox) send(m message) bool {
-	b := frame(m)
+func (o *outbox) send(m message) bool { return o.sendFrame(frame(m)) }
+
+func (o *outbox) sendFrame(b []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.queued+len(b) > maxQueued {

@@ -9,8 +9,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/mesh"
 )
 
@@ -34,6 +34,7 @@ type Camp struct {
 	Twice float64 // datagrams that arrive twice
 
 	rnd     *rand.Rand
+	began   time.Time
 	now     time.Time
 	queue   events
 	count   uint64
@@ -44,12 +45,16 @@ type Camp struct {
 	sent    uint64     // bytes over all lines
 	kinds   [32]uint64 // of these, by kind of frame
 	frames  uint64
+	harm    map[string]int       // what was done, how often
+	torn    bool                 // power cuts take what was not flushed
+	wrong   []string             // what no node may do and one did
+	parted  map[oplog.LogID]bool // logs with two histories: each holds either
 	tell    func(format string, args ...any)
 }
 
 // NewCamp begins at start; tell gets every step when it is not nil.
 func NewCamp(seed uint64, start time.Time, tell func(format string, args ...any)) *Camp {
-	return &Camp{rnd: rand.New(rand.NewPCG(seed, 0x5ca1ab1e)), now: start, blocked: map[[2]int]bool{}, trace: fnv.New64a(), tell: tell}
+	return &Camp{rnd: rand.New(rand.NewPCG(seed, 0x5ca1ab1e)), began: start, now: start, blocked: map[[2]int]bool{}, harm: map[string]int{}, parted: map[oplog.LogID]bool{}, trace: fnv.New64a(), tell: tell}
 }
 
 // Rand draws for whoever plays.
@@ -141,24 +146,30 @@ func (c *Camp) between(least, most time.Duration) time.Duration {
 // Place is where one node stands. It keeps what survives a node: its file of peers and its
 // place in the network.
 type Place struct {
-	Mesh *mesh.Mesh // nil while the node is off
+	Mesh   *mesh.Mesh   // nil while the node is off, or locked
+	Asleep *mesh.Locked // while it is locked
 
 	camp    *Camp
 	n       int
 	id      identity.NodeID
 	cert    identity.NodeCert
 	outcast func(identity.NodeCert) bool
-	life    int // grows at every start and stop
+	locked  []byte // certificate of the locked node
+	life    int    // grows at every start and stop
 	peers   []byte
-	off     time.Duration // what its clock is wrong by
-	unsure  bool
+	clock   faces
 	lines   []*line
-	cluster int // of those that see each other as members
+	cluster int                    // of those that see each other as members
+	latest  uint64                 // of the hints that came
+	ring    [][32]byte             // keys of the membership traffic
+	said    map[oplog.LogID]uint64 // how far it has told others that it holds each log, durably
+	sealed  map[oplog.LogID]uint64 // likewise while it was locked, until that is merged
+	after   func()                 // called after each of its turns
 }
 
 // Add makes a place for one more node.
 func (c *Camp) Add() *Place {
-	p := &Place{camp: c, n: len(c.places)}
+	p := &Place{camp: c, n: len(c.places), said: map[oplog.LogID]uint64{}}
 	p.cluster = p.n
 	c.places = append(c.places, p)
 	return p
@@ -169,24 +180,11 @@ func (p *Place) Addr() string {
 	return fmt.Sprintf("10.%d.%d.%d:7946", p.n>>16&255, p.n>>8&255, p.n&255)
 }
 
-// Clock is the node's own, wrong as SetClock said.
-func (p *Place) Clock() clock.Clock { return placeClock{p} }
-
-// SetClock makes the node's clock wrong by off.
-func (p *Place) SetClock(off time.Duration, sure bool) { p.off, p.unsure = off, !sure }
-
-type placeClock struct{ p *Place }
-
-func (k placeClock) Now() time.Time { return k.p.camp.now.Add(k.p.off) }
-func (k placeClock) Sure() bool     { return !k.p.unsure }
-
-// After is not for those who are played: it would need somebody who waits.
-func (k placeClock) After(time.Duration) <-chan time.Time { return make(chan time.Time) }
-
 // Start lets a node go on here; outcast says whom it refuses.
 func (p *Place) Start(c mesh.Config, outcast func(identity.NodeCert) bool) error {
 	p.life++
 	p.id, p.cert, p.outcast = c.Vault.NodeID(), c.Vault.Cert(), outcast
+	p.ring = c.Vault.GossipKeys()
 	c.Clock = p.Clock()
 	m, err := mesh.Play(c, stage{p, p.life}, members{p, p.life}, p.Addr())
 	if err != nil {
@@ -197,14 +195,36 @@ func (p *Place) Start(c mesh.Config, outcast func(identity.NodeCert) bool) error
 	return nil
 }
 
+// Sleep lets a locked node go on here, whose node is cert.
+func (p *Place) Sleep(c mesh.LockedConfig, cert identity.NodeCert) error {
+	p.life++
+	p.id, p.cert, p.locked = cert.ID(), cert, c.Cert
+	p.outcast = func(o identity.NodeCert) bool { return c.Shut(o.ID()) }
+	c.Clock, c.Advertise = p.Clock(), p.Addr()
+	k, err := mesh.PlayLocked(c, stage{p, p.life})
+	if err != nil {
+		return err
+	}
+	p.Asleep = k
+	p.camp.note("sleep", p.n, p.n, 0)
+	return nil
+}
+
+// Up says whether anything runs here.
+func (p *Place) Up() bool { return p.Mesh != nil || p.Asleep != nil }
+
 // Stop ends it without a word.
 func (p *Place) Stop() {
-	if p.Mesh == nil {
+	if !p.Up() {
 		return
 	}
 	p.life++
-	_ = p.Mesh.Close()
-	p.Mesh = nil
+	if p.Mesh != nil {
+		_ = p.Mesh.Close()
+	} else {
+		_ = p.Asleep.Close()
+	}
+	p.Mesh, p.Asleep = nil, nil
 	for _, l := range p.lines {
 		l.dead = true
 		l.camp.In(p.camp.delay(), l.far.reset) // the machine is there and knows no such connection; if not, silence tells
@@ -284,14 +304,22 @@ type stage struct {
 	life int
 }
 
-func (s stage) alive() bool { return s.p.life == s.life && s.p.Mesh != nil }
+func (s stage) alive() bool { return s.p.life == s.life && s.p.Up() }
 
 func (s stage) After(d time.Duration, turn func()) {
 	s.p.camp.In(d, func() {
 		if s.alive() {
 			turn()
+			s.p.turned()
 		}
 	})
+}
+
+// turned is called after each turn.
+func (p *Place) turned() {
+	if p.after != nil {
+		p.after()
+	}
 }
 
 func (s stage) Work(do func()) { s.After(s.p.camp.between(diskLeast, diskMost), do) }
@@ -324,13 +352,12 @@ func (s stage) Dial(node identity.NodeID, addrs []string, news bool, done func()
 	switch {
 	case to == nil, !c.passes(s.p, to), !c.passes(to, s.p):
 		next(dialTime)
-	case to == s.p || to.Mesh == nil || c.rnd.Float64() < c.Loss*c.Loss:
+	case to == s.p || !to.Up() || c.rnd.Float64() < c.Loss*c.Loss:
 		next(c.delay()) // refused
 	default:
 		life := to.life
 		s.After(handshake*2*c.delay(), func() {
-			if to.life != life || to.Mesh == nil || !c.passes(s.p, to) || !c.passes(to, s.p) ||
-				s.p.outcast(to.cert) || to.outcast(s.p.cert) || !s.p.Mesh.Useful(to.cert, node) {
+			if to.life != life || !to.Up() || !c.passes(s.p, to) || !c.passes(to, s.p) || !s.p.wants(to, node) {
 				s.Dial(node, addrs[1:], news, done)
 				return
 			}
@@ -342,4 +369,15 @@ func (s stage) Dial(node identity.NodeID, addrs []string, news bool, done func()
 			s.Dial(node, addrs[1:], news, done)
 		})
 	}
+}
+
+// wants says whether a handshake of the two works, and the dialling one keeps the connection.
+func (p *Place) wants(to *Place, node identity.NodeID) bool {
+	switch {
+	case p.outcast(to.cert), to.outcast(p.cert):
+		return false
+	case p.Mesh != nil:
+		return p.Mesh.Useful(to.cert, node)
+	}
+	return to.Mesh != nil && to.id != p.id // two locked ones have nothing to give each other
 }

@@ -78,7 +78,7 @@ func figureLive(t *testing.T, loss float64) {
 	var took []time.Duration
 	for range 40 {
 		o := posts[c.Rand().IntN(50)]
-		id := o.add()
+		id, _ := o.add()
 		d, ok := c.Until(time.Minute, 10*time.Millisecond, func() bool {
 			return !slices.ContainsFunc(posts, func(x *post) bool { return !x.has(id) })
 		})

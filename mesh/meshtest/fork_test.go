@@ -84,7 +84,7 @@ func (p *play) forkOn(draw *rand.Rand, how int) {
 	p.Heal()
 	for _, o := range p.posts {
 		if !on(o) {
-			o.SetClock(0, true)
+			o.SetClock(0, 0, true)
 			o.open(false)
 		}
 	}
@@ -122,7 +122,10 @@ func (p *play) forkOn(draw *rand.Rand, how int) {
 	for range 2 + draw.IntN(4) {
 		for _, x := range []*post{o, q} {
 			for range 1 + draw.IntN(3) {
-				id := x.add()
+				id, ok := x.add()
+				if !ok {
+					continue
+				}
 				p.people[id] = &fate{by: x, open: true}
 				p.order = append(p.order, id)
 				f.people = append(f.people, id)

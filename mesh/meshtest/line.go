@@ -2,6 +2,7 @@ package meshtest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/appliance/identity"
@@ -15,7 +16,7 @@ type line struct {
 	at, to  *Place
 	life    int
 	far     *line
-	link    *mesh.Link
+	link    carried
 	dialled bool
 	port    int
 	pumping bool
@@ -27,6 +28,28 @@ type line struct {
 	in, out uint64
 }
 
+// carried is one end of what is said over a line: *mesh.Link or *mesh.LockedLink.
+type carried interface {
+	Next() (frame []byte, left func())
+	Receive(frame []byte) error
+	Ended()
+}
+
+// meet has what runs at p take l, a line to o.
+func (p *Place) meet(l *line, o *Place, dialled string) (carried, error) {
+	switch {
+	case p.Asleep != nil:
+		return p.Asleep.Meet(l, o.cert, dialled), nil
+	case o.Asleep != nil:
+		k, err := p.Mesh.MeetLocked(l, o.locked, dialled)
+		if err != nil {
+			return nil, err
+		}
+		return k, nil
+	}
+	return p.Mesh.Meet(l, o.cert, dialled), nil
+}
+
 // connect makes a line between two places; from dialled.
 func (c *Camp) connect(from, to *Place, addr string) {
 	a := &line{camp: c, at: from, to: to, life: from.life, heard: c.now, dialled: true, port: 40000 + int(c.count%20000)}
@@ -34,8 +57,15 @@ func (c *Camp) connect(from, to *Place, addr string) {
 	a.far = b
 	from.lines, to.lines = append(from.lines, a), append(to.lines, b)
 	c.note("connect", from.n, to.n, 0)
-	a.link = from.Mesh.Meet(a, to.cert, addr)
-	b.link = to.Mesh.Meet(b, from.cert, "")
+	var errA, errB error
+	a.link, errA = from.meet(a, to, addr)
+	b.link, errB = to.meet(b, from, "")
+	if errA != nil || errB != nil {
+		c.note("refused", from.n, to.n, 0)
+		a.Close()
+		b.Close()
+		return
+	}
 	a.Wake()
 	b.Wake()
 	a.watch()
@@ -96,6 +126,7 @@ func (l *line) pump() {
 // send has a frame arrive, after those before it. What is lost on the way comes later.
 func (l *line) send(frame []byte) {
 	c := l.camp
+	l.at.says(frame)
 	if len(l.held) > 0 || !c.passes(l.at, l.to) {
 		l.held = append(l.held, frame)
 		return
@@ -133,10 +164,12 @@ func (l *line) arrive(frame []byte) {
 	l.heard = l.camp.now
 	l.in += uint64(len(frame))
 	l.camp.note("frame", l.to.n, l.at.n, int(frame[0])<<24|len(frame))
+	_, _ = l.camp.trace.Write(frame)
 	if err := l.link.Receive(frame); err != nil {
 		l.camp.note("ends: "+err.Error(), l.at.n, l.to.n, 0)
 		l.Close()
 	}
+	l.at.turned()
 }
 
 // watch ends the line when nothing has been heard for long.
@@ -182,7 +215,9 @@ func (l *line) end() {
 		}
 	}
 	l.camp.note("end", l.at.n, l.to.n, 0)
-	l.link.Ended()
+	if l.link != nil {
+		l.link.Ended()
+	}
 }
 
 // members is a membership without packets: who counts as there is known from the camp.
@@ -201,16 +236,29 @@ func (m members) Announce(_ oplog.LogID, hint []byte) {
 		times := 1
 		if c.rnd.Float64() < c.Twice {
 			times = 2
+			c.harm["datagrams twice"]++
 		}
 		for range times {
 			if c.rnd.Float64() < c.Loss*c.Loss { // it comes from several
+				c.harm["datagrams lost"]++
 				continue
 			}
-			life := o.life
+			life, key := o.life, m.p.ring[0]
+			c.count++
+			order := c.count
 			c.In(c.between(20*time.Millisecond, time.Second), func() {
-				if o.life == life && o.Mesh != nil && c.passes(m.p, o) {
-					o.Mesh.Heard(hint)
+				if o.life != life || o.Mesh == nil || !c.passes(m.p, o) {
+					return
 				}
+				if !slices.Contains(o.ring, key) {
+					c.harm["datagrams under another key"]++
+					return
+				}
+				if order < o.latest {
+					c.harm["datagrams out of order"]++
+				}
+				o.latest = max(o.latest, order)
+				o.Mesh.Heard(hint)
 			})
 		}
 	}
@@ -246,8 +294,14 @@ func (m members) Here(node identity.NodeID) bool {
 	return false
 }
 
-// Rejoin, Rekey, Leave and Close are mesh.Membership's.
-func (members) Rejoin()                {}
-func (members) Rekey([][32]byte) error { return nil }
-func (members) Leave()                 {}
-func (members) Close() error           { return nil }
+// Rekey is mesh.Membership's: what is announced goes under the first key.
+func (m members) Rekey(keys [][32]byte) error {
+	m.p.ring = slices.Clone(keys)
+	m.p.camp.harm["keys changed"]++
+	return nil
+}
+
+// Rejoin, Leave and Close are mesh.Membership's.
+func (members) Rejoin()      {}
+func (members) Leave()       {}
+func (members) Close() error { return nil }

@@ -4,15 +4,20 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
+	"github.com/waypost/waypost/appliance/files"
+	"github.com/waypost/waypost/appliance/files/filestest"
 	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/letterbox"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 	"github.com/waypost/waypost/appliance/registration"
@@ -38,6 +43,31 @@ type post struct {
 	log   *oplog.Log
 	bent  func(mesh.Records) mesh.Records // a liar's journal
 	wrote []oplog.ID                      // people it answered for
+
+	carrier bool
+	side    int              // of two islands, 1 or 2; 0 = both hear it
+	disk    *filestest.Lossy // what a power cut may take; nil: nothing that was written
+	fuse    bool             // the power may go between two writes
+	armed   bool             // everything it needs when it is locked lies on its card
+	letters *letterbox.Records
+}
+
+// fs is the file system of its journal and its letterbox.
+func (p *post) fs() files.FS {
+	if p.disk == nil {
+		return files.OS()
+	}
+	return p.disk
+}
+
+// wet gives it a disk that loses what was not flushed, now and then.
+func (p *post) wet() {
+	p.disk, p.fuse = nil, false
+	if p.camp.torn && p.camp.rnd.IntN(3) == 0 {
+		var err error
+		p.disk, err = filestest.NewLossy(p.dir)
+		p.must(err)
+	}
 }
 
 func (p *post) must(err error) {
@@ -55,8 +85,9 @@ func (p *post) open(newLog bool) {
 		p.vault, err = identity.Unlock(p.dir, p.Clock(), secret)
 		p.must(err)
 	}
+	p.wet()
 	p.log, err = oplog.Open(ctx, oplog.Options{
-		Dir: filepath.Join(p.dir, "journal"), Store: oplogtest.MemStore(), Authority: p.vault, StorageKey: p.vault.Subkey("journal"),
+		Dir: filepath.Join(p.dir, "journal"), Files: p.fs(), Store: oplogtest.MemStore(), Authority: p.vault, StorageKey: p.vault.Subkey("journal"),
 		Clock: p.Clock(), Kinds: station.Kinds(), Views: station.Views(), NewLog: newLog,
 	})
 	p.must(err)
@@ -66,32 +97,106 @@ func (p *post) open(newLog bool) {
 	if p.bent != nil {
 		records = p.bent(p.log)
 	}
+	p.kept(p.log.Heads(), p.said)
 	p.must(p.Place.Start(mesh.Config{Vault: p.vault, Log: records, Desk: p.Identity}, p.Identity.Outcast))
+	p.after, p.armed = p.look, false
+	if p.sealed != nil {
+		p.mergePile()
+	}
+}
+
+// kept looks whether everything is there that others were told is there.
+func (p *post) kept(heads []oplog.Head, said map[oplog.LogID]uint64) {
+	p.t.Helper()
+	have := map[oplog.LogID]uint64{}
+	for _, h := range heads {
+		have[h.Log] = h.Seq
+	}
+	for log, seq := range said {
+		if have[log] < seq && p.bent == nil && !p.camp.parted[log] {
+			p.t.Fatalf("post %d said that it holds %s up to %d, and has %d on its disk", p.n, log, seq, have[log])
+		}
+	}
+}
+
+// look is called after each turn: when its power went, it is down.
+func (p *post) look() {
+	if p.dead() {
+		p.camp.note("power", p.n, p.n, 0)
+		p.camp.harm["power cuts between two writes"]++
+		p.down()
+	}
+}
+
+func (p *post) dead() bool {
+	if !p.fuse || p.disk == nil {
+		return false
+	}
+	_, err := p.disk.Stat(p.dir)
+	return errors.Is(err, filestest.ErrPower)
 }
 
 // down ends the node without a word; what was flushed stays.
 func (p *post) down() {
-	if p.Mesh == nil {
+	if !p.Up() {
 		return
 	}
+	asleep := p.Asleep != nil
 	p.Place.Stop()
 	next := p.fresh()
-	copyFolder(p.t, p.dir, next) // before the journal is closed: as a power cut leaves it
-	p.must(p.Station.Close())
-	p.must(p.log.Close())
-	p.vault.Close()
+	p.powerCut(next) // before the journal is closed
+	if !asleep {
+		errs := errors.Join(p.Station.Close(), p.log.Close())
+		if p.disk == nil {
+			p.must(errs)
+		}
+		p.vault.Close()
+	}
 	p.must(os.RemoveAll(p.dir))
-	p.dir, p.vault, p.Station, p.log = next, nil, nil, nil
+	p.dir, p.vault, p.Station, p.log, p.letters = next, nil, nil, nil, nil
+	p.disk, p.fuse = nil, false
 }
 
-// add registers a person here.
-func (p *post) add() oplog.ID {
+// powerCut leaves in the folder to what a power cut leaves of its own: of journal and
+// letterbox what was flushed, and of the rest anything.
+func (p *post) powerCut(to string) {
+	torn := []string{"journal", letterbox.Folder}
+	if p.disk == nil {
+		torn = nil
+	}
+	copyFolder(p.t, p.dir, to, torn...)
+	if p.disk == nil {
+		return
+	}
+	p.camp.harm["disks that lost what was not flushed"]++
+	left := p.fresh()
+	p.must(p.disk.Crash(p.camp.rnd.Uint64(), left))
+	for _, name := range torn {
+		err := os.Rename(filepath.Join(left, name), filepath.Join(to, name))
+		if !errors.Is(err, fs.ErrNotExist) {
+			p.must(err)
+		}
+	}
+	p.must(os.RemoveAll(left))
+}
+
+// add registers a person here; false when the power went before it was answered.
+func (p *post) add() (oplog.ID, bool) {
 	p.t.Helper()
 	a, err := p.Registration.Add(ctx, operator, registration.Person{GivenName: "Amal", FamilyName: "Haddad"}, registration.Request{})
+	if err != nil && p.dead() {
+		p.look()
+		return oplog.ID{}, false
+	}
 	p.must(err)
 	p.wrote = append(p.wrote, a.ID)
+	for _, h := range p.log.Heads() {
+		if h.Log == p.log.Own() {
+			p.said[h.Log] = max(p.said[h.Log], h.Seq) // somebody was answered
+		}
+	}
 	p.Mesh.Changed()
-	return a.ID
+	return a.ID, true
 }
 
 // has reports whether the person can be found here.
@@ -104,13 +209,16 @@ func (p *post) has(id oplog.ID) bool {
 	return true
 }
 
-func copyFolder(t testing.TB, from, to string) {
+func copyFolder(t testing.TB, from, to string, but ...string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		rel, _ := filepath.Rel(from, path)
+		if slices.Contains(but, rel) {
+			return fs.SkipDir
+		}
 		if d.IsDir() {
 			return os.MkdirAll(filepath.Join(to, rel), 0o700)
 		}
@@ -134,6 +242,11 @@ func copyFolder(t testing.TB, from, to string) {
 // found makes the posts of a deployment: the first is the founder, all are enrolled and
 // compared, and know the founder's address.
 func found(t testing.TB, c *Camp, n int) []*post {
+	return foundWith(t, c, n, func(int) bool { return false })
+}
+
+// foundWith is found with carriers among the posts.
+func foundWith(t testing.TB, c *Camp, n int, carries func(i int) bool) []*post {
 	t.Helper()
 	top := scratch(t)
 	posts := make([]*post, n)
@@ -153,7 +266,8 @@ func found(t testing.TB, c *Camp, n int) []*post {
 			continue
 		}
 		first := posts[0]
-		invitation, err := first.vault.Invite(time.Minute, nil)
+		p.carrier = carries(i)
+		invitation, err := first.vault.InviteTo(identity.Place{Carrier: p.carrier}, time.Minute, nil)
 		p.must(err)
 		code, err := identity.ParseInvitation(invitation.Code)
 		p.must(err)
@@ -177,12 +291,17 @@ func found(t testing.TB, c *Camp, n int) []*post {
 }
 
 func (p *post) end() {
-	if p.Mesh == nil {
+	asleep := p.Asleep != nil
+	if !p.Up() {
 		return
 	}
 	p.Place.Stop()
-	p.must(p.Station.Close())
-	p.must(p.log.Close())
+	if asleep {
+		return
+	}
+	if err := errors.Join(p.Station.Close(), p.log.Close()); p.disk == nil {
+		p.must(err)
+	}
 	p.vault.Close()
 }
 
