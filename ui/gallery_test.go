@@ -449,6 +449,9 @@ func placePictures() []picture {
 		{name: "mesh-node", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 2) }},
 		{name: "mesh-node-relayed", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 5) }},
 		{name: "mesh-node-new", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 8) }},
+		{name: "mesh-node-locked", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 4) }},
+		{name: "mesh-node-away", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 7) }},
+		{name: "mesh-node-relay", page: "mesh/node", data: func(s speaker) any { return relayOf(s) }},
 		{name: "mesh-node-revoked", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 9) }},
 		{name: "invite", page: "mesh/invite", data: func(speaker) any {
 			code := "WPI1" + strings.Repeat("MFRGGZDFMZTWQ2LK", 9)

@@ -68,7 +68,7 @@ func (v *visit) carryModel() (carryPage, error) {
 	w := &view{Lang: v.lang}
 	for _, p := range status.Peers {
 		if p.Standing == "" {
-			m.Posts = append(m.Posts, carryPost{strconv.Itoa(int(p.Number)), siteName(w, p.Site)})
+			m.Posts = append(m.Posts, carryPost{strconv.Itoa(int(p.Number)), peerName(w, p)})
 		}
 	}
 	for _, p := range box.BundlePlaces() {

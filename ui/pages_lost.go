@@ -90,7 +90,7 @@ func issuerLineOf(w *view, i control.Issuer) issuerLine {
 }
 
 func lostLineOf(w *view, b control.LostBox) lostLine {
-	l := lostLine{LostBox: b, Path: "/lost/" + b.Node, Name: siteName(w, b.Site), Tone: "warn"}
+	l := lostLine{LostBox: b, Path: "/lost/" + b.Node, Name: postName(w, b.Site, b.Number, false), Tone: "warn"}
 	switch b.Standing {
 	case "suspended":
 		l.State = w.T("lost.state.suspended")
