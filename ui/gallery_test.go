@@ -284,6 +284,16 @@ func firstPictures() []picture {
 		{name: "backup-running", page: "backup/backup", data: func(s speaker) any {
 			return backupPage{Running: true, Transfer: transferPage{Step: s.T("backup.step.verifying"), Percent: 81, Known: true}}
 		}},
+		{name: "carry-broke", page: "carry/carry", data: func(s speaker) any {
+			m := galleryCarry(s)
+			m.Read, m.Answer, m.Broke, m.Failed = nil, "", true, s.T("fault.bundle.cut", "Read", 80, "Of", 120)
+			return m
+		}},
+		{name: "carry-nothing", page: "carry/carry", data: func(s speaker) any {
+			m := galleryCarry(s)
+			m.Read, m.Answer, m.Written, m.Empty = nil, "", &control.BundleWritten{For: "2"}, true
+			return m
+		}},
 		{name: "carry", page: "carry/carry", data: func(s speaker) any { return galleryCarry(s) }},
 		{name: "carry-alone", page: "carry/carry", data: func(speaker) any { return carryPage{} }},
 		{name: "carry-running", page: "carry/carry", data: func(s speaker) any {
