@@ -316,6 +316,9 @@ func gonePageOf(w speaker, site SiteInfo, g control.Gone) gonePage {
 	}{
 		{"gone.people", g.People}, {"gone.changed", g.Changed}, {"gone.households", g.Households}, {"gone.cards", g.Cards}, {"gone.photos", g.Photos}, {"gone.letters", g.Letters},
 	} {
+		if x.n == 0 {
+			continue // what is lost is what is read here
+		}
 		m.Lines = append(m.Lines, fact{Label: w.T(x.key), Value: strconv.Itoa(x.n), Code: true})
 	}
 	if g.Closest != nil {
