@@ -16,6 +16,7 @@ type meshAnswer struct {
 	Node     string              `json:"node"`
 	Number   uint16              `json:"number"`
 	Site     string              `json:"site"`
+	State    string              `json:"state"` // of this node; only an open one shows others
 	Mesh     string              `json:"mesh"`
 	OnlyHere uint64              `json:"only_here"`
 	Members  int                 `json:"members"`
@@ -35,7 +36,7 @@ func (a *app) meshVerb() *cobra.Command {
 		peers := control.WorstFirst(s.Peers)
 		if a.json {
 			return a.printJSON(meshAnswer{
-				Node: s.Node, Number: s.Number, Site: s.Site, Mesh: s.Mesh, OnlyHere: s.OnlyHere, Members: s.Members,
+				Node: s.Node, Number: s.Number, Site: s.Site, State: s.State, Mesh: s.Mesh, OnlyHere: s.OnlyHere, Members: s.Members,
 				Twins: s.Twins, Clock: s.Clock, Peers: append([]control.Peer{}, peers...), Forks: append([]control.ForkedLog{}, s.Forks...),
 			})
 		}
@@ -60,8 +61,8 @@ func (a *app) printMesh(s control.Status, peers []control.Peer) {
 		a.println(a.say("tui.alone"))
 		return
 	}
-	if s.Twins > 0 {
-		a.println("! " + a.say("alert.twin"))
+	for _, alert := range s.MeshAlarms() {
+		a.println("! " + control.Plain(a.lang.Text(alert.Key, alert.Values())))
 	}
 	t := a.table("cli.peer.number", "cli.peer.site", "cli.peer.state", "cli.peer.contact", "cli.peer.behind", "cli.mesh.ahead", "cli.mesh.trip", "cli.mesh.clock", "cli.mesh.in", "cli.mesh.out", "")
 	names := map[string]string{s.Node: s.Site}

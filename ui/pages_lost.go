@@ -225,8 +225,12 @@ func (v *visit) heldModel() (heldPage, error) {
 	return m, nil
 }
 
-// heldText says what a fact is about, in words.
+// heldText says what a fact is about, in words: whoever decides asks those who worked there
+// what they did at that time.
 func heldText(w *view, kind string) string {
+	if key := "lost.held." + kind; w.Lang.Has(key) {
+		return w.T(key)
+	}
 	desk, _, _ := strings.Cut(kind, ".")
 	switch desk {
 	case "registration", "tokens", "staff", "identity":

@@ -20,7 +20,7 @@ type meshPage struct {
 	Legend                []legendLine
 	Peers                 []peerLine
 	Air                   string // how many boxes are on the air, in words; empty without a mesh
-	Twin                  string // that this box runs twice, in words
+	Alarms                []string // why it hears nobody, or should not go on so
 	Warnings              []string
 	Forks                 []forkLine
 	HeldBack              []heldBackLine
@@ -100,8 +100,8 @@ func meshPageOf(w *view, s control.Status, holdings []Holding, confirmed bool, m
 			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: compareName(w, p), Words: wordList{p.Words, true}, Said: p.Confirmed})
 		}
 	}
-	if s.Twins > 0 {
-		m.Twin = w.T("alert.twin")
+	for _, a := range s.MeshAlarms() {
+		m.Alarms = append(m.Alarms, say(w.Lang, a.Key, a.Values()))
 	}
 	if doubled > 0 {
 		m.Warnings = append(m.Warnings, w.T("alert.double", "Count", doubled))

@@ -70,3 +70,25 @@ func TestAPostSaysWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+// Why a box hears nobody stands on the page of the others, not on the first page alone.
+func TestThePageOfOthersSaysWhyNobodyIsHeard(t *testing.T) {
+	w := meshView(t, "en")
+	m := meshPageOf(w, control.Status{Alerts: []control.Alert{{Key: "alert.backup_none"}, {Key: "alert.self_shut"}, {Key: "alert.mesh_off", Args: map[string]any{"Address": ":7946"}}}}, nil, true, meshRights{})
+	if len(m.Alarms) != 2 || !strings.Contains(m.Alarms[0], "shut this one out") || !strings.Contains(m.Alarms[1], ":7946") {
+		t.Errorf("%q", m.Alarms)
+	}
+}
+
+// What is held back is told apart where it can be: somebody has to choose.
+func TestHeldBackFactsAreToldApart(t *testing.T) {
+	w := meshView(t, "en")
+	seen := map[string]string{}
+	for _, kind := range []string{"registration.registered", "registration.corrected", "registration.household_formed", "registration.later", "tokens.issued", "staff.named", "later.kind", ""} {
+		text := heldText(w, kind)
+		if other, twice := seen[text]; twice || strings.Contains(text, "lost.held") {
+			t.Errorf("%q and %q are both %q", kind, other, text)
+		}
+		seen[text] = kind
+	}
+}
