@@ -19,7 +19,7 @@ type meshPage struct {
 	Picture               template.HTML
 	Legend                []legendLine
 	Peers                 []peerLine
-	Air                   string // how many boxes are on the air, in words; empty without a mesh
+	Air                   string   // how many boxes are on the air, in words; empty without a mesh
 	Alarms                []string // why it hears nobody, or should not go on so
 	Warnings              []string
 	Forks                 []forkLine

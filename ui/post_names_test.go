@@ -92,3 +92,15 @@ func TestHeldBackFactsAreToldApart(t *testing.T) {
 		seen[text] = kind
 	}
 }
+
+// On a sheet stand posts by name or number, and who said it, in the reader's language.
+func TestASheetNamesWhoHasNotHeard(t *testing.T) {
+	l := lostLineOf(meshView(t, "fr"), control.LostBox{Number: 3, Standing: "suspended", By: "operator", At: "#2", Unheard: []string{"River", "#4"}})
+	plain := strings.NewReplacer(firstStrongIsolate, "", popIsolate, "")
+	if got := plain.Replace(strings.Join(l.Waiting, "|")); got != "Poste 4|River" {
+		t.Errorf("has not heard: %s", got)
+	}
+	if l.By == "operator" || plain.Replace(l.At) != "Poste 2" || plain.Replace(l.Name) != "Poste 3" {
+		t.Errorf("%q at %q about %q", l.By, l.At, l.Name)
+	}
+}
