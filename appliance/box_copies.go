@@ -17,7 +17,7 @@ import (
 // Copies says which posts are known to hold what is written down about some subjects, and
 // which could read it. It costs a look at each subject and at what every post said.
 func (b *box) Copies(_ context.Context, subjects ...oplog.ID) (control.Copies, error) {
-	out := control.Copies{Whole: []control.CopyAt{}, Part: []control.CopyAt{}, Apart: []control.CopyAt{}, Posts: []control.CopyAt{}}
+	out := control.Copies{Whole: []control.CopyAt{}, Part: []control.CopyAt{}, Apart: []control.CopyAt{}, Posts: []control.CopyAt{}, Partners: []control.CopyAt{}}
 	n := b.open()
 	if n == nil {
 		return out, b.notOpen()
@@ -52,7 +52,16 @@ func (b *box) Copies(_ context.Context, subjects ...oplog.ID) (control.Copies, e
 			}
 		}
 	}
-	out.Posts = append(out.Posts, posts.readers(n.Mesh())...)
+	out.Posts = append(out.Posts, posts.others(n.Mesh(), posts.vault.SharesArea)...)
+	out.Partners = append(out.Partners, posts.others(n.Mesh(), identity.Node.Carries)...)
+	for i := range out.Partners { // what each holds of this
+		at := &out.Partners[i]
+		for _, c := range slices.Concat(out.Whole, out.Part) {
+			if c.Node == at.Node {
+				*at = c
+			}
+		}
+	}
 	return out, nil
 }
 
@@ -77,14 +86,14 @@ func (p posts) copyAt(h mesh.Holder) control.CopyAt {
 	n, known := p.nodes[h.Node]
 	return control.CopyAt{
 		Node: h.Node.String(), Number: n.Number, Site: n.Site, Since: moment(h.Since), Sure: h.Sure, Heard: moment(h.Heard),
-		Connected: h.Connected, Reads: known && p.vault.SharesArea(n), Apart: h.Apart,
+		Connected: h.Connected, Reads: known && p.vault.SharesArea(n), Carries: known && n.Carries(), Apart: h.Apart,
 	}
 }
 
-// readers are the other posts that have the keys of this register and were not shut out.
-func (p posts) readers(m *mesh.Mesh) (out []control.CopyAt) {
+// others are the other nodes that are so and were not shut out, by number.
+func (p posts) others(m *mesh.Mesh, so func(identity.Node) bool) (out []control.CopyAt) {
 	for id, n := range p.nodes {
-		if id == p.self || n.Standing != identity.StandingGood || !p.vault.SharesArea(n) {
+		if id == p.self || n.Standing != identity.StandingGood || !so(n) {
 			continue
 		}
 		h := mesh.Holder{Node: id}
@@ -174,7 +183,7 @@ func (n *node) logCopies(p posts) []control.LogCopies {
 	for _, h := range n.journal.Heads() {
 		l := control.LogCopies{Log: h.Log.String(), Facts: h.Seq, OnlyHere: only[h.Log], Copies: []control.CopyAt{}}
 		if w, known := writer[h.Log]; known {
-			l.Node, l.Site = w.ID.String(), w.Site
+			l.Node, l.Number, l.Site, l.Carries = w.ID.String(), w.Number, w.Site, w.Carries()
 		}
 		if m == nil {
 			l.OnlyHere = h.Seq

@@ -199,9 +199,9 @@ func (n *node) lostBox(a staff.Actor, x identity.ShutOut, nodes []identity.Node)
 		case o.ID == x.Node:
 			out.Number, out.Site = o.Number, o.Site
 		case o.ID == n.vault.NodeID() || slices.Contains(knows, o.ID):
-			out.Known = append(out.Known, o.Site)
+			out.Known = append(out.Known, called(o.Site, o.Number))
 		case o.Standing == identity.StandingGood:
-			out.Unheard = append(out.Unheard, o.Site)
+			out.Unheard = append(out.Unheard, called(o.Site, o.Number))
 		}
 		if o.ID == x.At {
 			out.At = o.Site

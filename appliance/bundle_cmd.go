@@ -48,6 +48,9 @@ func (a *app) bundleWrite() *cobra.Command {
 			return a.printJSON(w)
 		}
 		a.println(a.say("cli.bundle.written", "File", w.File, "Size", megabytes(uint64(w.Bytes)), "Ops", w.Ops, "Photos", w.Pieces)) //nolint:gosec // a size
+		if w.Ops+w.Pieces == 0 {
+			a.note(a.say("carry.written.nothing"))
+		}
 		if w.Left > 0 {
 			a.note(a.say("carry.left", "Logs", w.Left))
 		}

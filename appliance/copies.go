@@ -42,9 +42,10 @@ func (a *app) printGone(g control.Gone, now time.Time) {
 			if c.Heard != nil {
 				heard = *c.Heard
 			}
-			a.println(a.say("cli.copies.closest", "Site", control.Plain(c.Site), "Ago", a.ago(now, heard)))
+			a.println(a.say("cli.copies.closest", "Site", a.postName(c.Site, c.Number, c.Carries), "Ago", a.ago(now, heard)))
 		}
 	}
+	a.println(a.say("cli.copies.photos"))
 	a.println("")
 	t := a.table("cli.copies.from", "cli.copies.facts", "cli.copies.only", "cli.copies.held")
 	for _, l := range g.Logs {
@@ -54,9 +55,9 @@ func (a *app) printGone(g control.Gone, now time.Time) {
 			if c.Since != nil {
 				since = minute(*c.Since)
 			}
-			held = append(held, c.Site+" "+since)
+			held = append(held, a.postName(c.Site, c.Number, c.Carries)+" "+since)
 		}
-		t.row(l.Site, strconv.FormatUint(l.Facts, 10), strconv.FormatUint(l.OnlyHere, 10), strings.Join(held, ", "))
+		t.row(a.postName(l.Site, l.Number, l.Carries), strconv.FormatUint(l.Facts, 10), strconv.FormatUint(l.OnlyHere, 10), strings.Join(held, ", "))
 	}
 	t.print(a.out)
 }

@@ -108,7 +108,7 @@ func (a *app) confirmVerb() *cobra.Command {
 		if a.json {
 			return a.printJSON(map[string]any{"node": node.Node, "site": node.Site, "confirmed": true})
 		}
-		a.println(a.say("cli.confirm.done", "Site", control.Plain(node.Site), "Words", control.Plain(strings.Join(node.Words, " "))))
+		a.println(a.say("cli.confirm.done", "Site", a.peerName(node), "Words", control.Plain(strings.Join(node.Words, " "))))
 		return nil
 	})
 	v.printsData()

@@ -17,6 +17,7 @@ type meshAnswer struct {
 	Node     string              `json:"node"`
 	Number   uint16              `json:"number"`
 	Site     string              `json:"site"`
+	State    string              `json:"state"` // of this node; only an open one shows others
 	Mesh     string              `json:"mesh"`
 	OnlyHere uint64              `json:"only_here"`
 	Members  int                 `json:"members"`
@@ -36,7 +37,7 @@ func (a *app) meshVerb() *cobra.Command {
 		peers := control.WorstFirst(s.Peers)
 		if a.json {
 			return a.printJSON(meshAnswer{
-				Node: s.Node, Number: s.Number, Site: s.Site, Mesh: s.Mesh, OnlyHere: s.OnlyHere, Members: s.Members,
+				Node: s.Node, Number: s.Number, Site: s.Site, State: s.State, Mesh: s.Mesh, OnlyHere: s.OnlyHere, Members: s.Members,
 				Twins: s.Twins, Clock: s.Clock, Peers: append([]control.Peer{}, peers...), Forks: append([]control.ForkedLog{}, s.Forks...),
 			})
 		}
@@ -49,19 +50,30 @@ func (a *app) meshVerb() *cobra.Command {
 }
 
 func (a *app) printMesh(s control.Status, peers []control.Peer) {
-	if len(peers) == 0 {
+	switch {
+	case s.State != "open": // it may know many, and shows none
+		percent := 0
+		if s.Rebuild != nil {
+			percent = s.Rebuild.Percent
+		}
+		a.println(a.say("tui.is_"+s.State, "Percent", percent))
+		return
+	case len(peers) == 0:
 		a.println(a.say("tui.alone"))
 		return
+	}
+	for _, alert := range s.MeshAlarms() {
+		a.println("! " + control.Plain(a.lang.Text(alert.Key, alert.Values())))
 	}
 	t := a.table("cli.peer.number", "cli.peer.site", "cli.peer.state", "cli.peer.contact", "cli.peer.behind", "cli.mesh.ahead", "cli.mesh.trip", "cli.mesh.clock", "cli.mesh.in", "cli.mesh.out", "")
 	names := map[string]string{s.Node: s.Site}
 	for _, p := range peers {
-		names[p.Node] = p.Site
+		names[p.Node] = a.peerName(p)
 		trip := ""
 		if p.RoundTrip != nil {
 			trip = a.say("mesh.trip", "MS", strconv.FormatFloat(*p.RoundTrip, 'f', 1, 64))
 		}
-		t.row(number(p.Number), p.Site, a.say("cli.peer."+p.State), a.ago(s.Clock.Now, p.LastContact), strconv.FormatUint(p.Behind, 10), strconv.FormatUint(p.Ahead, 10),
+		t.row(number(p.Number), names[p.Node], a.say("cli.peer."+p.State), a.ago(s.Clock.Now, p.LastContact), strconv.FormatUint(p.Behind, 10), strconv.FormatUint(p.Ahead, 10),
 			trip, a.clockText(p.Clock), control.BytesText(p.BytesIn), control.BytesText(p.BytesOut), strings.Join(a.marks(p), ", "))
 	}
 	t.print(a.out)
@@ -107,6 +119,12 @@ func (a *app) marks(p control.Peer) (out []string) {
 	}
 	if p.Locked {
 		out = append(out, a.say("mesh.locked"))
+	}
+	if p.Waiting > 0 {
+		out = append(out, a.say("mesh.locked.waiting", "Count", p.Waiting))
+	}
+	if p.Carries {
+		out = append(out, a.say("mesh.carries"))
 	}
 	if p.HeldBack > 0 {
 		out = append(out, a.say("mesh.heldback", "Count", p.HeldBack))

@@ -53,7 +53,7 @@ func (a *app) meshAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		a.println(a.say("cli.mesh.found", "Site", control.Plain(p.Site), "Number", p.Number, "Node", node))
+		a.println(a.say("cli.mesh.found", "Site", a.peerName(p), "Number", p.Number, "Node", node))
 		return nil
 	})
 	v.printsData()

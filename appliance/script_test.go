@@ -37,7 +37,7 @@ import (
 //	pass TIME                wait until the wall clock has passed an RFC 3339 time
 //
 // those of script_net_test.go, script_data_test.go and script_photo_test.go, and the programs api, agree,
-// held, madeup and erased of script_tools_test.go, hear of script_hear_test.go, publicca and certof of script_webcert_test.go.
+// held, madeup and erased of script_tools_test.go, hear of script_hear_test.go, page and screen of script_page_test.go, publicca and certof of script_webcert_test.go.
 func TestScripts(t *testing.T) {
 	if os.Getenv("WAYPOST_SCRIPTS") == "" {
 		t.Skip("set WAYPOST_SCRIPTS=1 (make scripts does)")
@@ -69,7 +69,7 @@ func TestScripts(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"waypost": profiled, "api": apiTool, "agree": agreeTool, "held": heldTool, "madeup": madeUpTool, "erased": erasedTool, "scribe": scribeTool, "publicca": publicCATool, "certof": certOfTool, "hear": hearTool})
+	testscript.Main(m, map[string]func(){"waypost": profiled, "api": apiTool, "agree": agreeTool, "held": heldTool, "madeup": madeUpTool, "erased": erasedTool, "scribe": scribeTool, "publicca": publicCATool, "certof": certOfTool, "hear": hearTool, "page": pageTool, "screen": screenTool})
 }
 
 const (

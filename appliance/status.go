@@ -80,17 +80,12 @@ func (a *app) printPeers(s control.Status) {
 	a.println("")
 	t := a.table("cli.peer.number", "cli.peer.site", "cli.peer.node", "cli.peer.state", "cli.peer.contact", "cli.peer.behind", "")
 	for _, p := range s.Peers {
-		words := ""
-		if !p.Confirmed {
-			words = a.say("cli.peer.unconfirmed", "Words", strings.Join(p.Words, " "))
+		marks := a.marks(p)
+		if !p.Confirmed && p.Standing == "" { // here with the words themselves
+			marks[0] = a.say("cli.peer.unconfirmed", "Words", strings.Join(p.Words, " "))
 		}
-		if p.Locked && p.State == "connected" {
-			words = strings.TrimSpace(words + " " + a.say("mesh.locked"))
-		}
-		if p.Waiting > 0 {
-			words = strings.TrimSpace(words + " " + a.say("mesh.locked.waiting", "Count", p.Waiting))
-		}
-		t.row(number(p.Number), p.Site, p.Node, a.say("cli.peer."+p.State), a.ago(s.Clock.Now, p.LastContact), strconv.FormatUint(p.Behind, 10), words)
+		words := strings.Join(marks, ", ")
+		t.row(number(p.Number), a.peerName(p), p.Node, a.say("cli.peer."+p.State), a.ago(s.Clock.Now, p.LastContact), strconv.FormatUint(p.Behind, 10), words)
 	}
 	t.print(a.out)
 	a.println("")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/waypost/waypost/appliance/control"
@@ -30,9 +29,9 @@ func (a *app) shutOut(key string, i control.Incident) error {
 	if a.json {
 		return a.printJSON(i)
 	}
-	a.println(a.say(key, "Site", control.Plain(i.Site), "Count", len(i.Known), "People", i.People))
+	a.println(a.say(key, "Site", a.postName(i.Site, i.Number, false), "Known", a.say("lost.known", "Count", len(i.Known)), "People", i.People))
 	if len(i.Unheard) > 0 {
-		a.note(a.say("cli.lost.unheard", "Sites", control.Plain(strings.Join(i.Unheard, ", "))))
+		a.note(a.say("cli.lost.unheard", "Sites", a.called(i.Unheard)))
 	}
 	return nil
 }
@@ -50,7 +49,7 @@ func (a *app) liftVerb() *cobra.Command {
 		if a.json {
 			return a.printJSON(map[string]string{"node": node.Node})
 		}
-		a.println(a.say("cli.lift.done", "Site", control.Plain(node.Site)))
+		a.println(a.say("cli.lift.done", "Site", a.peerName(node)))
 		return nil
 	})
 	v.printsData()
@@ -113,9 +112,9 @@ func (a *app) lostVerb() *cobra.Command {
 			return a.printJSON(map[string]any{"items": boxes})
 		}
 		for _, b := range boxes {
-			a.println(a.say("cli.lost.line."+b.Standing, "Number", b.Number, "Site", control.Plain(b.Site), "Count", len(b.Known)))
+			a.println(a.say("cli.lost.line."+b.Standing, "Number", b.Number, "Site", a.postName(b.Site, b.Number, false), "Known", a.say("lost.known", "Count", len(b.Known))))
 			if len(b.Unheard) > 0 {
-				a.println("  " + a.say("cli.lost.unheard", "Sites", control.Plain(strings.Join(b.Unheard, ", "))))
+				a.println("  " + a.say("cli.lost.unheard", "Sites", a.called(b.Unheard)))
 			}
 		}
 		if len(boxes) == 0 {

@@ -63,7 +63,11 @@ func (m model) peerDetails(p control.Peer) []string {
 		return out
 	}
 	out := append(field("tui.node.state", m.stateWords(p)), m.wordsDetails(p, field)...)
-	out = append(out, field("tui.node.lag", m.say("tui.node.lag_is", "Behind", count(p.Behind), "Ahead", count(p.Ahead)))...)
+	lag := m.say("tui.node.lag_is", "Behind", count(p.Behind), "Ahead", count(p.Ahead))
+	if p.Standing != "" {
+		lag = m.say("mesh.next.shut")
+	}
+	out = append(out, field("tui.node.lag", lag)...)
 	if p.Clock != nil {
 		out = append(out, field("tui.node.clock", m.clockText(p.Clock))...)
 	}
@@ -102,7 +106,7 @@ func (m model) stateWords(p control.Peer) string {
 	if p.State == control.PeerRelayed {
 		for _, o := range m.status.Peers {
 			if o.Node == p.Via && p.Via != "" {
-				out[0] = m.say("mesh.via", "Site", siteOf(o))
+				out[0] = m.say("mesh.via", "Site", m.siteOf(o))
 			}
 		}
 	}
@@ -114,6 +118,12 @@ func (m model) stateWords(p control.Peer) string {
 	}
 	if p.Locked {
 		out = append(out, m.say("mesh.locked"))
+	}
+	if p.Waiting > 0 {
+		out = append(out, m.say("mesh.locked.waiting", "Count", p.Waiting))
+	}
+	if p.Carries {
+		out = append(out, m.say("mesh.carries"))
 	}
 	return strings.Join(out, ", ")
 }

@@ -50,7 +50,10 @@ func (m model) peerLine(p control.Peer, width int) string {
 		form = "short"
 	}
 	lag := padLeft(count(p.Behind), behind)
-	if p.Behind > 0 {
+	switch {
+	case p.Standing != "": // what it lacks it is never given
+		lag = padLeft("-", behind)
+	case p.Behind > 0:
 		lag = m.look.warn.Render(lag)
 	}
 	cells := padLeft(m.ago(form, m.status.Clock.Now, p.LastContact), contact) + " " + lag
@@ -58,9 +61,9 @@ func (m model) peerLine(p control.Peer, width int) string {
 		cells += " " + padLeft(m.trip(p), trip) + " " + m.clockMark(p.Clock, clock)
 	}
 	name := width - lipgloss.Width(cells) - 1
-	site, warning := m.peerShape(p)+" "+siteOf(p), ""
-	if word := m.peerWarning(p); word != "" {
-		warning = " " + m.look.bad.Render(word)
+	site, warning := m.peerShape(p)+" "+m.siteOf(p), ""
+	if word, style := m.peerMark(p); word != "" {
+		warning = " " + style.Render(word)
 	}
 	site = fit(site, name-lipgloss.Width(warning)) + warning
 	return pad(site, name) + " " + cells
@@ -92,17 +95,22 @@ func (m model) peerState(p control.Peer) string {
 	return m.say("cli.peer.away")
 }
 
-// peerWarning is the worst there is to say about a post, in a word or two.
-func (m model) peerWarning(p control.Peer) string {
+// peerMark is the worst there is to say about a post, in a word or two; the details say it
+// in whole. Beside it the site stays readable in the smallest terminal.
+func (m model) peerMark(p control.Peer) (string, lipgloss.Style) {
 	switch {
 	case p.Doubled:
-		return m.say("mesh.doubled")
+		return m.say("mesh.doubled"), m.look.bad
+	case p.HeldBack > 0:
+		return m.say("tui.mark.held", "Count", count(p.HeldBack)), m.look.warn
 	case !p.Confirmed && p.Standing == "":
-		return m.say("tui.unconfirmed")
+		return m.say("tui.unconfirmed"), m.look.bad
 	case p.Locked:
-		return m.say("mesh.locked")
+		return m.say("tui.mark.locked"), m.look.warn
+	case p.Carries && p.Site != "":
+		return m.say("tui.mark.carries"), m.look.muted
 	}
-	return ""
+	return "", m.look.plain
 }
 
 func (m model) trip(p control.Peer) string {

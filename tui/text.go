@@ -81,12 +81,19 @@ func (m model) ago(form string, now, then time.Time) string {
 	return m.say("tui."+form+".days", "N", int(d/(24*time.Hour)))
 }
 
-// siteOf names a peer safely; its id when nobody knows its site yet.
-func siteOf(p control.Peer) string {
-	if s := strings.TrimSpace(control.Plain(p.Site)); s != "" {
+// siteOf is what a post is called: its site, else its kind and number; a relay's name never
+// arrives. Without a number it is its id.
+func (m model) siteOf(p control.Peer) string {
+	s := strings.TrimSpace(control.Plain(p.Site))
+	switch {
+	case s != "":
 		return s
+	case p.Number == 0:
+		return control.Plain(p.Node)
+	case p.Carries:
+		return m.say("mesh.relay_called", "Number", strconv.Itoa(int(p.Number)))
 	}
-	return control.Plain(p.Node)
+	return m.say("mesh.post_called", "Number", strconv.Itoa(int(p.Number)))
 }
 
 // window picks size lines of n so that line at is among them.

@@ -111,7 +111,8 @@ func mixed() control.Status {
 	s.Peers[2].RoundTrip, s.Peers[2].Clock, s.Peers[2].Doubled = ms(412), &control.PeerClock{Off: 247}, true
 	s.Peers = append(s.Peers,
 		control.Peer{Node: id("f"), Number: 5, Site: "جسر النهر", State: "relayed", LastContact: at.Add(-20 * time.Second), Confirmed: true, Via: s.Peers[0].Node, Clock: &control.PeerClock{Off: 1, Sure: true}},
-		control.Peer{Node: id("g"), Number: 6, Site: "Customs", State: "relayed", LastContact: at.Add(-2 * time.Minute), Confirmed: true, Behind: 3, Ahead: 7, Locked: true},
+		control.Peer{Node: id("g"), Number: 6, Site: "Customs", State: "relayed", LastContact: at.Add(-2 * time.Minute), Confirmed: true, Behind: 3, Ahead: 7, Locked: true, Waiting: 12},
+		control.Peer{Node: id("i"), Number: 7, State: "connected", LastContact: at, Confirmed: true, Carries: true},
 		control.Peer{Node: id("h"), Number: 9, Site: "Quarry", State: "away", LastContact: at.Add(-9 * 24 * time.Hour), Confirmed: true, Standing: "revoked", HeldBack: 11},
 	)
 	s.Forks = []control.ForkedLog{{Log: "0f1e2d3c4b5a69788796a5b4c3d2e1f0", Node: s.Peers[2].Node, Seq: 412}}
@@ -136,7 +137,7 @@ func states() map[string]func(m model) model {
 	}
 	gone := answered{err: control.NotRunning("/srv/waypost")}
 	return map[string]func(m model) model{
-		"empty": with(empty()), "busy": with(busy()), "alert": with(alarmed()), "mixed": with(mixed(), "n"), "mixed-relayed": with(mixed(), "n", "G", "k"), "mixed-shut": with(mixed(), "n", "G"), "locked": with(locked()), "opening": with(opening()),
+		"empty": with(empty()), "busy": with(busy()), "alert": with(alarmed()), "mixed": with(mixed(), "n"), "mixed-relayed": with(mixed(), "n", "G", "k", "k"), "mixed-shut": with(mixed(), "n", "G"), "mixed-locked": with(mixed(), "n", "j", "j"), "mixed-relay": with(mixed(), "n", "G", "k"), "locked": with(locked()), "opening": with(opening()),
 		"nodes": with(busy(), "n", "j", "j"), "many-nodes": with(alarmed(), "n", "G"), "alerts": with(alarmed(), "a", "down"),
 		"help": with(busy(), "?"), "starting": func(m model) model { return m },
 		"not-connected": func(m model) model { return step(m, gone) },

@@ -20,8 +20,8 @@ func (s *Server) copyCalls() []route {
 // copiesAnswer is what GET /people/{id}/copies says; nothing of it is from the record.
 type copiesAnswer struct {
 	control.Copies
-	Roles    []staff.RoleCount `json:"roles"`    // of this node that may look people up
-	Partners []string          `json:"partners"` // none yet
+	Roles []staff.RoleCount `json:"roles"` // of this node that may look people up
+	Photo string            `json:"photo"` // none, here or coming; whether other posts have it is not known, and it is not counted
 }
 
 func getCopies(v *visit) error {
@@ -41,7 +41,7 @@ func getCopies(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.json(fiber.StatusOK, copiesAnswer{c, roles, []string{}})
+	return v.json(fiber.StatusOK, copiesAnswer{c, roles, v.photoAt(r)})
 }
 
 func getGone(v *visit) error {

@@ -36,13 +36,14 @@ func (b *carryBox) WriteBundle(_ context.Context, a staff.Actor, o control.Bundl
 
 func (b *carryBox) ReadBundle(_ context.Context, a staff.Actor, file string, remove bool) error {
 	b.read, b.removed = file, remove
+	b.carrying.Number++
 	return a.Must(staff.SeeMesh)
 }
 
 func (b *carryBox) TakeBundle(_ context.Context, a staff.Actor, sent io.Reader, _ int64) (string, error) {
 	var err error
-	if b.took, err = io.ReadAll(sent); err != nil {
-		return "", err
+	if b.took, err = io.ReadAll(sent); err != nil && len(b.took) == 0 { // what came is kept
+		return "", fault.New(fault.Invalid, "fault.bundle.empty").Wrap(err)
 	}
 	return "/data/bundles/taken.part", a.Must(staff.SeeMesh)
 }
@@ -176,5 +177,51 @@ func TestThePageSaysHowFarItIs(t *testing.T) {
 		if !strings.Contains(string(a.body), want) {
 			t.Errorf("%q is not said: %s", want, a.body)
 		}
+	}
+}
+
+// The phone was carried away in the middle: nobody is there to be answered. Whoever opens
+// the page afterwards reads what to do, and bringing the file again is all it takes.
+func TestAFileThatBreaksOffIsAskedForAgain(t *testing.T) {
+	r := newRig(t)
+	rosa := r.session("rosa", staff.Registrar)
+	said := func() bool {
+		return strings.Contains(string(r.page(rosa, "GET", "/carry", nil).body), "did not arrive whole")
+	}
+	for name, size := range map[string]int{"in the middle": 1 << 20, "at once": 0} {
+		var body bytes.Buffer
+		w := multipart.NewWriter(&body)
+		must(t, w.WriteField("csrf", rosa.CSRF))
+		f, err := w.CreateFormFile("file", "data-7f3a91.bin")
+		must(t, err)
+		_, err = f.Write(bytes.Repeat([]byte{7}, size))
+		must(t, err) // and no end of the form
+		r.ask(Network, "POST", "/carry/bring", body.String(), "Host", "localhost", "Cookie", "__Host-waypost="+rosa.Token, "Content-Type", w.FormDataContentType())
+		if len(r.box.took) < size/2 {
+			t.Errorf("%s: of %d bytes %d were kept", name, size, len(r.box.took))
+		}
+		if !said() || !said() {
+			t.Errorf("%s: the page does not say that it broke off", name)
+		}
+		if a := r.bring(rosa, rosa.CSRF, 1000); a.status != 303 || said() {
+			t.Errorf("%s: brought again: %d, still said: %v", name, a.status, said())
+		}
+	}
+	if a := r.bring(rosa, rosa.CSRF, 0); a.status != 303 || said() {
+		t.Errorf("an empty file is no broken connection: %d", a.status)
+	}
+	r.box.carrying.Written = &control.BundleWritten{For: "2"}
+	if a := r.page(rosa, "GET", "/carry", nil); !strings.Contains(string(a.body), "that post lacks nothing") {
+		t.Errorf("an empty file for a post is not explained: %s", a.body)
+	}
+}
+
+// What failed before is not said again beside what fails now.
+func TestOneFailureAtATime(t *testing.T) {
+	r := newRig(t)
+	rosa := r.session("rosa", staff.Registrar)
+	r.box.carryFailed = fault.New(fault.Invalid, "fault.bundle.not_ours")
+	if a := r.page(rosa, "POST", "/carry/stick", url.Values{"file": {"/gone"}}); !strings.Contains(string(a.body), "is not there any more") || strings.Contains(string(a.body), "cannot open this file") {
+		t.Errorf("%s", a.body)
 	}
 }

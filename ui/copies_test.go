@@ -24,7 +24,7 @@ type copyDouble struct {
 }
 
 func (b *apiBox) Copies(_ context.Context, subjects ...oplog.ID) (control.Copies, error) {
-	out := control.Copies{Whole: []control.CopyAt{}, Part: []control.CopyAt{}, Apart: []control.CopyAt{}, Posts: []control.CopyAt{}}
+	out := control.Copies{Whole: []control.CopyAt{}, Part: []control.CopyAt{}, Apart: []control.CopyAt{}, Posts: []control.CopyAt{}, Partners: []control.CopyAt{}}
 	b.copied.asked = append(b.copied.asked, subjects...)
 	for _, id := range subjects {
 		refs, bare, err := b.log.RefsOf(id)

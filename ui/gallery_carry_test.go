@@ -8,6 +8,6 @@ func galleryCarry(speaker) carryPage {
 		Places: []placeLine{{Folder: "/media/amina/STICK", File: "/media/amina/STICK", Name: "STICK", Free: "12 GB"}},
 		Files:  []carryFile{{File: "/media/amina/STICK/data-7f3a91.bin", Name: "data-7f3a91.bin", Size: "41.2 MB"}},
 		Read:   &control.BundleRead{From: "x", Number: 2, Ops: 8000, OpsOf: 12000, New: 7400, People: 3120, HeldBack: 4, NewPieces: 12, Pieces: 12, Refused: 1},
-		Answer: "2",
+		Answer: "2", From: "Harbour",
 	}
 }

@@ -16,9 +16,10 @@ func galleryCopies() control.Copies {
 			{Node: "a", Number: 2, Site: "Clinic", Facts: 4, Since: before(3 * time.Hour), Sure: true, Heard: before(0), Connected: true, Reads: true},
 			{Node: "b", Number: 3, Site: "الميناء", Facts: 4, Since: before(50 * time.Hour), Heard: before(26 * time.Hour), Reads: true},
 		},
-		Part:  []control.CopyAt{{Node: "c", Number: 4, Site: "River post", Facts: 3, Since: before(90 * time.Hour), Sure: true, Heard: before(80 * time.Hour)}},
-		Apart: []control.CopyAt{{Node: "d", Number: 5, Site: "", Facts: 2, Heard: before(200 * time.Hour), Apart: "shut"}, {Node: "e", Number: 1, Site: "North gate", Facts: 4, Apart: "twin"}},
-		Posts: []control.CopyAt{{Node: "a", Number: 2, Site: "Clinic", Reads: true}, {Node: "b", Number: 3, Site: "الميناء", Reads: true}},
+		Part:     []control.CopyAt{{Node: "c", Number: 4, Site: "River post", Facts: 3, Since: before(90 * time.Hour), Sure: true, Heard: before(80 * time.Hour)}},
+		Apart:    []control.CopyAt{{Node: "d", Number: 5, Site: "", Facts: 2, Heard: before(200 * time.Hour), Apart: "shut"}, {Node: "e", Number: 1, Site: "North gate", Facts: 4, Apart: "twin"}},
+		Posts:    []control.CopyAt{{Node: "a", Number: 2, Site: "Clinic", Reads: true}, {Node: "b", Number: 3, Site: "الميناء", Reads: true}},
+		Partners: []control.CopyAt{{Node: "f", Number: 6, Facts: 4, Since: before(time.Hour), Sure: true, Heard: before(0), Connected: true, Carries: true}, {Node: "g", Number: 7, Carries: true}},
 	}
 }
 

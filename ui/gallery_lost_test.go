@@ -23,13 +23,12 @@ func galleryIncident(s speaker, standing string) incidentPage {
 	i := control.Incident{
 		LostBox: control.LostBox{
 			Node: galleryID(7).String(), Number: 3, Site: "Harbour", Standing: standing, Since: galleryTime.Add(-time.Hour), By: "Amina K.", At: "North gate",
-			Known: []string{"North gate", "Clinic"}, Unheard: []string{"River post", ""}, MayLift: standing == "suspended", Asked: "Bo L.",
+			Known: []string{"North gate", "Clinic"}, Unheard: []string{"River post", "#4"}, MayLift: standing == "suspended", Asked: "Bo L.",
 		},
 		Areas: []uint16{0}, People: 4210, Registered: 612, Workers: []string{"Bea", "Omar"}, Contact: galleryTime.Add(-3 * time.Hour), Now: galleryTime, HeldBack: 2,
 	}
 	return incidentPage{
 		Incident: i, lostLine: lostLineOf(s.view, i.LostBox), Shut: standing != "", MayRevoke: standing != "revoked", Agree: standing == "suspended",
-		Waiting: []string{"River post"},
 	}
 }
 

@@ -21,7 +21,15 @@ func nodeOf(s speaker, number uint16) nodePage {
 	i := slices.IndexFunc(st.Peers, func(p control.Peer) bool { return p.Number == number })
 	p := st.Peers[i]
 	held := []Holding{{Node: p.Node, Seq: 640, Holders: []string{galleryID(31).String()}}, {Node: p.Node, Seq: 4}}
-	return nodePageOf(s.view, st, held, p, true)
+	return nodePageOf(s.view, st, held, p, meshRights{true, true, true, true})
+}
+
+// relayOf is a partner's relay, whose name never arrives.
+func relayOf(s speaker) nodePage {
+	st := control.Status{Node: galleryID(31).String(), Number: 1, Clock: control.Clock{Now: galleryTime, Sure: true}}
+	p := control.Peer{Node: galleryID(77).String(), Number: 12, State: "connected", LastContact: galleryTime, Confirmed: true, Carries: true, Locked: true, Waiting: 3, Connections: []control.Connection{{Address: "10.42.0.9:7946", Since: galleryTime.Add(-time.Hour)}}}
+	st.Peers = []control.Peer{p}
+	return nodePageOf(s.view, st, nil, p, meshRights{})
 }
 
 func trip(ms float64) *float64 { return &ms }

@@ -31,6 +31,7 @@ const (
 // netNode is one box in the picture.
 type netNode struct {
 	id, name   string
+	named      bool // else its name is made of its number
 	number     uint16
 	state      string // a state of control.Peer, "shut" or "self"
 	look       bool   // it has to be looked at
@@ -43,7 +44,7 @@ type netNode struct {
 var nodeStates = []string{control.PeerConnected, control.PeerRelayed, control.PeerAway, "shut"}
 
 func netNodeOf(w *view, p control.Peer) netNode {
-	n := netNode{id: p.Node, name: siteName(w, p.Site), number: p.Number, state: p.State, via: p.Via, neighbours: p.Neighbours}
+	n := netNode{id: p.Node, name: peerName(w, p), named: p.Site != "", number: p.Number, state: p.State, via: p.Via, neighbours: p.Neighbours}
 	switch {
 	case p.Standing != "":
 		n.state = "shut"
@@ -51,7 +52,7 @@ func netNodeOf(w *view, p control.Peer) netNode {
 		n.state = control.PeerAway
 	}
 	t := p.Trouble()
-	n.look = t == 0 || t == 2 && (p.Locked || p.Clock != nil && (p.Clock.Wrong() || !p.Clock.Sure))
+	n.look = t == 0 || t == 2 && (p.Locked || p.Clock != nil && p.Clock.Wrong()) // a clock that nothing sure has set is the usual one in the field
 	return n
 }
 
@@ -95,7 +96,11 @@ func (d *netDrawing) inWords() []string {
 		for _, n := range d.nodes {
 			if those(n) {
 				name := d.w.T("mesh.node_number", "Number", n.digits())
-				if len(d.nodes) <= ringUpTo {
+				switch {
+				case len(d.nodes) > ringUpTo:
+				case !n.named:
+					name = n.name // which is its number
+				default:
 					name += " " + isolated(control.Plain(n.name)).(string) //nolint:forcetypeassert // a text stays one
 				}
 				names = append(names, name)

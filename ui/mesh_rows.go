@@ -27,7 +27,8 @@ type peerLine struct {
 	Measured           bool // the round trip is
 	Clock              clockLine
 	Tags               []tag
-	Lost               string // where somebody who may says that it is lost
+	Lost               string // where somebody who may says that it is lost, or reads what was lost with it
+	Shut               bool   // it was shut out
 }
 
 // tag is something about a post that wants an eye.
@@ -60,7 +61,7 @@ func peerLinesOf(w *view, s control.Status, maySuspend bool) []peerLine {
 func siteNames(w *view, s control.Status) map[string]string {
 	names := map[string]string{s.Node: w.T("mesh.this")}
 	for _, p := range s.Peers {
-		names[p.Node] = siteName(w, p.Site)
+		names[p.Node] = peerName(w, p)
 	}
 	return names
 }
@@ -68,7 +69,7 @@ func siteNames(w *view, s control.Status) map[string]string {
 func peerLineOf(w *view, p control.Peer, now time.Time, names map[string]string) peerLine {
 	n := netNodeOf(w, p)
 	l := peerLine{
-		Path: "/mesh/" + p.Node, Site: n.name, Number: strconv.Itoa(int(p.Number)), Sign: stateSign(n.state), Last: p.LastContact,
+		Path: "/mesh/" + p.Node, Site: n.name, Number: numberBeside(p.Site, p.Number), Sign: stateSign(n.state), Last: p.LastContact,
 		Trip: tripText(w, p.RoundTrip), Measured: p.RoundTrip != nil, Traffic: trafficText(w, p.BytesIn, p.BytesOut), Clock: clockLineOf(w, p.Clock), Tags: tagsOf(w, p),
 	}
 	switch n.state {
@@ -86,6 +87,9 @@ func peerLineOf(w *view, p control.Peer, now time.Time, names map[string]string)
 	}
 	if since := p.LinkedSince(); !since.IsZero() {
 		l.Linked = w.T("mesh.linked", "Span", span(w, now.Sub(since)))
+	}
+	if l.Shut = p.Standing != ""; l.Shut {
+		return l // what it lacks it is never given
 	}
 	if p.Behind > 0 {
 		l.Behind = w.T("mesh.behind", "Count", p.Behind)
@@ -106,7 +110,7 @@ func tagsOf(w *view, p control.Peer) []tag {
 	}
 	add(p.Doubled, "bad", w.T("mesh.doubled"), "")
 	add(!p.Confirmed && p.Standing == "", "bad", w.T("mesh.unconfirmed"), "")
-	add(p.Locked && p.Waiting == 0, "warn", w.T("mesh.locked"), "")
+	add(p.Locked, "warn", w.T("mesh.locked"), "")
 	add(p.Waiting > 0, "warn", w.T("mesh.locked.waiting", "Count", p.Waiting), "")
 	add(p.Carries, "", w.T("mesh.carries"), "")
 	add(p.HeldBack > 0, "warn", w.T("mesh.heldback", "Count", p.HeldBack), "")
@@ -217,7 +221,7 @@ func heldBackLinesOf(w *view, s control.Status, maySee bool) []heldBackLine {
 		if p.HeldBack == 0 {
 			continue
 		}
-		l := heldBackLine{Site: siteName(w, p.Site), Text: w.T("mesh.heldback", "Count", p.HeldBack)}
+		l := heldBackLine{Site: peerName(w, p), Text: w.T("mesh.heldback", "Count", p.HeldBack)}
 		if maySee {
 			l.Path = "/lost/" + p.Node + "/held"
 		}
@@ -233,23 +237,47 @@ type nodePage struct {
 	Addresses, Neighbours []string
 	Links                 []connectionLine
 	Words                 wordList
-	Confirmed, Shut       bool
+	Confirmed             bool
+	Next                  []nextStep
 	Twice                 bool
 	Held                  string // where what it wrote and does not count can be seen
 	Forks                 []forkLine
 	Wrote                 []heldLine
 }
 
+// nextStep is what somebody can do about the state a post is in.
+type nextStep struct{ Text, Path, Do string }
+
+// nextSteps says it for a post that is away, locked or carries; the others need nothing.
+func nextSteps(w *view, p control.Peer, mayOpen bool) (out []nextStep) {
+	if p.Standing != "" {
+		return nil
+	}
+	if p.State == control.PeerAway {
+		out = append(out, nextStep{w.T("mesh.next.away"), "/mesh/find", w.T("find.link")}, nextStep{w.T("mesh.next.carry"), "/carry", w.T("carry.link")})
+	}
+	switch {
+	case p.Locked && mayOpen:
+		out = append(out, nextStep{w.T("mesh.next.locked"), "/openings", w.T("openings.title")})
+	case p.Locked:
+		out = append(out, nextStep{w.T("mesh.next.locked"), "/help/night", w.T("nav.help")})
+	}
+	if p.Carries {
+		out = append(out, nextStep{w.T("mesh.next.relay"), "/help/relay", w.T("nav.help")})
+	}
+	return out
+}
+
 // connectionLine is one link that is up.
 type connectionLine struct{ Address, Who, Since, Traffic, Queue string }
 
-func nodePageOf(w *view, s control.Status, holdings []Holding, p control.Peer, maySuspend bool) nodePage {
+func nodePageOf(w *view, s control.Status, holdings []Holding, p control.Peer, may meshRights) nodePage {
 	names := siteNames(w, s)
 	m := nodePage{
 		peerLine: peerLineOf(w, p, s.Clock.Now, names), Node: p.Node, Addresses: p.Addresses, Words: wordList{p.Words, true},
-		Confirmed: p.Confirmed, Shut: p.Standing != "", Twice: p.Doubled,
+		Confirmed: p.Confirmed, Twice: p.Doubled, Next: nextSteps(w, p, may.open),
 	}
-	if maySuspend {
+	if may.suspend {
 		m.Lost = "/lost/" + p.Node
 		if !m.Shut {
 			m.Lost += "/suspend"

@@ -45,6 +45,9 @@ type carryPage struct {
 	Known   bool // Percent means something
 	Failed  string
 	Hint    string
+	Broke   bool   // the file did not arrive whole here
+	From    string // the post the file that was read is of
+	Empty   bool   // the file that was written holds nothing: its post lacks nothing
 	Written *control.BundleWritten
 	Read    *control.BundleRead
 	Answer  string // the number of the post that waits for an answer
@@ -68,7 +71,7 @@ func (v *visit) carryModel() (carryPage, error) {
 	w := &view{Lang: v.lang}
 	for _, p := range status.Peers {
 		if p.Standing == "" {
-			m.Posts = append(m.Posts, carryPost{strconv.Itoa(int(p.Number)), siteName(w, p.Site)})
+			m.Posts = append(m.Posts, carryPost{strconv.Itoa(int(p.Number)), peerName(w, p)})
 		}
 	}
 	for _, p := range box.BundlePlaces() {
@@ -87,8 +90,21 @@ func (v *visit) carryModel() (carryPage, error) {
 			m.Hint = say(v.lang, f.Key+".hint", f.Args)
 		}
 	}
+	m.Broke = !state.Running && v.s.brokeOff.Load() == int64(state.Number)+1
+	if m.Broke {
+		m.Hint = ""
+	}
+	m.Empty = m.Written != nil && m.Written.Ops+m.Written.Pieces == 0
 	if m.Read != nil && m.Read.From == "" {
 		m.Read = nil
+	}
+	if m.Read != nil {
+		m.From = postName(w, "", m.Read.Number, false)
+		for _, p := range status.Peers {
+			if p.Number == m.Read.Number {
+				m.From = peerName(w, p)
+			}
+		}
 	}
 	if m.Read != nil && slices.ContainsFunc(m.Posts, func(p carryPost) bool { return p.Number == strconv.Itoa(int(m.Read.Number)) }) {
 		m.Answer = strconv.Itoa(int(m.Read.Number))
@@ -111,6 +127,7 @@ func (v *visit) carryAgain(err error) error {
 	if merr != nil {
 		return merr
 	}
+	m.Failed, m.Hint, m.Broke = "", "", false // of an earlier one; what is said now is enough
 	return v.reshow("carry/carry", m, newForm(), err, nil)
 }
 
@@ -189,14 +206,33 @@ func (v *visit) bringRecords() error {
 	if err != nil {
 		return v.notBrought(err)
 	}
-	file, err := v.s.config.Box.TakeBundle(v.s.ctx, v.actor, sent, size)
+	whole := &wholly{in: sent}
+	file, err := v.s.config.Box.TakeBundle(v.s.ctx, v.actor, whole, size)
 	if err == nil {
 		err = v.s.config.Box.ReadBundle(v.s.ctx, v.actor, file, true)
+	}
+	if whole.broke { // nobody is there to be answered: the page says so when it is opened again
+		state, _ := v.s.config.Box.BundleState(v.s.ctx)
+		v.s.brokeOff.Store(int64(state.Number) + 1)
 	}
 	if err != nil {
 		return v.notBrought(err)
 	}
 	return v.redirect("/carry")
+}
+
+// wholly notes whether what it reads broke off before its end.
+type wholly struct {
+	in    io.Reader
+	broke bool
+}
+
+func (w *wholly) Read(b []byte) (int, error) {
+	n, err := w.in.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.broke = true
+	}
+	return n, err
 }
 
 // notBrought says so on the page, unless it was no form of ours.

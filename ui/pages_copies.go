@@ -45,6 +45,7 @@ type copiesPage struct {
 	Whole, Part, Apart []copyLine
 	Roles              []roleLine
 	Readers, Carriers  []copyLine
+	Partners           []copyLine // relays, each with what it holds
 	Practice           bool
 	MayMesh            bool
 }
@@ -76,6 +77,10 @@ func (v *visit) keptOf(r registration.Record) *keptLine {
 		return nil
 	}
 	line := keptLineOf(&view{Lang: v.lang}, c)
+	if r.Photo != "" && !line.Loud { // no box is told who has a photo
+		w := &view{Lang: v.lang}
+		line.Text += w.T("list.comma") + w.T("copies.kept.photo")
+	}
 	line.Path = "/people/" + r.ID.String() + "/copies"
 	return &line
 }
@@ -115,14 +120,22 @@ func (v *visit) copies() error {
 	w := v.words()
 	m := copiesPageOf(w, v.s.config.Box.Site(), c)
 	m.Name, m.Back, m.Roles, m.MayMesh = w.name(r.Person), "/people/"+id.String(), roles, v.actor.Can(staff.SeeMesh)
-	switch {
-	case r.Photo == "":
-	case v.desks().Registration.PhotoHere(r):
-		m.Photo = w.T("copies.photo_here")
-	default:
-		m.Photo = w.T("copies.photo_coming")
+	if at := v.photoAt(r); at != "none" {
+		m.Photo = w.T("copies.photo_" + at)
 	}
 	return v.render("people/copies", m)
+}
+
+// photoAt is where the photo of somebody is as far as this box can tell: none, here or
+// coming. Nobody tells a box which others have it.
+func (v *visit) photoAt(r registration.Record) string {
+	switch {
+	case r.Photo == "":
+		return "none"
+	case v.desks().Registration.PhotoHere(r):
+		return "here"
+	}
+	return "coming"
 }
 
 func copiesPageOf(w speaker, site SiteInfo, c control.Copies) copiesPage {
@@ -145,9 +158,19 @@ func copiesPageOf(w speaker, site SiteInfo, c control.Copies) copiesPage {
 	for _, at := range c.Posts {
 		m.Readers = append(m.Readers, w.copyLine(at))
 	}
+	for _, at := range c.Partners {
+		l := w.copyLine(at)
+		switch {
+		case at.Facts == 0:
+			l.Part = w.T("copies.partners.nothing")
+		case at.Facts < c.Facts:
+			l.Part = w.T("copies.part_of", "Facts", at.Facts, "Of", c.Facts)
+		}
+		m.Partners = append(m.Partners, l)
+	}
 	for _, list := range [][]control.CopyAt{c.Whole, c.Part} {
 		for _, at := range list {
-			if !at.Reads {
+			if !at.Reads && !at.Carries {
 				m.Carriers = append(m.Carriers, w.copyLine(at))
 			}
 		}
@@ -157,7 +180,7 @@ func copiesPageOf(w speaker, site SiteInfo, c control.Copies) copiesPage {
 
 // copyLine says who a holder is.
 func (s speaker) copyLine(at control.CopyAt) copyLine {
-	l := copyLine{Site: siteName(s.view, at.Site), Number: strconv.Itoa(int(at.Number)), Connected: at.Connected, Unsure: at.Since != nil && !at.Sure}
+	l := copyLine{Site: postName(s.view, at.Site, at.Number, at.Carries), Number: numberBeside(at.Site, at.Number), Connected: at.Connected, Unsure: at.Since != nil && !at.Sure}
 	if at.Since != nil {
 		l.Since = *at.Since
 	}
@@ -215,6 +238,7 @@ type gonePage struct {
 	BackupAt       time.Time
 	BackupSince    string // what is not in it, in words; empty when all is
 	Logs           []goneLog
+	Unsure         bool // some of the times are by a clock nobody had set
 	People         []gonePerson
 	More           string
 	ListOf         bool // the visitor may read the names
@@ -227,7 +251,11 @@ type gonePage struct {
 type goneLog struct {
 	From, Count, Only string
 	Copies            []copyLine
+	More              string // how many others hold it too, in words
 }
+
+// mostHolders are named of each log; on a page for fifty posts nobody reads more.
+const mostHolders = 5
 
 // gonePerson is one of the people concerned.
 type gonePerson struct {
@@ -288,6 +316,9 @@ func gonePageOf(w speaker, site SiteInfo, g control.Gone) gonePage {
 	}{
 		{"gone.people", g.People}, {"gone.changed", g.Changed}, {"gone.households", g.Households}, {"gone.cards", g.Cards}, {"gone.photos", g.Photos}, {"gone.letters", g.Letters},
 	} {
+		if x.n == 0 {
+			continue // what is lost is what is read here
+		}
 		m.Lines = append(m.Lines, fact{Label: w.T(x.key), Value: strconv.Itoa(x.n), Code: true})
 	}
 	if g.Closest != nil {
@@ -301,17 +332,19 @@ func gonePageOf(w speaker, site SiteInfo, g control.Gone) gonePage {
 		}
 	}
 	for _, x := range g.Logs {
-		l := goneLog{From: x.Site, Count: strconv.FormatUint(x.Facts, 10)}
+		l := goneLog{From: postName(w.view, x.Site, x.Number, x.Carries), Count: w.T("gone.logs.count", "Count", x.Facts)}
 		if x.Node != "" && x.Node == site.Node {
 			l.From = w.T("mesh.this")
-		} else if l.From == "" {
-			l.From = w.T("mesh.no_name")
 		}
 		if x.OnlyHere > 0 {
 			l.Only = w.T("gone.only", "Count", x.OnlyHere)
 		}
-		for _, at := range x.Copies {
+		for _, at := range x.Copies[:min(len(x.Copies), mostHolders)] {
 			l.Copies = append(l.Copies, w.copyLine(at))
+			m.Unsure = m.Unsure || at.Since != nil && !at.Sure
+		}
+		if more := len(x.Copies) - mostHolders; more > 0 {
+			l.More = w.T("gone.logs.more", "Count", more)
 		}
 		m.Logs = append(m.Logs, l)
 	}

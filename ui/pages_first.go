@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bytes"
 	"context"
 	"html/template"
 	"strings"
@@ -116,10 +117,21 @@ func (v *visit) start() error {
 	})
 }
 
-// join joins a site and shows the words, with those to compare.
+// join joins a site and shows the words, with those to compare. The invitation is typed,
+// or is a photo of the other box's page; a photo is looked at for whoever has the claim.
 func (v *visit) join() error {
 	f := v.sent()
 	model := claimPage{f.Value("claim"), f.Value("once")}
+	if photo, err := v.file("photo"); err == nil {
+		if err := v.lookAt(model.Claim); err != nil {
+			return v.reshow("first/join", model, f, err, nil)
+		}
+		code, err := v.s.scanner.Decode(v.s.ctx, bytes.NewReader(photo))
+		if err != nil {
+			return v.reshow("first/join", model, f, err, nil)
+		}
+		f.set("code", code)
+	}
 	if v.missing(f, "code", "site", "lead") {
 		v.c.Status(fault.Invalid.Status())
 		return v.renderForm("first/join", model, f)

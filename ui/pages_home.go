@@ -110,7 +110,7 @@ var alertLinks = map[string]string{
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.webcert_ends": "/box/webcert", "alert.webcert_clear": "/help/ladder", "alert.backup_old": "/backup",
 	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup", "alert.parted": "/help/backup",
 	"alert.letters_waiting": "/night", "alert.letters_aside": "/night/aside", "alert.letters_foreign": "/help/night", "alert.taken_in": "/night", "alert.records_waiting": "/help/night", "alert.records_aside": "/help/night",
-	"alert.clock": "/help/trouble", "alert.emergency_lost": "/box/emergency", "alert.invitation_refused": "/help/posts",
+	"alert.clock": "/help/trouble", "alert.shut_out": "/lost", "alert.opaque": "/help/relay", "alert.emergency_lost": "/box/emergency", "alert.invitation_refused": "/help/posts",
 }
 
 // doors are the pages that not everybody who sees an alert may open, and what they
@@ -159,8 +159,12 @@ type meshLine struct {
 }
 
 func meshLineOf(w *view, s control.Status) meshLine {
-	heard, key := 0, "mesh.line"
+	heard, total, key := 0, 0, "mesh.line"
 	for _, p := range s.Peers {
+		if p.Standing != "" {
+			continue // nobody deals with it
+		}
+		total++
 		if p.Reached() {
 			heard++
 		}
@@ -170,16 +174,16 @@ func meshLineOf(w *view, s control.Status) meshLine {
 	}
 	line := meshLine{Tone: "good"}
 	switch {
-	case len(s.Peers) == 0:
+	case total == 0:
 		line.Tone, line.Text = "warn", w.T("mesh.line.alone")
 	case heard == 0:
 		line.Tone, line.Text = "warn", w.T("mesh.line.none")
 	default:
-		line.Text = w.T(key, "Count", heard, "Total", len(s.Peers))
+		line.Text = w.T(key, "Count", heard, "Total", total)
 	}
 	if s.OnlyHere > 0 {
 		line.Alone = w.T("mesh.line.only_here", "Count", s.OnlyHere)
-	} else if len(s.Peers) > 0 {
+	} else if total > 0 {
 		line.Safe = w.T("mesh.line.safe")
 	}
 	if n := s.Pieces.Lacking; n > 0 {

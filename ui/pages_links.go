@@ -86,7 +86,7 @@ func (v *visit) siteNamed(ctx context.Context, node string) (string, error) {
 	w := &view{Lang: v.lang}
 	for _, p := range status.Peers {
 		if p.Node == node {
-			return siteName(w, p.Site), nil
+			return peerName(w, p), nil
 		}
 	}
 	return siteName(w, ""), nil

@@ -39,6 +39,7 @@ type issuerLine struct{ ID, Name, State, Tone string }
 type lostLine struct {
 	control.LostBox
 	Path, Name, State, Tone, Heard string
+	Waiting                        []string // names of those not known to have heard
 }
 
 // incidentPage is the sheet of one box, to be printed.
@@ -47,7 +48,6 @@ type incidentPage struct {
 	lostLine
 	Shut, MayRevoke, Agree bool // Agree: somebody else has asked that it be revoked
 	Asking                 bool // whoever looks has asked
-	Waiting                []string
 }
 
 func (v *visit) lost() error {
@@ -90,7 +90,7 @@ func issuerLineOf(w *view, i control.Issuer) issuerLine {
 }
 
 func lostLineOf(w *view, b control.LostBox) lostLine {
-	l := lostLine{LostBox: b, Path: "/lost/" + b.Node, Name: siteName(w, b.Site), Tone: "warn"}
+	l := lostLine{LostBox: b, Path: "/lost/" + b.Node, Name: postName(w, b.Site, b.Number, false), Tone: "warn"}
 	switch b.Standing {
 	case "suspended":
 		l.State = w.T("lost.state.suspended")
@@ -100,6 +100,16 @@ func lostLineOf(w *view, b control.LostBox) lostLine {
 		l.Tone, l.State = "good", w.T("lost.state.good")
 	}
 	l.Heard = w.T("lost.known", "Count", len(b.Known))
+	for _, s := range b.Unheard {
+		l.Waiting = append(l.Waiting, siteName(w, s))
+	}
+	slices.Sort(l.Waiting)
+	if l.LostBox.At = siteName(w, b.At); b.At == "" {
+		l.LostBox.At = ""
+	}
+	if b.By == "operator" { // a name nobody can have: it was said with a verb
+		l.LostBox.By = w.T("lost.by_verb")
+	}
 	return l
 }
 
@@ -112,10 +122,6 @@ func (v *visit) incidentModel() (incidentPage, error) {
 	m := incidentPage{Incident: i, lostLine: lostLineOf(w, i.LostBox), Shut: i.Standing != "", MayRevoke: v.actor.Can(staff.RevokeNodes) && i.Standing != "revoked"}
 	m.Asking = i.Asked != "" && i.Asked == v.actor.Name
 	m.Agree = i.Asked != "" && !m.Asking
-	for _, s := range i.Unheard {
-		m.Waiting = append(m.Waiting, siteName(w, s))
-	}
-	slices.Sort(m.Waiting)
 	return m, nil
 }
 
@@ -225,8 +231,12 @@ func (v *visit) heldModel() (heldPage, error) {
 	return m, nil
 }
 
-// heldText says what a fact is about, in words.
+// heldText says what a fact is about, in words: whoever decides asks those who worked there
+// what they did at that time.
 func heldText(w *view, kind string) string {
+	if key := "lost.held." + kind; w.Lang.Has(key) {
+		return w.T(key)
+	}
 	desk, _, _ := strings.Cut(kind, ".")
 	switch desk {
 	case "registration", "tokens", "staff", "identity":

@@ -19,7 +19,8 @@ type meshPage struct {
 	Picture               template.HTML
 	Legend                []legendLine
 	Peers                 []peerLine
-	Air                   string // how many boxes are on the air, in words; empty without a mesh
+	Air                   string   // how many boxes are on the air, in words; empty without a mesh
+	Alarms                []string // why it hears nobody, or should not go on so
 	Warnings              []string
 	Forks                 []forkLine
 	HeldBack              []heldBackLine
@@ -96,11 +97,11 @@ func meshPageOf(w *view, s control.Status, holdings []Holding, confirmed bool, m
 			doubled++
 		}
 		if len(p.Words) > 0 && p.Standing == "" && (!p.Confirmed || !confirmed) {
-			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: p.Site, Words: wordList{p.Words, true}, Said: p.Confirmed})
+			m.Compare = append(m.Compare, compareBox{ID: p.Node, Site: compareName(w, p), Words: wordList{p.Words, true}, Said: p.Confirmed})
 		}
 	}
-	if s.Twins > 0 {
-		m.Warnings = append(m.Warnings, w.T("alert.twin"))
+	for _, a := range s.MeshAlarms() {
+		m.Alarms = append(m.Alarms, say(w.Lang, a.Key, a.Values()))
 	}
 	if doubled > 0 {
 		m.Warnings = append(m.Warnings, w.T("alert.double", "Count", doubled))
@@ -125,16 +126,8 @@ func (v *visit) meshNodePage() error {
 	if err != nil {
 		return err
 	}
-	may := v.actor.Can(staff.SuspendNodes) && !status.Practice
+	may := meshRights{suspend: v.actor.Can(staff.SuspendNodes) && !status.Practice, open: v.actor.Can(staff.OpenNodes) && !status.Practice}
 	return v.render("mesh/node", nodePageOf(&view{Lang: v.lang}, status, holdings, status.Peers[i], may))
-}
-
-// siteName says something for a post whose name has not arrived yet.
-func siteName(w *view, name string) string {
-	if name == "" {
-		return w.T("mesh.no_name")
-	}
-	return name
 }
 
 // heldLines says for the records of each post how many nodes hold all of them, this

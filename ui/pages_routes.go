@@ -18,7 +18,7 @@ func (s *Server) pageRoutes() []route {
 		{method: "GET", path: "/start", policy: claim(), handle: (*visit).startPage},
 		{method: "POST", path: "/start", policy: claim(), guess: byClaim, handle: (*visit).start},
 		{method: "GET", path: "/join", policy: claim(), handle: (*visit).joinPage},
-		{method: "POST", path: "/join", policy: claim(), guess: byClaim, handle: (*visit).join},
+		{method: "POST", path: "/join", policy: claim(), guess: byClaim, limit: photoLimit, handle: (*visit).join},
 		{method: "GET", path: "/practise", policy: claim(), handle: (*visit).practisePage},
 		{method: "POST", path: "/practise", policy: claim(), guess: byClaim, handle: (*visit).practise},
 		{method: "GET", path: "/restore", policy: claim(), handle: (*visit).restorePage},

@@ -71,6 +71,7 @@ type Server struct {
 	middling, unknown *seats   // … and those above shortBody, by people who work here and by others
 	words             newWords
 	sent              atomic.Int32  // bundles on their way to phones
+	brokeOff          atomic.Int64  // the number after the bundle that did not arrive whole; 0 for none
 	rungs             *rungs        // which browsers trust the box
 	watcher           watcher       // of notes
 	wait              time.Duration // readTimeout

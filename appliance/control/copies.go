@@ -16,6 +16,7 @@ type CopyAt struct {
 	Heard     *time.Time `json:"heard"` // when it was last heard of; null when never
 	Connected bool       `json:"connected"`
 	Reads     bool       `json:"reads"`           // it has the keys of this register: opened, it can be read there
+	Carries   bool       `json:"carries"`         // it was let in as a partner's relay: it holds what it holds sealed, and no key
 	Apart     string     `json:"apart,omitempty"` // why it is no safe copy: shut (it was shut out) or twin (a copy of this node's own folder)
 }
 
@@ -28,6 +29,7 @@ type Copies struct {
 	Part     []CopyAt `json:"part"`      // posts that hold some
 	Apart    []CopyAt `json:"apart"`     // what is no safe copy
 	Posts    []CopyAt `json:"posts"`     // other posts that have the keys of this register, whatever they hold
+	Partners []CopyAt `json:"partners"`  // relays of partners that were let in and not shut out, whatever they hold; none of them reads
 }
 
 // Gone is what would be lost with this node, were it gone now. It names nobody.
@@ -50,11 +52,13 @@ type Gone struct {
 // LogCopies is who holds a log as far as this node.
 type LogCopies struct {
 	Log      string   `json:"log"`
-	Node     string   `json:"node"` // that writes it; empty when its certificate is not here yet
+	Node     string   `json:"node"`   // that writes it; empty when its certificate is not here yet
+	Number   uint16   `json:"number"` // of that node; 0 with it
 	Site     string   `json:"site"`
 	Facts    uint64   `json:"facts"`
 	OnlyHere uint64   `json:"only_here"`
-	Copies   []CopyAt `json:"copies"` // posts that hold all of it, safely
+	Carries  bool     `json:"carries"` // that node is a partner's relay
+	Copies   []CopyAt `json:"copies"`  // posts that hold all of it, safely
 }
 
 // GonePerson is one of the people of Gone.

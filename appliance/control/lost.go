@@ -14,8 +14,8 @@ type LostBox struct {
 	Since    time.Time `json:"since"`    // by the clock of the post where it was said first
 	By       string    `json:"by"`       // who said so; empty when the name is not known here
 	At       string    `json:"at"`       // the site where it was said
-	Known    []string  `json:"known"`    // sites of the nodes known to hold the fact, this one among them
-	Unheard  []string  `json:"unheard"`  // sites of those not known to
+	Known    []string  `json:"known"`    // sites of the nodes known to hold the fact, this one among them; "#" and the number where no site is known
+	Unheard  []string  `json:"unheard"`  // sites of those not known to, in the same way
 	MayLift  bool      `json:"may_lift"` // an issuer lives here that may
 	Asked    string    `json:"asked"`    // who asked that it be revoked, which waits for a second person
 }

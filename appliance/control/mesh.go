@@ -128,3 +128,16 @@ func WorstFirst(peers []Peer) []Peer {
 	})
 	return out
 }
+
+// meshAlarms are the alerts that explain why a node hears nobody, or should not go on so.
+var meshAlarms = []string{"alert.self_shut", "alert.mesh_off", "alert.twin"}
+
+// MeshAlarms are the alerts that have to stand beside the list of other nodes.
+func (s Status) MeshAlarms() (out []Alert) {
+	for _, a := range s.Alerts {
+		if slices.Contains(meshAlarms, a.Key) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
