@@ -87,8 +87,9 @@ func Play(c Config, s Stage, ms Membership, addr string) (*Mesh, error) {
 // Name is the name of this start among the members.
 func (m *Mesh) Name() string { return hex.EncodeToString(m.incarnation[:]) }
 
-// Silence is how long a line that brings nothing is believed to work.
-const Silence = 30 * time.Second
+// Silence is how long a line that brings nothing is believed to work: twice as long as it
+// may be before it is asked, and some more.
+const Silence = 75 * time.Second
 
 // Link is one exchange connection in the hands of whoever carries its bytes. Next may be
 // called while Receive is; each of them by one goroutine at a time.
