@@ -5,7 +5,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -16,19 +18,25 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/control"
+	"github.com/waypost/waypost/appliance/identity"
+	"github.com/waypost/waypost/appliance/oplog"
+	"github.com/waypost/waypost/mesh"
 )
 
 const (
-	airJoining = 3                // at once: most of their time goes into passphrases
-	airSettles = 90 * time.Second // after all hold the same: doubled links have ended, reports were passed on
-	airWrites  = 20
-	airWait    = 5 * time.Minute
+	airStarting = 8                // at once
+	airSettles  = 90 * time.Second // after all hold the same: doubled links have ended, reports were passed on
+	airWrites   = 20
+	airWait     = 10 * time.Minute
+	airPort     = ":7946"
 )
 
 // TestAirFigures measures what many real nodes say to each other while nothing happens,
@@ -95,47 +103,91 @@ func (f *airFigures) gather(n int) {
 		f.count(name)
 		f.nodes = append(f.nodes, &airNode{name: name, http: l.client(name)})
 	}
-	first := f.nodes[0]
-	f.found(first.name)
-	f.start(first)
-	for rest := f.nodes[1:]; len(rest) > 0; {
-		some := rest[:min(airJoining, len(rest))]
-		rest = rest[len(some):]
-		f.join(some)
-	}
+	f.check(f.enrolAll())
+	f.startAll()
 	for _, a := range f.nodes {
-		k, err := a.control.IssueKey(context.Background(), "lead", "", 24*time.Hour)
+		key, err := a.control.IssueKey(context.Background(), "lead", "", 24*time.Hour)
 		f.check(err)
-		a.key = k.Secret
-		if a != first {
-			f.within(a.name+" is confirmed", func() bool { return first.control.Confirm(context.Background(), a.status().Node) == nil })
-		}
+		a.key = key.Secret
 	}
 	f.settle()
 	f.note("%d nodes in as many network namespaces on one switch, %.0f s until all held the same.", n, time.Since(began).Seconds())
 }
 
-// join brings some nodes in, side by side.
-func (f *airFigures) join(some []*airNode) {
-	var cmds []*exec.Cmd
-	for _, a := range some {
-		code := f.waypost("invite", "--data", f.nodes[0].dir)
-		line := f.l.in(a.name, f.bin, "join", "--data", filepath.Join(f.dir, a.name), "--site", a.name, "--lead", figuresLead, "--passphrase-file", f.secret, code)
-		cmd := exec.Command(line[0], line[1:]...)
-		cmd.Stderr = os.Stderr
-		f.check(cmd.Start())
-		cmds = append(cmds, cmd)
+// enrolAll makes the folders of a deployment, in this process and with passphrases that cost
+// nothing: what is measured comes later, and fifty times a second or two would be lost. All
+// know where the first is to be found, and it has compared all of them.
+func (f *airFigures) enrolAll() error {
+	ctx, secret := context.Background(), []byte(figuresWords)
+	dir := filepath.Join(f.dir, f.nodes[0].name)
+	vault, _, err := identity.Start(dir, clock.System(), identity.StartOptions{Deployment: "Relief", Site: "Post 1", Passphrase: secret, KeepRoot: true, Cost: identity.TestCost()})
+	if err != nil {
+		return err
 	}
-	for i, cmd := range cmds {
-		f.check(cmd.Wait())
-		f.start(some[i])
+	n, err := addLead(ctx, dir, vault, figuresLead, secret, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	for i, a := range f.nodes[1:] {
+		if err := errors.Join(err, f.enrol(ctx, n, a.name, fmt.Sprint("Post ", i+2))); err != nil {
+			return errors.Join(err, n.Close())
+		}
+	}
+	return n.Close()
+}
+
+func (f *airFigures) enrol(ctx context.Context, by *node, name, site string) error {
+	dir := filepath.Join(f.dir, name)
+	invitation, err := by.vault.Invite(time.Minute, nil)
+	if err != nil {
+		return err
+	}
+	code, err := identity.ParseInvitation(invitation.Code)
+	if err != nil {
+		return err
+	}
+	applicant, err := identity.NewApplicant(code)
+	if err != nil {
+		return err
+	}
+	applicant.Cost = identity.TestCost()
+	reply, cert, err := by.vault.Admit(applicant.Request())
+	if err != nil {
+		return err
+	}
+	if err := by.desks.Identity.Enrolled(ctx, cert); err != nil {
+		return err
+	}
+	if err := by.desks.Identity.Confirm(ctx, oplog.By{1}, cert.ID()); err != nil {
+		return err
+	}
+	vault, err := applicant.Accept(dir, clock.System(), reply, site, []byte(figuresWords))
+	if err != nil {
+		return err
+	}
+	vault.Close()
+	return mesh.Remember(dir, f.l.addr(f.nodes[0].name)+airPort)
+}
+
+// startAll starts all nodes, some at a time.
+func (f *airFigures) startAll() {
+	f.t.Helper()
+	for some := range slices.Chunk(f.nodes, airStarting) {
+		var all sync.WaitGroup
+		for _, a := range some {
+			all.Go(func() { f.start(a) })
+		}
+		all.Wait()
+		if f.t.Failed() {
+			f.t.FailNow()
+		}
 	}
 }
 
 func (f *airFigures) start(a *airNode) {
 	dir := filepath.Join(f.dir, a.name)
 	a.served = f.serveWith(dir, f.l.in(a.name, f.bin, "serve", "--data", dir, "--passphrase-file", f.secret,
-		"--http", "127.0.0.1:8080", "--https", "127.0.0.1:8443", "--mesh", ":7946"))
+		"--http", "127.0.0.1:8080", "--https", "127.0.0.1:8443", "--mesh", airPort))
 }
 
 // settle waits until all hold the same, and some more.
@@ -249,7 +301,7 @@ func (f *airFigures) lose(percent int) error {
 		rule = fmt.Sprintf("numgen random mod 100 < %d drop", percent)
 	}
 	cmd := exec.Command("ip", "netns", "exec", f.l.hub(), "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader("table bridge air\ndelete table bridge air\ntable bridge air { chain f { type filter hook forward priority 0; " + rule + "\n } }\n")
+	cmd.Stdin = strings.NewReader("table bridge air\ndelete table bridge air\ntable bridge air { chain f {\n type filter hook forward priority 0; policy accept;\n " + rule + "\n }\n}\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("nft: %w: %s", err, out)
 	}
@@ -327,8 +379,8 @@ func (f *airFigures) turnLow() {
 		_, err = a.control.SetLink(context.Background(), l)
 		f.check(err)
 		a.stop()
-		f.start(a)
 	}
+	f.startAll()
 	f.settle()
 }
 

@@ -234,10 +234,15 @@ func (m *Mesh) keepAlive() {
 	}
 }
 
-// askDue reports whether a sign of life is asked for now. Called with the lock held.
+// askDue reports whether a sign of life is asked for now. Who dialled asks first, so that not
+// both ask at once. Called with the lock held.
 func (l *link) askDue(now time.Duration) bool {
 	t := l.timing()
-	return now-time.Duration(l.lastIn.Load()) >= t.pingEvery || l.spoke > 0 && now-l.spoke >= t.askAfter ||
+	every := t.pingEvery
+	if l.dialled == "" {
+		every += pongTime
+	}
+	return now-time.Duration(l.lastIn.Load()) >= every || l.spoke > 0 && now-l.spoke >= t.askAfter ||
 		l.sight.pingDue(int64(now), int64(t.tripEvery))
 }
 

@@ -144,7 +144,7 @@ func (l *line) watch() {
 	if !l.alive() {
 		return
 	}
-	if left := mesh.Silence - l.camp.now.Sub(l.heard); left > 0 {
+	if left := l.link.Silence() - l.camp.now.Sub(l.heard); left > 0 {
 		l.camp.In(left, l.watch)
 		return
 	}
