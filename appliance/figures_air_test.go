@@ -33,7 +33,7 @@ import (
 
 const (
 	airStarting = 8                // at once
-	airSettles  = 90 * time.Second // after all hold the same: doubled links have ended, reports were passed on
+	airSettles  = 60 * time.Second // after all hold the same: doubled links have ended, reports were passed on
 	airWrites   = 20
 	airWait     = 10 * time.Minute
 	airPort     = ":7946"
@@ -61,11 +61,11 @@ func TestAirFigures(t *testing.T) {
 	began := time.Now()
 	f := &airFigures{figures: newFigures(t), listens: time.Duration(minutes) * time.Minute}
 	f.gather(n)
+	f.idle("usual", 10)
 	f.live("0 %", 1500*time.Millisecond)
 	f.check(f.lose(20))
 	f.live("20 %", 3*time.Second)
 	f.check(f.lose(0))
-	f.idle("usual", 10)
 	f.missed("usual")
 	f.turnLow()
 	f.idle("low", 2.5)
@@ -86,6 +86,17 @@ type airNode struct {
 	name string
 	key  string
 	http *http.Client
+}
+
+// row and note say at once what they take in, because the rest may take long.
+func (f *airFigures) row(figure, bar, measured string, holds bool) {
+	f.figures.row(figure, bar, measured, holds)
+	fmt.Fprintln(os.Stderr, f.rows[len(f.rows)-1])
+}
+
+func (f *airFigures) note(format string, args ...any) {
+	f.figures.note(format, args...)
+	fmt.Fprintln(os.Stderr, f.notes[len(f.notes)-1])
 }
 
 // gather makes n nodes that hold the same.

@@ -207,29 +207,35 @@ func (l *link) take(msg message) error {
 func (m *Mesh) keepAlive() {
 	now := m.elapsed()
 	for _, l := range m.links {
-		in, out := l.line.Bytes()
-		switch {
-		case in != l.seenIn: // part of a long frame is a sign of life too
-			l.pinged, l.suspect, l.spoke = 0, false, 0
-			l.lastIn.Store(int64(now))
-		case out != l.seenOut && l.spoke == 0:
-			l.spoke = now
+		l.lookAlive(now)
+	}
+}
+
+// lookAlive looks whether a sign of life has come, asks for one, or has the node looked for
+// beside the link. Called with the lock held.
+func (l *link) lookAlive(now time.Duration) {
+	in, out := l.line.Bytes()
+	switch {
+	case in != l.seenIn: // part of a long frame is a sign of life too
+		l.pinged, l.suspect, l.spoke = 0, false, 0
+		l.lastIn.Store(int64(now))
+	case out != l.seenOut && l.spoke == 0:
+		l.spoke = now
+	}
+	l.seenIn, l.seenOut = in, out
+	switch {
+	case l.serving || l.pieces.serving: // a PING would wait behind what is being written
+	case l.pinged > 0:
+		if !l.suspect && now-l.pinged >= pongTime {
+			l.suspect = true
+			l.peer.lost = true
+			l.peer.dial.now()
+			l.m.poke()
 		}
-		l.seenIn, l.seenOut = in, out
-		switch {
-		case l.serving || l.pieces.serving: // a PING would wait behind what is being written
-		case l.pinged > 0:
-			if !l.suspect && now-l.pinged >= pongTime {
-				l.suspect = true
-				l.peer.lost = true
-				l.peer.dial.now()
-				m.poke()
-			}
-		case l.doubted || l.askDue(now):
-			l.pinged, l.doubted = now, false
-			if !l.out.send(ping{l.sight.pinged(int64(now))}) {
-				l.end()
-			}
+	case l.doubted || l.askDue(now):
+		l.pinged, l.doubted = now, false
+		if !l.out.send(ping{l.sight.pinged(int64(now))}) {
+			l.end()
 		}
 	}
 }

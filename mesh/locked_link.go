@@ -174,6 +174,7 @@ func (l *lockedLink) send(m message) error {
 func (l *lockedLink) tick() {
 	k := l.k
 	last := k.c.Clock.Now()
+	told := last
 	for {
 		select {
 		case <-k.c.Clock.After(lockedTick):
@@ -189,9 +190,12 @@ func (l *lockedLink) tick() {
 			l.cancel()
 			return
 		}
+		if now.Sub(told) >= usual.lazyMost {
+			told = now
+			l.hint()
+		}
 		if now.Sub(last) >= usual.pingEvery {
 			last = now
-			l.hint()
 			if l.send(ping{uint64(now.UnixMilli())}) != nil { //nolint:gosec // a nonce
 				return
 			}
