@@ -7,7 +7,7 @@ BIN := waypost
 BUILD := $(GO) build -trimpath -ldflags '-s -w'
 PKGS := ./...
 
-.PHONY: sim sim-short bench-sim bench-mesh build run demo test vet unit race scripts nemesis nemesis-short fuzz browser payloads tools arm64 torture torture-short bench bench-program bench-doors bench-journal clean
+.PHONY: sim sim-short bench-sim bench-air bench-mesh build run demo test vet unit race scripts nemesis nemesis-short fuzz browser payloads tools arm64 torture torture-short bench bench-program bench-doors bench-journal clean
 
 build:
 	$(BUILD) -o $(BIN) ./appliance
@@ -73,9 +73,15 @@ sim-short:
 	cd mesh/meshtest && WAYPOST_SIM_FROM=$$(($(SIM_FROM)+1)) WAYPOST_SIM_STEP=2 WAYPOST_SIM_SEEDS=299 ../../build/sim.test -test.run TestCamps -test.timeout 20m -test.v >../../build/sim.2 2>&1; two=$$?; \
 	wait $$one; one=$$?; cd ../..; grep -h -A80 -e '^ *--- FAIL' -e panic build/sim.1 build/sim.2; grep -h 'camps from' build/sim.1 build/sim.2; exit $$((one+two))
 
-# The figures that need fifty nodes, on the same made-up network.
+# The figures that need fifty nodes, on the same made-up network: idle, a live write, healed cuts. ONLY=heal is one of them.
 bench-sim:
-	WAYPOST_FIGURES_MESH=1 $(GO) test -count=1 -v -timeout 30m -run TestMeshFigures ./mesh/meshtest
+	WAYPOST_FIGURES_MESH=1 $(GO) test -count=1 -v -timeout 120m -run 'TestMeshFigures/$(ONLY)' ./mesh/meshtest
+
+# What real nodes say while nothing happens, whole packets as they leave their networks, under both profiles, and how
+# soon all show what one wrote, without and with lost packets (root, iproute2, nftables; 64 MiB of heap each).
+AIR ?= 50
+bench-air: tools
+	WAYPOST_FIGURES_AIR=$(AIR) $(GO) test -count=1 -v -timeout 90m -run 'TestAirFigures$$' ./appliance
 
 sim:
 	WAYPOST_SIM_FROM=$(SEED) WAYPOST_SIM_SEEDS=10000 WAYPOST_SIM_MOST=300 nice $(SIM) -v

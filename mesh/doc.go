@@ -142,7 +142,7 @@
 //	"lk" | slow 1 bit | 7 bits zero | bytes a second 5, 0 = any
 //
 // slow has both ends keep the low profile's times on this link (timing.go): a PING goes out
-// after 30 s, and 100 s of silence end it. It may be sent again at any time. A node that
+// after 2 min, and 5 min of silence end it. It may be sent again at any time. A node that
 // asks for a limit asks one question at a time over all its links. Promised:
 // TestBulkOnASlowLink, TestOneBigFrameIsNoSilence, TestLowProfileWhileRunning. A batch that
 // was saved whole goes whole, up to 1 MiB, and holds small frames up for as long as that
@@ -183,10 +183,13 @@
 // say which spellings the asking node reads: 15 packed batches, 14 packed ones without tags
 // as well (package oplog); a node that does not know them sees a large number and answers
 // plainly. Over all peers a log is asked for once at a time. A PING goes out when nothing
-// came in for 10 s, and when the last PONG is a minute old; its nonce is the sender's
-// nanoseconds since it started, so that the PONG says how long the way is. 3 s later
-// without an answer the node is looked for anew, and after 30 s without a byte a connection
-// is dead; longer where an end asked for it (Limits).
+// came in for 30 s (who was dialled waits 3 s more), when something was sent 5 s ago and nothing
+// came since, when memberlist takes the node for gone, and when the last PONG is five minutes
+// old; its nonce is the sender's nanoseconds since it started, so that the PONG says how long
+// the way is. 3 s later without an answer the node is looked for anew, and after 75 s without
+// a byte a connection is dead; longer where an end asked for it (Limits). What idle links
+// cost is promised by meshtest: TestIdleStaysQuiet; that a silent link is noticed soon
+// where it matters: TestWhoSpokeAsksSoon, TestWhoWasDialledAsksLater.
 //
 // FETCH, too, is one question at a time, beside WANT. The answer is a part, from
 // offset, of the first of these pieces that is held, and which says which one that is;

@@ -20,7 +20,7 @@ import (
 
 // How memberlist is run, whatever the profile; the rest is in timing.go.
 const (
-	suspicion    = 6
+	suspicion    = 4    // rounds of probes, times the logarithm of the members
 	packetSize   = 1200 // fits tunnels
 	leaveTime    = 200 * time.Millisecond
 	maxState     = 1000 // bytes of LocalState
@@ -210,13 +210,24 @@ func (g *gossip) NotifyJoin(n *memberlist.Node) {
 	}
 }
 
-// NotifyLeave keeps count.
+// NotifyLeave keeps count, and has links to the member asked at once: if it is gone they
+// know sooner, and if it is not nothing is lost.
 func (g *gossip) NotifyLeave(n *memberlist.Node) {
 	g.count.Add(-1)
-	if cert, err := g.verified(n); err == nil || errors.Is(err, errShut) {
-		g.named(n, cert, tenure{left: g.m.elapsed()})
+	cert, err := g.verified(n)
+	if err != nil && !errors.Is(err, errShut) {
+		return
+	}
+	g.named(n, cert, tenure{left: g.m.elapsed()})
+	g.m.mu.Lock()
+	defer g.m.mu.Unlock()
+	for _, l := range g.m.links {
+		l.doubted = l.doubted || l.name() == n.Name
 	}
 }
+
+// name is the memberlist name of the start at the other end.
+func (l *link) name() string { return hex.EncodeToString(l.hello.incarnation[:]) }
 
 // NotifyUpdate has nothing to tell us.
 func (g *gossip) NotifyUpdate(*memberlist.Node) {}

@@ -37,6 +37,9 @@ type link struct {
 	peer     *peer
 	attached bool
 	seenIn   uint64                     // bytes that had come when keepAlive last looked
+	seenOut  uint64                     // and that had left
+	spoke    time.Duration              // since when something has left and nothing come; 0 = it has
+	doubted  bool                       // memberlist takes the node for gone: it is asked
 	pinged   time.Duration              // when it was asked for a sign of life that has not come; 0 = it was not
 	suspect  bool                       // no sign came in time: the node is looked for as if there were no link
 	farewell bool                       // one end has said that it parts
@@ -204,26 +207,49 @@ func (l *link) take(msg message) error {
 func (m *Mesh) keepAlive() {
 	now := m.elapsed()
 	for _, l := range m.links {
-		if in, _ := l.line.Bytes(); in != l.seenIn { // part of a long frame is a sign of life too
-			l.seenIn, l.pinged, l.suspect = in, 0, false
-			l.lastIn.Store(int64(now))
+		l.lookAlive(now)
+	}
+}
+
+// lookAlive looks whether a sign of life has come, asks for one, or has the node looked for
+// beside the link. Called with the lock held.
+func (l *link) lookAlive(now time.Duration) {
+	in, out := l.line.Bytes()
+	switch {
+	case in != l.seenIn: // part of a long frame is a sign of life too
+		l.pinged, l.suspect, l.spoke = 0, false, 0
+		l.lastIn.Store(int64(now))
+	case out != l.seenOut && l.spoke == 0:
+		l.spoke = now
+	}
+	l.seenIn, l.seenOut = in, out
+	switch {
+	case l.serving || l.pieces.serving: // a PING would wait behind what is being written
+	case l.pinged > 0:
+		if !l.suspect && now-l.pinged >= pongTime {
+			l.suspect = true
+			l.peer.lost = true
+			l.peer.dial.now()
+			l.m.poke()
 		}
-		switch {
-		case l.serving || l.pieces.serving: // a PING would wait behind what is being written
-		case l.pinged > 0:
-			if !l.suspect && now-l.pinged >= pongTime {
-				l.suspect = true
-				l.peer.lost = true
-				l.peer.dial.now()
-				m.poke()
-			}
-		case now-time.Duration(l.lastIn.Load()) >= l.timing().pingEvery || l.sight.pingDue(int64(now)):
-			l.pinged = now
-			if !l.out.send(ping{l.sight.pinged(int64(now))}) {
-				l.end()
-			}
+	case l.doubted || l.askDue(now):
+		l.pinged, l.doubted = now, false
+		if !l.out.send(ping{l.sight.pinged(int64(now))}) {
+			l.end()
 		}
 	}
+}
+
+// askDue reports whether a sign of life is asked for now. Who dialled asks first, so that not
+// both ask at once. Called with the lock held.
+func (l *link) askDue(now time.Duration) bool {
+	t := l.timing()
+	every := t.pingEvery
+	if l.dialled == "" {
+		every += pongTime
+	}
+	return now-time.Duration(l.lastIn.Load()) >= every || l.spoke > 0 && now-l.spoke >= t.askAfter ||
+		l.sight.pingDue(int64(now), int64(t.tripEvery))
 }
 
 // wanted answers a WANT, one at a time; another may wait. What is being answered is

@@ -184,10 +184,14 @@ func (l *lockedLink) send(m message) error {
 	return err
 }
 
+// pulse is when a link last asked for a sign of life and told what arrived by others.
+type pulse struct{ asked, told time.Time }
+
 // tick keeps the link from falling silent, asks what is due and says what arrived by other
 // links.
 func (l *lockedLink) tick() {
-	last := l.k.c.Clock.Now()
+	now := l.k.c.Clock.Now()
+	last := pulse{now, now}
 	for {
 		select {
 		case <-l.k.c.Clock.After(lockedTick):
@@ -200,9 +204,8 @@ func (l *lockedLink) tick() {
 	}
 }
 
-// turn is one round of tick; last is when the other end was last asked for a sign of life.
-// It is false when the link ends.
-func (l *lockedLink) turn(last *time.Time) bool {
+// turn is one round of tick. It is false when the link ends.
+func (l *lockedLink) turn(last *pulse) bool {
 	k := l.k
 	l.ask()
 	now := k.c.Clock.Now()
@@ -213,11 +216,14 @@ func (l *lockedLink) turn(last *time.Time) bool {
 		l.cancel()
 		return false
 	}
-	if now.Sub(*last) < usual.pingEvery {
+	if now.Sub(last.told) >= usual.lazyMost {
+		last.told = now
+		l.hint()
+	}
+	if now.Sub(last.asked) < usual.pingEvery {
 		return true
 	}
-	*last = now
-	l.hint()
+	last.asked = now
 	return l.send(ping{uint64(now.UnixMilli())}) == nil //nolint:gosec // a nonce
 }
 

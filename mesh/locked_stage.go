@@ -45,7 +45,7 @@ type LockedLink struct {
 	dialled string
 	greeted bool
 	on      bool // it was attached
-	last    time.Time
+	last    pulse
 }
 
 // Meet takes a line to the open node of cert, as Mesh.Meet does.
@@ -87,7 +87,8 @@ func (p *LockedLink) Receive(frame []byte) error {
 		if !p.l.k.attach(p.l, p.dialled) {
 			return errUnwanted
 		}
-		p.on, p.last = true, p.l.k.c.Clock.Now()
+		now := p.l.k.c.Clock.Now()
+		p.on, p.last = true, pulse{now, now}
 		p.turn()
 		return nil
 	}
@@ -100,6 +101,9 @@ func (p *LockedLink) Receive(frame []byte) error {
 	}
 	return p.l.take(msg)
 }
+
+// Silence is Link.Silence: a locked box knows one profile.
+func (p *LockedLink) Silence() time.Duration { return usual.silence }
 
 func (p *LockedLink) turn() {
 	p.l.k.stage.After(lockedTick, func() {

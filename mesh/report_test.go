@@ -162,7 +162,7 @@ func TestAQuietLinkIsLookedPast(t *testing.T) {
 	rb.cut()
 	b.mesh.mu.Lock()
 	for _, l := range b.mesh.links {
-		l.lastIn.Store(int64(b.mesh.elapsed() - usual.pingEvery))
+		l.lastIn.Store(int64(b.mesh.elapsed() - usual.pingEvery - pongTime))
 	}
 	b.mesh.mu.Unlock()
 	wait(t, "b looks for a", func() bool { return b.peer(a).State != Connected })

@@ -87,8 +87,9 @@ func Play(c Config, s Stage, ms Membership, addr string) (*Mesh, error) {
 // Name is the name of this start among the members.
 func (m *Mesh) Name() string { return hex.EncodeToString(m.incarnation[:]) }
 
-// Silence is how long a line that brings nothing is believed to work.
-const Silence = 30 * time.Second
+// Silence is how long a line that brings nothing is believed to work, as a rule: twice as
+// long as it may be before it is asked, and some more. What counts is Link.Silence.
+const Silence = 75 * time.Second
 
 // Link is one exchange connection in the hands of whoever carries its bytes. Next may be
 // called while Receive is; each of them by one goroutine at a time.
@@ -105,6 +106,10 @@ func (m *Mesh) Meet(line Line, cert identity.NodeCert, dialled string) *Link {
 func (m *Mesh) Useful(cert identity.NodeCert, wanted identity.NodeID) bool {
 	return m.useful(cert, wanted)
 }
+
+// Silence is how long this line is believed while it brings nothing: longer where one of its
+// ends wants to say little.
+func (k *Link) Silence() time.Duration { return k.l.timing().silence }
 
 // Next is the frame to send now, nil when there is none; left is to be called, when it is
 // not nil, after the frame has left.

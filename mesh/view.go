@@ -44,10 +44,6 @@ type ForkView struct {
 	Joined bool       // of an own one: what the other history had more is written again in a later log
 }
 
-// roundTripEvery is how old a measured round trip grows before a PING goes out for its
-// sake: one end of a link often hears enough never to send one.
-const roundTripEvery = time.Minute
-
 // linkSight is what a link remembers to be looked at.
 type linkSight struct {
 	since    time.Time     // guarded by Mesh.mu
@@ -56,11 +52,12 @@ type linkSight struct {
 	trip     atomic.Int64  // nanoseconds from PING to PONG; 0 for unknown
 }
 
-// pingDue reports whether a PING goes out now to learn how long one takes. A nonce is the
-// time since Start, so that it says by itself when it left.
-func (s *linkSight) pingDue(now int64) bool {
+// pingDue reports whether a PING goes out now to learn how long one takes, when that is
+// wanted once in every. A nonce is the time since Start, so that it says by itself when it
+// left.
+func (s *linkSight) pingDue(now, every int64) bool {
 	last := s.measured.Load()
-	return last == 0 || now-last >= int64(roundTripEvery)
+	return last == 0 || now-last >= every
 }
 
 // pinged remembers the PING that goes out, and gives its nonce back.

@@ -37,8 +37,8 @@ func TestLinksAreShownWithTheirRoundTrip(t *testing.T) {
 func TestPongThatNobodyAskedForMeasuresNothing(t *testing.T) {
 	t.Parallel()
 	var s linkSight
-	second := int64(time.Second)
-	if !s.pingDue(second) {
+	second, every := int64(time.Second), int64(time.Minute)
+	if !s.pingDue(second, every) {
 		t.Error("nothing is due before anything was measured")
 	}
 	s.ponged(7, second)
@@ -60,7 +60,7 @@ func TestPongThatNobodyAskedForMeasuresNothing(t *testing.T) {
 	if got := time.Duration(s.trip.Load()); got != 30*time.Millisecond {
 		t.Fatalf("a second answer made it %v", got)
 	}
-	if s.pingDue(2*second) || !s.pingDue(second+int64(30*time.Millisecond+roundTripEvery)) {
+	if s.pingDue(2*second, every) || !s.pingDue(second+int64(30*time.Millisecond)+every, every) {
 		t.Error("it is measured again at the wrong time")
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
-	"github.com/waypost/waypost/mesh"
 )
 
 // line is one end of a connection between two places.
@@ -32,6 +31,7 @@ type line struct {
 type carried interface {
 	Next() (frame []byte, left func())
 	Receive(frame []byte) error
+	Silence() time.Duration
 	Ended()
 }
 
@@ -177,7 +177,7 @@ func (l *line) watch() {
 	if !l.alive() {
 		return
 	}
-	if left := mesh.Silence - l.camp.now.Sub(l.heard); left > 0 {
+	if left := l.link.Silence() - l.camp.now.Sub(l.heard); left > 0 {
 		l.camp.In(left, l.watch)
 		return
 	}
