@@ -138,6 +138,8 @@ bench-program:
 # An empty node that joins one with 100,000 people, beside PostgreSQL, PouchDB and hypercore with the same records
 # in the same run. They are installed for that under the system's folder for temporary files (npm, apt-get); what
 # cannot be is named in the table. OPS=1000000 makes as many people as give that many facts.
+# Three nodes are filled: as fast as it goes (rates), under the memory limit of a 1 GB board (memory), and while
+# somebody works there (what they wait).
 bench-mesh:
 	$(if $(filter command line,$(origin OPS)),WAYPOST_FIGURES_MESH_OPS=$(OPS),WAYPOST_FIGURES_MESH=$(PEOPLE)) $(GO) test -timeout 90m -count=1 -v -run TestMeshFigures ./appliance
 PEOPLE ?= 100000

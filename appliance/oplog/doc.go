@@ -105,7 +105,7 @@
 // it and forwards it, and where it is found later it is kept and not understood.
 // The bound is on the payload so that it holds for batches that anybody joined.
 // Merge opens one batch at a time; a rebuild by transactions opens 4 MB and the
-// batch that goes beyond, one by sorting keeps 8 MB a goroutine and writes what is
+// batch that goes beyond, one by sorting keeps twice 4 MB a goroutine and writes what is
 // more to a temporary file.
 //
 // # Files
@@ -190,7 +190,8 @@
 //   - What was answered is on the disk: TestNothingAcknowledgedIsLostInAKill,
 //     TestWhatWasAnsweredIsThereAfterAReopenWithoutItsViews.
 //   - A torn end costs only what was not answered: TestEveryTornLengthOfTheLastFrameCostsOnlyThatFrame.
-//   - After a failed flush nothing more is written: TestAFailedFlushMakesTheNodeReadOnly.
+//   - After a failed flush nothing more is written: TestAFailedFlushMakesTheNodeReadOnly,
+//     TestAFlushThatFailsStopsWhatArrivesToo.
 //   - A changed byte anywhere is found and never served: TestAFlippedByteAnywhereIsReportedAndTheRestServed,
 //     TestRotInARunningJournalIsFoundSetAsideAndFetchedBack.
 //   - What is damaged comes back from one healthy node, without a restart and by itself:
@@ -215,14 +216,17 @@
 //     no more: TestBothHistoriesOfACopiedFolderAreEverywhere, TestAnOldCardPutBackGivesAndGetsWhatWasWritten,
 //     mesh.TestTwinsThatWroteApart, script clone.
 //   - What came in bulk is durable when Merge returns, whole in the views before anything else is written, and after
-//     any end: TestWhatArrivesIsFoldedLater, TestACommandSeesWhatArrived, TestWhatIsLateOutlivesAnEnd.
+//     any end: TestWhatArrivesIsFoldedLater, TestACommandSeesWhatArrived, TestWhatIsLateOutlivesAnEnd, torture TestLossy.
+//     No backup, check, suspension, rebuild or repeated request looks past it, it is shown soon though it never stops
+//     coming, and neither rot nor a full disk in between loses it: TestNothingLooksPastWhatIsLate,
+//     TestAKeyIsKnownThoughItIsLate, TestASlowLinkIsFoldedAllTheSame, TestRotBeforeTheFolding, TestAFullDiskKeepsWhatIsLate.
 //   - Programs on every machine read form 2 alike: TestTheModel, TestGoldenSqueezed, TestWhatIsSqueezedComesBack, FuzzExpand.
 //   - However a batch is spelled on its way, the same bytes are kept: TestAPackedBatchComesBackAsItWas,
 //     TestAnOpWithAWrongTagTravelsWithIt, TestNodesOfEveryKindGetPackedBatches.
 //   - Views that are being filled are shown to nobody, so nobody looks as if they were not here:
 //     TestNobodyReadsViewsThatAreBeingFilled, torture TestFullDisk.
 //   - Lists and search know everybody who was answered for, whatever became of the views meanwhile:
-//     TestHooksHearWhatTheViewsGotLater, registration.TestTheIndexOutlivesViewsThatCannotBeRead.
+//     TestHooksHearWhatTheViewsGotLater, TestHooksHearOfEverybody, registration.TestTheIndexOutlivesViewsThatCannotBeRead.
 //   - Sealed ops go through nodes of every kind unchanged, survive damage and partings, and their headers say nothing
 //     but a random subject: TestNarrowOps…, TestGoldenNarrowOp, TestWhatIsNoNarrowOp.
 //   - What is damaged is named, also when it is mended: torture TestRot, identity TestOneDamagedCopyIsMended.

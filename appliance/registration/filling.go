@@ -3,6 +3,7 @@ package registration
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -107,14 +108,13 @@ func (d *Desk) readEntry(id oplog.ID, value []byte) *entry {
 
 // fillPeople takes in those of whom the index does not know better.
 func (d *Desk) fillPeople(people []*entry) {
-	inOnePiece(people)
 	x := d.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	people = slices.DeleteFunc(people, func(e *entry) bool { _, newer := x.touched[e.id]; return newer })
+	inOnePiece(people)
 	for _, e := range people {
-		if _, newer := x.touched[e.id]; !newer {
-			x.put(*e)
-		}
+		x.put(*e)
 	}
 }
 

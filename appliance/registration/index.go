@@ -111,6 +111,7 @@ func (x *index) drop(id oplog.ID) {
 	if e := x.people.find(id); e != nil && !e.gone() {
 		x.leaveDay(e.day)
 		*e = entry{id: id, day: dayGone}
+		x.people.separate(id)
 		x.gone++
 	}
 }
@@ -171,13 +172,6 @@ func (d *Desk) committed(subjects []oplog.ID) error {
 	if err != nil {
 		return err
 	}
-	var people []*entry
-	for _, c := range changes {
-		if c.person != nil {
-			people = append(people, c.person)
-		}
-	}
-	inOnePiece(people)
 	var gone []oplog.ID
 	defer func() {
 		for _, id := range gone {
@@ -187,6 +181,13 @@ func (d *Desk) committed(subjects []oplog.ID) error {
 	x := d.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	var fresh []*entry
+	for _, c := range changes {
+		if c.person != nil && x.people.find(c.id) == nil {
+			fresh = append(fresh, c.person)
+		}
+	}
+	inOnePiece(fresh)
 	for _, c := range changes {
 		x.touch(c.id)
 		switch {

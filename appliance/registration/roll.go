@@ -76,12 +76,32 @@ func (r *roll) grow() {
 	}
 }
 
-// onePieceLeast people and more have their texts in one piece.
-const onePieceLeast = 50
+// Texts are put into one piece of memory when there are so many people at least, and of so
+// many at most.
+const (
+	onePieceLeast = 50
+	onePieceMost  = 2000
+)
 
-// inOnePiece puts the texts of many people into one piece of memory: alone, each takes up to
-// the next size there is, and the collector looks at it by itself.
+// separate gives everybody around somebody who is gone a text of their own: the piece they
+// shared would keep that name in memory. People whose texts were put together came together,
+// so they stand next to each other.
+func (r *roll) separate(id oplog.ID) {
+	place := int(r.table[r.slot(id)]) - 1
+	for i := max(0, place-onePieceMost); i < min(r.n, place+onePieceMost); i++ {
+		e := r.at(i)
+		e.text = strings.Clone(e.text)
+	}
+}
+
+// inOnePiece puts the texts of people who are about to be added, in this order, into one
+// piece of memory: alone, each takes up to the next size there is, and the collector looks
+// at it by itself.
 func inOnePiece(people []*entry) {
+	for len(people) > onePieceMost {
+		inOnePiece(people[:onePieceMost])
+		people = people[onePieceMost:]
+	}
 	if len(people) < onePieceLeast {
 		return
 	}

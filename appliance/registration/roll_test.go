@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/waypost/waypost/appliance/oplog"
 )
@@ -53,5 +54,32 @@ func TestTextsTogether(t *testing.T) {
 		if want := strings.Repeat(fmt.Sprint(i), i%4); e.text != want {
 			t.Errorf("%d: %q instead of %q", i, e.text, want)
 		}
+	}
+}
+
+// Nobody's name stays in memory because others came with them.
+func TestNoPieceKeepsWhoIsGone(t *testing.T) {
+	x := newIndex()
+	var people []*entry
+	for i := range onePieceMost + 500 {
+		people = append(people, &entry{id: oplog.NewID(), text: fmt.Sprint("somebody ", i)})
+	}
+	inOnePiece(people)
+	for _, e := range people {
+		x.put(*e)
+	}
+	gone := people[700]
+	from := uintptr(unsafe.Pointer(unsafe.StringData(people[0].text)))
+	to := uintptr(unsafe.Pointer(unsafe.StringData(people[onePieceMost-1].text)))
+	x.drop(gone.id)
+	n := 0
+	for e := range x.people.all {
+		if e.text != people[n].text && e.id != gone.id {
+			t.Fatalf("%d is called %q", n, e.text)
+		}
+		if at := uintptr(unsafe.Pointer(unsafe.StringData(e.text))); at >= from && at <= to {
+			t.Fatalf("the text of %d keeps the piece", n)
+		}
+		n++
 	}
 }
