@@ -239,7 +239,7 @@ func TestWhatSqueezesTooWellIsStored(t *testing.T) {
 	if _, err := expand(long); !errors.Is(err, errSwells) {
 		t.Error(err)
 	}
-	if !errors.Is(swollen(long), errSwells) {
+	if !errors.Is(swollen(long, len(long)), errSwells) {
 		t.Error("it is not seen before it is opened")
 	}
 	for _, wrong := range [][]byte{{formModel2}, {formModel2, longSize}, {formModel2, longSize, 9}, binary.AppendUvarint([]byte{formModel2, longSize}, MaxPayload+1), {formModel2, 40, 255, 255, 255, 255, 255}} {
@@ -272,7 +272,7 @@ func FuzzExpand(f *testing.F) {
 		if err == nil && len(out) > max(maxExpanded(len(raw)), len(raw)) {
 			t.Fatalf("%d bytes of %d", len(out), len(raw))
 		}
-		if errors.Is(err, errSwells) != errors.Is(swollen(raw), errSwells) {
+		if errors.Is(err, errSwells) != errors.Is(swollen(raw, len(raw)), errSwells) {
 			t.Fatal("what is said before opening and what opening says differ")
 		}
 		if back, err := expand(pack(nil, raw, false)); len(raw) <= MaxPayload && (err != nil || !bytes.Equal(back, raw)) {
