@@ -35,9 +35,10 @@ func TestMeshFigures(t *testing.T) {
 	if people < 1000 {
 		t.Skip("set WAYPOST_FIGURES_MESH=100000 (make bench-mesh does)")
 	}
-	lists, alone := os.Getenv("WAYPOST_TEST_DATA"), os.Getenv("WAYPOST_FIGURES_PEERS") == "none"
+	lists, profiles, alone := os.Getenv("WAYPOST_TEST_DATA"), os.Getenv(profileEnv), os.Getenv("WAYPOST_FIGURES_PEERS") == "none"
 	plain(t)
 	t.Setenv("WAYPOST_TEST_DATA", lists)
+	t.Setenv(profileEnv, profiles)
 	f := &meshFigures{figures: newFigures(t), people: people}
 	f.profiledBinary()
 	began := time.Now()

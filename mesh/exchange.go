@@ -262,6 +262,7 @@ func (m *Mesh) mergeParts(l *link, f opsFrame) {
 		switch {
 		case m.rejoining(l, f.id, p.log):
 			e := m.takeBranch(l, p.log, p.data)
+			m.untagged(l, e)
 			taken[p.log] = e == nil && len(p.data) > 0
 			err = cmp.Or(err, e)
 		case len(p.data) > 0:
@@ -277,12 +278,13 @@ func (m *Mesh) mergeParts(l *link, f opsFrame) {
 			res.Ops += r.Ops
 			res.Forks = append(res.Forks, r.Forks...)
 			err = cmp.Or(err, e)
+			m.untagged(l, e)
 		}
 	}
 	if err != nil && m.ctx.Err() == nil {
 		m.quiet.warn("mesh could not merge a batch", "node", l.node, "err", err)
 	}
-	m.untagged(l, err)
+	m.untagged(l, merr)
 	m.refresh()
 	m.settle(l, f, res, taken, err)
 }
@@ -325,6 +327,7 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, taken map[oplo
 		after, still := m.lacking[a.log]
 		got, parted := taken[a.log]
 		switch {
+		case l.again && !got:
 		case parted:
 			m.settleBranch(l, a.log, got, now)
 		case still && after == a.after && mine.Seq > a.after:
@@ -338,6 +341,7 @@ func (m *Mesh) settle(l *link, f opsFrame, res oplog.MergeResult, taken map[oplo
 		}
 		full = full || len(f.parts[i].data) > 0
 	}
+	l.again = false
 	if !l.out.send(reply) {
 		l.end()
 	}

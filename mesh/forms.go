@@ -46,11 +46,12 @@ func (m *Mesh) rangeFor(w want, a ask, ops, bytes int) (batch []byte, last uint6
 }
 
 // untagged remembers that l has ops under a key that is not here: it is asked for them
-// with their tags from now on.
+// with their tags from now on, and at once, because it did nothing wrong.
 func (m *Mesh) untagged(l *link, err error) {
 	if errors.Is(err, oplog.ErrNeedsTags) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
+		l.again = !l.tags
 		l.tags = true
 	}
 }

@@ -2,7 +2,9 @@ package mesh
 
 import (
 	"testing"
+	"time"
 
+	"github.com/waypost/waypost/appliance/clock"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 )
@@ -48,8 +50,9 @@ func TestSpellingsAreAgreedOn(t *testing.T) {
 	}
 }
 
-// TestACarrierIsFilledInItsSpelling: a node without keys gets everything over a real link,
-// and one that asked without having all keys is asked again with tags.
+// TestACarrierIsFilledInItsSpelling: a node without keys gets everything over a real link.
+// It said that it has them, so what comes first it cannot read; it asks again at once: time
+// stands still for it, and nobody who is left alone for a while would be asked any more.
 func TestACarrierIsFilledInItsSpelling(t *testing.T) {
 	w := newWorld(t)
 	d := newDesk()
@@ -58,7 +61,7 @@ func TestACarrierIsFilledInItsSpelling(t *testing.T) {
 	carrier := oplogtest.Node(t, auth.Carrier(t), nil, []*oplog.View{d.view})
 	d.write(t, full, 600, 200)
 	a := w.with(t, full)
-	w.start(t, seeded(a.mesh.Addr()), func(c *Config, _ *node) { c.Log = boastful{carrier} })
+	w.start(t, seeded(a.mesh.Addr()), func(c *Config, _ *node) { c.Log, c.Clock = boastful{carrier}, standing{c.Clock, c.Clock.Now()} })
 	wait(t, "the carrier holds everything", func() bool {
 		for _, h := range carrier.Heads() {
 			if h.Log == full.Own() && h.Seq == 601 {
@@ -73,3 +76,23 @@ func TestACarrierIsFilledInItsSpelling(t *testing.T) {
 type boastful struct{ *oplog.Log }
 
 func (boastful) Opens() bool { return true }
+
+// standing is a clock of which only waits pass.
+type standing struct {
+	clock.Clock
+	at time.Time
+}
+
+func (s standing) Now() time.Time { return s.at }
+
+// TestWhoKeepsSendingWithoutTagsIsLeftAlone: asked again at once is a peer once, not for ever.
+func TestWhoKeepsSendingWithoutTagsIsLeftAlone(t *testing.T) {
+	m, l := &Mesh{}, &link{}
+	for i, again := range []bool{true, false, false} {
+		m.untagged(l, oplog.ErrNeedsTags)
+		if l.again != again || !l.tags {
+			t.Errorf("%d: again %v, tags %v", i, l.again, l.tags)
+		}
+		l.again = false // as settle does
+	}
+}

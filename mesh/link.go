@@ -60,6 +60,7 @@ type link struct {
 	bare     map[oplog.LogID]*shunned // its copy lacks the payloads that are gone here
 	rejoin   map[oplog.LogID]*rejoining
 	tags     bool // it is asked for batches with their tags (forms.go)
+	again    bool // for the first time: what it just sent is asked for once more
 	bytes    int  // batch size that suits the link
 	nextID   uint32
 	pieces   pieceTraffic

@@ -1,7 +1,6 @@
 package mesh
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -246,16 +245,27 @@ func readFrame(r io.Reader) (kind, []byte, error) {
 	if n > int64(limit) {
 		return k, nil, fmt.Errorf("%w: kind %d of %d bytes", errFrame, k, n)
 	}
-	if n <= 4096 {
-		b := make([]byte, n)
-		_, err := io.ReadFull(r, b)
-		return k, b, err
+	b, err := readGrowing(r, int(n))
+	return k, b, err
+}
+
+// readAtOnce is what a frame's length is believed without a byte of it: an answer of
+// compressed records on average.
+const readAtOnce = 64 << 10
+
+// readGrowing reads n bytes, and takes at most four times the memory of those that came.
+func readGrowing(r io.Reader, n int) ([]byte, error) {
+	b := make([]byte, min(n, readAtOnce))
+	for at := 0; ; {
+		if _, err := io.ReadFull(r, b[at:]); err != nil {
+			return b, err
+		}
+		if at = len(b); at == n {
+			return b, nil
+		}
+		b = append(make([]byte, 0, min(n, 4*at)), b...)
+		b = b[:cap(b)]
 	}
-	var buf bytes.Buffer
-	if _, err := io.CopyN(&buf, r, n); err != nil {
-		return k, nil, err
-	}
-	return k, buf.Bytes(), nil
 }
 
 // parse reads the payload of a frame. Byte slices of the result point into b.

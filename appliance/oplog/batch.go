@@ -14,6 +14,9 @@ type batch struct {
 	prev  [32]byte // header hash before first; zero at the start of a log
 	ops   []record
 	sig   [ed25519.SignatureSize]byte
+
+	peeked bool // on the way in it was seen whether a payload opens to more than it may: swells
+	swells bool
 }
 
 const batchMagic = "WPB\x01"
@@ -205,11 +208,14 @@ func (r *record) decode(c *cursor, before *record) {
 	} else {
 		r.payload = c.take(int(c.uvarint(maxSealed)))
 	}
+	c.ok = c.ok && r.sound(flags, step)
+}
+
+// sound reports whether a decoded op is one.
+func (r *record) sound(flags byte, step uint64) bool {
 	// What lies open is never taken away; and what stands for a payload has no salt.
 	wrong := r.comp == Deployment && (r.bare || r.salt != [16]byte{}) || r.bare && flags&flagSalt != 0
-	if flags&^byte(flagsKnown) != 0 || step == 0 || r.clock > maxClock || r.comp == 0 || wrong {
-		c.ok = false
-	}
+	return flags&^byte(flagsKnown) == 0 && step != 0 && r.clock <= maxClock && r.comp != 0 && !wrong
 }
 
 func takeSupersedes(c *cursor, own Ref) Ref {

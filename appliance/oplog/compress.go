@@ -123,17 +123,19 @@ func declared(packed []byte) (uint64, bool) {
 	return binary.LittleEndian.Uint64(size), true
 }
 
-// swollen is errSwells when a packed form says that it is longer than expand gives.
-func swollen(packed []byte) error {
-	if len(packed) > 1 && packed[0] == formModel2 {
-		if size, _, ok := squeezedSize(packed[1:]); ok && size > uint64(maxExpanded(len(packed))) {
-			return errSwells
-		}
+// swollen is errSwells when a packed form of so many bytes says that it is longer than
+// expand gives. start is what it begins with: all of it, or startSize bytes.
+func swollen(start []byte, packed int) error {
+	var size uint64
+	ok := false
+	switch {
+	case packed > 1 && len(start) > 1 && start[0] == formModel2:
+		size, _, ok = squeezedSize(start[1:])
+	case packed > 2 && len(start) > 2 && start[0] == formZstd1 && start[1]&0x23 == frameDict|frameSingle:
+		size, ok = declared(start)
 	}
-	if len(packed) > 2 && packed[0] == formZstd1 && packed[1]&0x23 == frameDict|frameSingle {
-		if size, ok := declared(packed); ok && size > uint64(maxExpanded(len(packed))) {
-			return errSwells
-		}
+	if ok && size > uint64(maxExpanded(packed)) {
+		return errSwells
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (l *Log) append(batches []*batch) (pos framePos, tag [16]byte, err error) {
 		size += b.bytes()
 	}
 	body := append(make([]byte, 0, size), frameOps)
-	var raw []byte
+	raw := make([]byte, 0, size)
 	for _, b := range batches {
 		raw = b.encode(raw[:0])
 		if len(raw) > MaxBatchBytes {

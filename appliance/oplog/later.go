@@ -48,13 +48,19 @@ func (l *Log) mayWait(in *incoming) bool {
 // swells reports what a batch that is not opened yet would be refused for. Payloads are
 // decrypted for that and not unpacked.
 func (l *Log) swells(in *incoming) error {
+	if in.peeked {
+		if in.batch.swells {
+			return errBadBatch(errSwells)
+		}
+		return nil
+	}
 	for i := range in.batch.ops {
 		r := &in.batch.ops[i]
 		if r.comp == Narrow {
 			continue
 		}
 		if packed, err := openPacked(l.auth, r); err == nil {
-			if err := swollen(packed); errors.Is(err, errSwells) {
+			if err := swollen(packed, len(packed)); errors.Is(err, errSwells) {
 				return errBadBatch(err)
 			}
 		}

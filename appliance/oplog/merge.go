@@ -11,7 +11,6 @@ import (
 // signature. How it fits to what is held is decided by the writer.
 type incoming struct {
 	*batch
-	raw []byte
 	key ed25519.PublicKey
 	ops []*stored // opened payloads; only while it is this batch's turn
 
@@ -83,15 +82,10 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 // verify checks one batch on its own, without opening its payloads. born collects
 // the keys of logs that begin in this call.
 func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, error) {
-	came := raw
-	raw, err := l.unpackBatch(raw)
+	b, packed, err := l.readBatch(raw)
 	if errors.Is(err, errNoKey) {
 		return nil, errBadBatch(ErrNeedsTags)
 	} else if err != nil {
-		return nil, errBadBatch(err)
-	}
-	b, err := parseBatch(raw)
-	if err != nil {
 		return nil, errBadBatch(err)
 	}
 	key := l.keyOf(b.log)
@@ -109,12 +103,12 @@ func (l *Log) verify(raw []byte, born map[LogID]ed25519.PublicKey) (*incoming, e
 	}
 	b.link()
 	if !ed25519.Verify(key, b.message(l.auth.Deployment()), b.sig[:]) {
-		if len(came) > 0 && len(raw) > 0 && &came[0] != &raw[0] {
+		if packed {
 			return nil, errBadBatch(ErrNeedsTags) // its writer may have signed others than those made here
 		}
 		return nil, errBadBatch(errors.New("signature does not match"))
 	}
-	return &incoming{batch: b, raw: raw, key: key}, nil
+	return &incoming{batch: b, key: key}, nil
 }
 
 // openBatch opens the payloads of a batch that brings something new.

@@ -141,12 +141,21 @@ func uvarintLen(v uint64) int {
 // them again is not here, or those made are not what was signed: ask for another Form.
 var ErrNeedsTags = errors.New("a batch came without tags, and they cannot be made here")
 
-// unpackBatch gives the plain spelling of a batch that came packed. Any other one is
-// given as it is. errNoKey when tags were left out that cannot be made again here.
-func (l *Log) unpackBatch(raw []byte) ([]byte, error) {
+// readBatch reads one batch in any spelling. errNoKey when tags were left out that cannot
+// be made again here.
+func (l *Log) readBatch(raw []byte) (b *batch, packed bool, err error) {
 	if len(raw) < len(packedMagic) || string(raw[:len(packedMagic)]) != packedMagic {
-		return raw, nil
+		b, err = parseBatch(raw)
+		return b, false, err
 	}
+	b, err = l.unpackBatch(raw)
+	return b, true, err
+}
+
+// unpackBatch reads a packed batch, and makes the tags again. What it gives is what
+// parseBatch gives of the plain spelling, without the detour over those bytes: a receiver
+// that allocates less collects less.
+func (l *Log) unpackBatch(raw []byte) (*batch, error) {
 	if len(raw) > MaxBatchBytes {
 		return nil, errBatch
 	}
@@ -158,15 +167,16 @@ func (l *Log) unpackBatch(raw []byte) ([]byte, error) {
 	n := c.uvarint(MaxBatchOps)
 	flags := c.byte()
 	packed := c.take(int(c.uvarint(MaxBatchBytes))) //nolint:gosec // at most 1 MB
-	if !c.ok || n == 0 || flags&^packedTags != 0 || n*uint64(len(ID{})) > uint64(len(c.b)) {
+	if !c.ok || n == 0 || flags&^packedTags != 0 || n*uint64(len(ID{})) > uint64(len(c.b)) || b.first == 0 || (b.first == 1) != (b.prev == [32]byte{}) {
 		return nil, errBatch
 	}
-	columns, err := columnUnpacker().DecodeAll(packed, nil)
+	columns, err := columnUnpacker().DecodeAll(packed, make([]byte, 0, 6*n))
 	if err != nil || len(columns) > MaxBatchBytes {
 		return nil, errBatch
 	}
 	b.ops = make([]record, n)
-	if !b.readColumns(columns, c) {
+	size, ok := b.readColumns(columns, c, flags&packedTags != 0)
+	if !ok || size > MaxBatchBytes {
 		return nil, errBatch
 	}
 	if flags&packedTags != 0 {
@@ -174,42 +184,41 @@ func (l *Log) unpackBatch(raw []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	out := b.encode(make([]byte, 0, b.bytes()))
-	if len(out) > MaxBatchBytes {
-		return nil, errBatch
-	}
-	return out, nil
+	return b, nil
 }
 
 // readColumns fills the ops from the columns and from what follows them: subjects,
-// payloads and the signature. Payloads point into c.
-func (b *batch) readColumns(columns []byte, c *cursor) bool {
+// payloads and the signature. Payloads point into c. size is how long the batch is plain,
+// its tags included, and at least that.
+func (b *batch) readColumns(columns []byte, c *cursor, tagless bool) (size int, ok bool) {
 	n := len(b.ops)
 	k := &cursor{columns, true}
 	flags := k.take(n)
 	held := 0
 	for _, f := range flags {
 		if f&^byte(flagsKnown) != 0 {
-			return false
+			return 0, false
 		}
 		if f&flagBare == 0 {
 			held++
 		}
 	}
 	low := k.take(held)
-	high := make([]uint64, held)
+	high := make([]uint16, held)
 	for i := range high {
-		high[i] = k.uvarint(maxSealed >> 8)
+		high[i] = uint16(k.uvarint(maxSealed >> 8)) //nolint:gosec // at most 256
 	}
 	before := &record{}
 	subjects := c.take(n * len(ID{}))
 	if !k.ok || !c.ok {
-		return false
+		return 0, false
 	}
 	steps := make([]uint64, n)
 	for i := range steps {
 		steps[i] = k.uvarint(maxClock)
+		size += uvarintLen(steps[i])
 	}
+	size += 160 + 12*n + len(k.b)
 	at := 0
 	for i := range b.ops {
 		r := &b.ops[i]
@@ -220,16 +229,22 @@ func (b *batch) readColumns(columns []byte, c *cursor) bool {
 		if r.bare = flags[i]&flagBare != 0; r.bare {
 			copy(r.digest[:], k.take(len(r.digest)))
 		} else {
-			r.payload = c.take(int(high[at])<<8 | int(low[at])) //nolint:gosec // 64 KB
+			length := int(high[at])<<8 | int(low[at])
+			r.payload = c.take(length)
 			at++
+			if tagless && r.comp == Register {
+				length += poly1305.TagSize
+			}
+			size += uvarintLen(uint64(length)) + length //nolint:gosec // a few bytes more than 64 KB
+			k.ok = k.ok && length <= maxSealed
 		}
-		if !k.ok || !c.ok || steps[i] == 0 {
-			return false
+		if !k.ok || !c.ok || !r.sound(flags[i], steps[i]) {
+			return 0, false
 		}
 		before = r
 	}
 	copy(b.sig[:], c.take(len(b.sig)))
-	return k.ok && c.ok && len(k.b) == 0 && len(c.b) == 0
+	return size, k.ok && c.ok && len(k.b) == 0 && len(c.b) == 0
 }
 
 // readFields reads what flags say follows an op's subject, but for the payload.
@@ -257,7 +272,7 @@ func (r *record) readFields(c *cursor, flags byte, before *record) {
 }
 
 // retag makes the tags again that were left out. Whether they are those that were signed
-// is seen by the chain.
+// is seen by the chain. On the way it looks how long each payload says it is.
 func (l *Log) retag(b *batch) error {
 	size := 0
 	for i := range b.ops {
@@ -265,37 +280,72 @@ func (l *Log) retag(b *batch) error {
 	}
 	all := make([]byte, 0, size)
 	var bound []byte
+	var sub subkey
 	home := l.auth.Deployment()
 	for i := range b.ops {
 		r := &b.ops[i]
 		if r.comp != Register || r.bare {
 			continue
 		}
-		key, ok := l.auth.CompartmentKey(r.comp, r.area, r.epoch)
-		if !ok {
-			return errNoKey
+		if err := sub.of(l.auth, r); err != nil {
+			return err
 		}
 		bound = append(append(bound[:0], boundLabel...), home[:]...)
 		bound = r.appendHead(bound)
-		tag, err := tagOf(key, r.nonce(), bound, r.payload)
+		tag, start, err := sub.tag(r.ref.Seq, bound, r.payload)
 		if err != nil {
 			return err
 		}
+		b.swells = b.swells || swollen(start[:min(len(start), len(r.payload))], len(r.payload)) != nil
 		from := len(all)
 		all = append(append(all, r.payload...), tag[:]...)
 		r.payload = all[from:len(all):len(all)]
 	}
+	b.peeked = true
 	return nil
 }
 
-// tagOf is the tag XChaCha20-Poly1305 puts behind a ciphertext (RFC 8439 section 2.8).
-func tagOf(key [32]byte, nonce, bound, sealed []byte) (tag [poly1305.TagSize]byte, err error) {
-	stream, err := chacha20.NewUnauthenticatedCipher(key[:], nonce)
-	if err != nil {
-		return tag, err
+// subkey is the key that XChaCha20 makes of a key and the salt, which is the first 16 bytes
+// of the nonce: all ops of a segment share it, and only the sequence differs.
+type subkey struct {
+	known bool
+	comp  Compartment
+	area  uint16
+	epoch uint32
+	salt  [16]byte
+	key   []byte
+}
+
+func (s *subkey) of(a Authority, r *record) error {
+	if s.known && s.comp == r.comp && s.area == r.area && s.epoch == r.epoch && s.salt == r.salt {
+		return nil
 	}
-	var once [32]byte
-	stream.XORKeyStream(once[:], once[:])
+	key, ok := a.CompartmentKey(r.comp, r.area, r.epoch)
+	if !ok {
+		return errNoKey
+	}
+	sub, err := chacha20.HChaCha20(key[:], r.salt[:])
+	*s = subkey{true, r.comp, r.area, r.epoch, r.salt, sub}
+	return err
+}
+
+// startSize is how much of a payload is decrypted to see how long it says it is.
+const startSize = 16
+
+// tag is what XChaCha20-Poly1305 puts behind a ciphertext (RFC 8439 section 2.8); start is what
+// the ciphertext begins with, decrypted.
+func (s *subkey) tag(seq uint64, bound, sealed []byte) (tag [poly1305.TagSize]byte, start [startSize]byte, err error) {
+	var nonce [chacha20.NonceSize]byte
+	binary.BigEndian.PutUint64(nonce[4:], seq)
+	stream, err := chacha20.NewUnauthenticatedCipher(s.key, nonce[:])
+	if err != nil {
+		return tag, start, err
+	}
+	var block [64]byte
+	stream.XORKeyStream(block[:], block[:])
+	n := copy(start[:], sealed)
+	stream.XORKeyStream(start[:n], start[:n])
+	once := [32]byte(block[:])
 	mac := poly1305.New(&once)
 	var zero [16]byte
 	for _, part := range [][]byte{bound, sealed} {
@@ -309,5 +359,5 @@ func tagOf(key [32]byte, nonce, bound, sealed []byte) (tag [poly1305.TagSize]byt
 	binary.LittleEndian.PutUint64(sizes[8:], uint64(len(sealed)))
 	_, _ = mac.Write(sizes[:])
 	mac.Sum(tag[:0])
-	return tag, nil
+	return tag, start, nil
 }
