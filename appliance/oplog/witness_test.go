@@ -304,7 +304,7 @@ func TestWitnessesCarrySealedOps(t *testing.T) {
 
 // What is open rests on who says it, and stays there.
 func TestWitnessesLeaveWhatIsOpen(t *testing.T) {
-	kinds, views := []oplog.Kind{openRemarked}, []*oplog.View{standing()}
+	kinds, views := []oplog.Kind{openRemarked, boundRemarked}, []*oplog.View{standing()}
 	auth := oplogtest.NewAuthority(t)
 	o := oplogtest.Options(t, auth, kinds, views)
 	l, err := oplog.Open(context.Background(), o)
@@ -316,7 +316,10 @@ func TestWitnessesLeaveWhatIsOpen(t *testing.T) {
 	log := one.Own()
 	remarkOn(t, two, oplog.NewID(), "two")
 	must(t, one.Do(context.Background(), oplog.By{7}, func(tx *oplog.Tx) error {
-		_, err := tx.Append(openRemarked, oplog.NewID(), remark{"said in the open"})
+		if _, err := tx.Append(openRemarked, oplog.NewID(), remark{"said in the open"}); err != nil {
+			return err
+		}
+		_, err := tx.Append(boundRemarked, oplog.NewID(), remark{"rests on who says it"})
 		return err
 	}))
 	remarkOn(t, one, oplog.NewID(), "one")
@@ -328,7 +331,10 @@ func TestWitnessesLeaveWhatIsOpen(t *testing.T) {
 	}
 }
 
-var openRemarked = oplog.NewKind[remark]("test.open_remarked", 1, oplog.Deployment)
+var (
+	openRemarked  = oplog.NewKind[remark]("test.open_remarked", 1, oplog.Deployment)
+	boundRemarked = oplog.NewKind[remark]("test.bound_remarked", 1, oplog.Register).Bound()
+)
 
 // The place is known after a start too, from the evidence that was kept.
 func TestThePartingIsRemembered(t *testing.T) {
