@@ -202,9 +202,17 @@
 // VV, and one with "opened/1" when people can be read there again. Between the two it is
 // nobody who could tell others that nothing is missing.
 //
-// A log with two histories is asked for by nobody but the node whose key it has: that
-// one looks for the place where they part, backwards from the end of the shorter one,
-// and writes what both have again under its new log (oplog.Log.Rejoin).
+// A log with two histories: the node whose key it has looks for the place where they part,
+// backwards from the end of the shorter one in steps that double from 64 ops, and writes what
+// both have again under its new log (oplog.Log.Rejoin). Every other node looks for that place
+// too, with a peer that told a mark which contradicts its own, and keeps the signed batch that
+// differs as proof (oplog.Log.Prove); it asks that peer for no more of the log. Until then a
+// fork is the word of whoever said the mark, and is shown with that node's name. Ten minutes
+// after it heard of the fork, and half a minute later for each node with a lower id that can
+// be reached and holds the same half, a node writes its half again unless that was done
+// (oplog.Log.Testify), and once more when somebody is shut out, or its half has grown.
+// Promised: TestTheOtherHistoryIsProved, TestAForkThatIsOnlySaidNamesWhoSaysIt,
+// meshtest.TestForkers.
 //
 // # Reports
 //

@@ -246,7 +246,12 @@
 // an erasure needs two people's signatures besides.
 //
 // A revocation holds back what lies behind its cuts (heldback.go; oplog.Holding): it is
-// stored and passed on and no view has it, until it is released.
+// stored and passed on and no view has it, until it is released. Of a log with two histories
+// cuts, and how far a suspension says a log was known, end before the two part, where that
+// is proved (partings.go; TestCutsEndBeforeAParting). A cut from before names the head of one
+// of them: who holds the other one holds back what lies there from the parting on, all but
+// the birth until that is found, and gets the one that counts from a witness
+// (TestACutThatNamesTheOtherHistory).
 //
 // # Epochs
 //

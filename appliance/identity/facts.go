@@ -38,7 +38,7 @@ var (
 	logBorn           = oplog.NewKind[LogBorn]("identity.log_born", 1, oplog.Deployment)
 	enrolled          = oplog.NewKind[Enrolled]("identity.enrolled", 1, oplog.Deployment)
 	confirmed         = oplog.NewKind[Confirmed]("identity.confirmed", 1, oplog.Deployment)
-	nodeNamed         = oplog.NewKind[NodeNamed]("identity.node_named", 1, oplog.Register)
+	nodeNamed         = oplog.NewKind[NodeNamed]("identity.node_named", 1, oplog.Register).Bound()
 	invitationRefused = oplog.NewKind[InvitationRefused]("identity.invitation_refused", 1, oplog.Deployment)
 )
 

@@ -50,8 +50,8 @@ const MaxKeepers = 8
 
 var (
 	openerGiven = oplog.NewKind[OpenerGiven]("identity.opener_given", 1, oplog.Deployment)
-	openedBy    = oplog.NewKind[OpenedBy]("identity.opened_by", 1, oplog.Register)
-	nightChosen = oplog.NewKind[NightChosen]("identity.night_chosen", 1, oplog.Register)
+	openedBy    = oplog.NewKind[OpenedBy]("identity.opened_by", 1, oplog.Register).Bound()
+	nightChosen = oplog.NewKind[NightChosen]("identity.night_chosen", 1, oplog.Register).Bound()
 )
 
 func openerKinds() []oplog.Kind { return []oplog.Kind{openerGiven, openedBy, nightChosen} }

@@ -183,6 +183,25 @@
 // An op of the narrow compartment is written again as it is, with a new clock. A node that
 // holds both places has it twice; whoever opens it knows it by its bytes.
 //
+// # Witnesses
+//
+// Where the node that has the key does not do that, those who hold a history do, each its
+// own half from the parting on (Testify, witness.go), once a signed batch shows where that
+// is (Prove, Parting). The kind is oplog.carried, version 2; the bytes are those of version
+// 1. It is understood only in the register compartment, of kinds that are not bound to
+// their writer (Kind.Bound), where every log it names was born in this deployment, whoever
+// wrote them. What is in another area than the witness writes in is not carried out of it.
+// A copy is held back where it is, and wherever the ops it names were: by the author that
+// the birth proves. It is released by the old place. To folds, copies by whomever are one op.
+//
+// Of a sealed op a witness says in the open, about the same subject and right before the
+// copy, what it is a copy of, by the kind oplog.sealed_again, version 1, without an actor:
+//
+//	[number of the copy in this log, log, sequence, birth of that log]
+//
+// and the copy is held back when the op was. Facts of the deployment compartment are moved
+// by nobody but their writer.
+//
 // # Promises
 //
 // Each with the test that holds it, here unless a package is named.
@@ -215,6 +234,12 @@
 //   - What two boxes with one folder wrote before they met is at every node, each op once, also when one of them is
 //     no more: TestBothHistoriesOfACopiedFolderAreEverywhere, TestAnOldCardPutBackGivesAndGetsWhatWasWritten,
 //     mesh.TestTwinsThatWroteApart, script clone.
+//   - Where its writer does not, nodes that hold a history each bring both everywhere, each op once, whichever of
+//     them speak: TestWitnessesBringTwoHistoriesEverywhere, TestAWitnessIsEnough, TestTheOwnerComesAfterTheWitnesses,
+//     TestWitnessesCarrySealedOps; a place that was proved is remembered: TestThePartingIsRemembered.
+//   - Nobody gets past a cut in a witness's copy, a witness's own end takes its copies along, and what rests on who
+//     says it stays: TestCopiesByWitnessesAreHeldBackWithTheirOp, TestWhatAThiefCarriesGoesWithIt,
+//     TestWhatNoWitnessMoves, TestWitnessesLeaveWhatIsOpen, FuzzWitnessed, TestGoldenWitnessed.
 //   - What came in bulk is durable when Merge returns, whole in the views before anything else is written, and after
 //     any end: TestWhatArrivesIsFoldedLater, TestACommandSeesWhatArrived, TestWhatIsLateOutlivesAnEnd, torture TestLossy.
 //     No backup, check, suspension, rebuild or repeated request looks past it, it is shown soon though it never stops
@@ -266,7 +291,9 @@
 // by author and place. They are stored, chained and passed on as all others; no fold,
 // Reader.Ops or idempotency key knows them. When that changes, each subject of an op
 // concerned is folded again. The digest of the Holding is part of the schema in the state
-// row, so views made under another one are made anew. The birth of a log always counts.
+// row, so views made under another one are made anew. The birth of a log always counts. A
+// HereHolding holds back more of a log here than of copies of it elsewhere, where this node
+// has the history of it that does not count.
 //
 // Ops under a key that is not here are kept and passed on; KeysChanged opens and applies
 // those whose key has come, without a restart.
@@ -278,6 +305,7 @@
 //	o ‖ subject ‖ chunk (4)             its ops, opened: uvarint length ‖ log ‖ uvarint sequence ‖ uvarint
 //	                                    clock ‖ flags: 1 not understood, 2 payload gone, 4 sealed, 8 narrow ‖
 //	                                    count ‖ references ‖ content
+//	w ‖ log ‖ subject                   a witness carries an op of the subject that was in that log; 01
 //	x ‖ subject                         [erased, final, payloads kept, payloads gone]
 //	n ‖ idempotency key (16)            [clock, op, subject, hash of the request]
 //	t ‖ transaction modulo 4096 (4)     its number, to find a hole

@@ -100,7 +100,7 @@ func newEngine(kinds []Kind, views []*View) (*engine, error) {
 	e.hold.Store(&none)
 	add := func(k Kind) error {
 		old, known := e.kinds[k.id()]
-		if k.name == "" || k.version == 0 || k.comp == 0 || k.decode == nil || (known && (old.typ != k.typ || old.comp != k.comp)) {
+		if k.name == "" || k.version == 0 || k.comp == 0 || k.decode == nil || (known && (old.typ != k.typ || old.comp != k.comp || old.bound != k.bound)) {
 			return errInternal(fmt.Sprintf("kind %q version %d is incomplete or declared twice", k.name, k.version))
 		}
 		e.kinds[k.id()] = k
@@ -139,7 +139,11 @@ func newEngine(kinds []Kind, views []*View) (*engine, error) {
 func (e *engine) digestSchema() (d [8]byte) {
 	lines := []string{fmt.Sprintf("kind %s %d", carriedKind, carriedVersion), fmt.Sprintf("kind %s %d", carriedKind, witnessedVersion), fmt.Sprintf("kind %s %d", sealedAgainKind, sealedAgainVersion)}
 	for id := range e.kinds {
-		lines = append(lines, fmt.Sprintf("kind %s %d", id.name, id.version))
+		line := fmt.Sprintf("kind %s %d", id.name, id.version)
+		if e.kinds[id].bound {
+			line += " bound"
+		}
+		lines = append(lines, line)
 	}
 	for _, v := range e.views {
 		lines = append(lines, fmt.Sprintf("view %s %d %d", v.Name, v.Version, len(v.Kinds)))
@@ -173,8 +177,8 @@ func (e *engine) understand(s *stored) (Op, bool) {
 		op.Clock, op.Supersedes, op.Kind, op.Version, raw = in.Clock, in.Supersedes, in.Kind, in.Version, in.Body
 	}
 	k, known := e.kinds[kindID{op.Kind, op.Version}]
-	if c.Kind == carriedKind && c.Version == witnessedVersion && k.comp != Register {
-		return Op{}, false // what others say in the open stays theirs
+	if c.Kind == carriedKind && c.Version == witnessedVersion && (k.comp != Register || k.bound) {
+		return Op{}, false // what rests on who says it stays theirs
 	}
 	if !known || (k.comp == Narrow) != s.narrow { // nobody says in the open that something is sealed
 		return Op{}, false

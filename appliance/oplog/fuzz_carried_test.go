@@ -61,6 +61,49 @@ func TestGoldenWitnessed(t *testing.T) {
 	golden(t, "sealed_again", again)
 }
 
+// What a thief says as a witness counts as little as it may: it moves nothing that is open,
+// nothing that rests on who wrote it, nothing sealed, and nothing of a stranger's log.
+func TestWhatNoWitnessMoves(t *testing.T) {
+	kinds := []Kind{NewKind[struct{}]("a", 1, Register), NewKind[struct{}]("open", 1, Deployment), NewKind[struct{}]("bound", 1, Register).Bound(), Sealed}
+	e, err := newEngine(kinds, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.logKey = func(log LogID, _ []byte) (ed25519.PublicKey, error) {
+		if log[0] == 0 {
+			return nil, errors.New("nobody's")
+		}
+		return bytes.Repeat([]byte{log[0]}, 32), nil
+	}
+	for name, c := range map[string]struct {
+		kind    string
+		from    byte
+		places  byte
+		version uint
+		open    bool
+		ok      bool
+	}{
+		"of the register":        {"a", 5, 6, witnessedVersion, false, true},
+		"as the owner would":     {"a", 5, 5, carriedVersion, false, false},
+		"in the open":            {"a", 5, 6, witnessedVersion, true, false},
+		"an open fact":           {"open", 5, 6, witnessedVersion, false, false},
+		"bound to its writer":    {"bound", 5, 6, witnessedVersion, false, false},
+		"a sealed one":           {"sealed", 5, 6, witnessedVersion, false, false},
+		"of a stranger's log":    {"a", 0, 6, witnessedVersion, false, false},
+		"by way of a stranger's": {"a", 5, 0, witnessedVersion, false, false},
+		"another version":        {"a", 5, 6, witnessedVersion + 1, false, false},
+	} {
+		in := carried{Log: LogID{c.from}, Seq: 3, Clock: 4, Proof: [2][]byte{{1}, {1}}, Places: []place{{Log: LogID{c.places}, Seq: 2}}, version: c.version}
+		plain, err := in.pack(&content{Kind: c.kind, Version: 1, Body: []byte{0xa0}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := e.understand(&stored{ref: Ref{Log: LogID{9}, Seq: 8}, sealed: !c.open, plain: plain}); ok != c.ok {
+			t.Errorf("%s: understood %v", name, ok)
+		}
+	}
+}
+
 // FuzzWitnessed: whatever a payload says, it is judged without harm, and never counts
 // where the place that it names is held back.
 func FuzzWitnessed(f *testing.F) {

@@ -17,6 +17,7 @@ type Kind struct {
 	name    string
 	version uint
 	comp    Compartment
+	bound   bool
 	typ     reflect.Type
 	decode  func([]byte) (any, error)
 }
@@ -31,6 +32,13 @@ func NewKind[T any](name string, version uint, c Compartment) Kind {
 			return v, decMode.Unmarshal(b, v)
 		},
 	}
+}
+
+// Bound is the kind as one that rests on who wrote it: in whose log it lies says whether it
+// counts, or for whom. No witness can write it again in its own (Log.Testify).
+func (k Kind) Bound() Kind {
+	k.bound = true
+	return k
 }
 
 // Name is the name on the wire.

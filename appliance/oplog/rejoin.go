@@ -221,6 +221,9 @@ func (c *carrying) add(ctx context.Context, s *stored, comp Compartment) error {
 	if comp != Deployment && c.l.refuses(s.subject) || c.witness() && !c.l.engine.counts(s) {
 		return nil
 	}
+	if c.witness() && c.l.engine.bound(s) {
+		return nil
+	}
 	plain, err := carriedOf(s, c.shell)
 	if err != nil {
 		c.cannot(s.ref, err)

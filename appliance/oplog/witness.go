@@ -17,7 +17,7 @@ import (
 //
 // What a witness says it could have made up, and that gives it nothing: it may write any
 // op of the register anyway, under any actor. So only ops of the register and sealed ones
-// are carried, never what rests on who wrote it, and a copy counts as long as both count:
+// are carried, never what rests on who wrote it (Kind.Bound), and a copy counts as long as both count:
 // the place where it is, and the place where it was (heldAsCopy). Nobody gets an op past
 // its own cut by having it carried.
 
@@ -81,7 +81,7 @@ func (l *Log) differs(in *incoming) (f Fork, found bool, err error) {
 
 // Testify writes the history that is held here of another node's log again in the own one,
 // from the place on where it parts from another (Parting), as a witness: the ops of the
-// register that are of this node's area and the sealed ones, those that are not held back,
+// register that are of this node's area and not Bound, and the sealed ones, none that is held back,
 // each unless some node has written it again already where it counts. left are those that
 // cannot be. It does nothing while that place is not known. Faults: those of Do.
 func (l *Log) Testify(ctx context.Context, log LogID) (ops, left int, err error) {
@@ -389,6 +389,12 @@ func (l *Log) heldRecord(h Holding, r *record) bool {
 	}
 	s, err := l.unseal(r)
 	return err == nil && l.engine.heldAsCopy(h, s)
+}
+
+// bound reports whether an op, or what it carries, rests on who wrote it.
+func (e *engine) bound(s *stored) bool {
+	c := s.content()
+	return c != nil && e.kinds[c.kind()].bound
 }
 
 // counts reports whether an op is not held back now, as far as it can say so itself.

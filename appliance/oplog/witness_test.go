@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/waypost/waypost/appliance/fault"
@@ -232,18 +233,62 @@ func TestWhatAThiefCarriesGoesWithIt(t *testing.T) {
 	}
 }
 
-// Somebody who was erased is not written again.
+// Somebody who was erased is not written again, and what was written again of somebody who
+// is erased later is gone with the rest.
 func TestAWitnessBringsNobodyBack(t *testing.T) {
-	p := bereft(t)
-	prove(t, p.withOne, p.withTwo, p.log)
-	n, _, err := p.withOne.Testify(context.Background(), p.log)
-	must(t, err)
-	if n != 3 {
-		t.Fatalf("%d", n)
-	}
-	must(t, p.withOne.Hold(context.Background(), cutOff{author: authorOf(t, p.withTwo), last: 9}))
-	if n := testify(t, p.withOne, p.log); n > 0 {
-		t.Errorf("%d ops are written again", n)
+	for _, late := range []bool{false, true} {
+		views := eraseViews()
+		auth := oplogtest.NewAuthority(t)
+		o := oplogtest.Options(t, auth, nil, views)
+		l, err := oplog.Open(context.Background(), o)
+		must(t, err)
+		must(t, l.Close())
+		c := o
+		c.Dir = cloneDir(t, o.Dir)
+		one, two := reopen(t, o, oplogtest.MemStore()), reopen(t, c, oplogtest.MemStore())
+		log, who := one.Own(), oplog.NewID()
+		must(t, note(one, who, "Rosa"))
+		must(t, note(one, oplog.NewID(), "Omar"))
+		must(t, note(two, who, "Rosa at two"))
+		must(t, note(two, oplog.NewID(), "Amal"))
+		withOne, withTwo := oplogtest.Node(t, auth.Peer(t), nil, views), oplogtest.Node(t, auth.Peer(t), nil, views)
+		oplogtest.Exchange(t, one, withOne)
+		oplogtest.Exchange(t, two, withTwo)
+		prove(t, withOne, withTwo, log)
+		prove(t, withTwo, withOne, log)
+		strikeNow := func() {
+			must(t, strike(withOne, who, struck{Signed: true, Final: true}))
+			trade(t, log, withOne, withTwo)
+		}
+		if !late {
+			strikeNow()
+		}
+		for i, n := range []*oplog.Log{withOne, withTwo} {
+			want := 1
+			if late {
+				want = 2
+			}
+			if got := testify(t, n, log); got != want {
+				t.Errorf("late %v, node %d: %d ops, not %d", late, i, got, want)
+			}
+		}
+		if late {
+			strikeNow()
+		}
+		trade(t, log, withOne, withTwo)
+		for i, n := range []*oplog.Log{withOne, withTwo} {
+			for k := range texts(t, n, views[0]) {
+				if strings.Contains(k, "Rosa") {
+					t.Errorf("late %v, node %d shows %q", late, i, k)
+				}
+			}
+			if got := len(texts(t, n, views[0])); got != 2 {
+				t.Errorf("late %v, node %d shows %d notes", late, i, got)
+			}
+			if testify(t, n, log) > 0 {
+				t.Errorf("late %v, node %d: written again", late, i)
+			}
+		}
 	}
 }
 
@@ -304,7 +349,7 @@ func TestWitnessesCarrySealedOps(t *testing.T) {
 
 // What is open rests on who says it, and stays there.
 func TestWitnessesLeaveWhatIsOpen(t *testing.T) {
-	kinds, views := []oplog.Kind{openRemarked}, []*oplog.View{standing()}
+	kinds, views := []oplog.Kind{openRemarked, boundRemarked}, []*oplog.View{standing()}
 	auth := oplogtest.NewAuthority(t)
 	o := oplogtest.Options(t, auth, kinds, views)
 	l, err := oplog.Open(context.Background(), o)
@@ -316,7 +361,10 @@ func TestWitnessesLeaveWhatIsOpen(t *testing.T) {
 	log := one.Own()
 	remarkOn(t, two, oplog.NewID(), "two")
 	must(t, one.Do(context.Background(), oplog.By{7}, func(tx *oplog.Tx) error {
-		_, err := tx.Append(openRemarked, oplog.NewID(), remark{"said in the open"})
+		if _, err := tx.Append(openRemarked, oplog.NewID(), remark{"said in the open"}); err != nil {
+			return err
+		}
+		_, err := tx.Append(boundRemarked, oplog.NewID(), remark{"rests on who says it"})
 		return err
 	}))
 	remarkOn(t, one, oplog.NewID(), "one")
@@ -328,7 +376,10 @@ func TestWitnessesLeaveWhatIsOpen(t *testing.T) {
 	}
 }
 
-var openRemarked = oplog.NewKind[remark]("test.open_remarked", 1, oplog.Deployment)
+var (
+	openRemarked  = oplog.NewKind[remark]("test.open_remarked", 1, oplog.Deployment)
+	boundRemarked = oplog.NewKind[remark]("test.bound_remarked", 1, oplog.Register).Bound()
+)
 
 // The place is known after a start too, from the evidence that was kept.
 func TestThePartingIsRemembered(t *testing.T) {

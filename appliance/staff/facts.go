@@ -121,9 +121,9 @@ func (k keyIssued) subject() oplog.ID {
 var (
 	enrolledFirstKind = oplog.NewKind[enrolledFirst]("staff.enrolled", 1, oplog.Deployment)
 	enrolledKind      = oplog.NewKind[enrolled]("staff.enrolled", 2, oplog.Deployment)
-	namedKind         = oplog.NewKind[named]("staff.named", 1, oplog.Register)
+	namedKind         = oplog.NewKind[named]("staff.named", 1, oplog.Register).Bound()
 	disabledKind      = oplog.NewKind[disabled]("staff.disabled", 1, oplog.Deployment)
-	keyIssuedKind     = oplog.NewKind[keyIssued]("staff.key_issued", 1, oplog.Register)
+	keyIssuedKind     = oplog.NewKind[keyIssued]("staff.key_issued", 1, oplog.Register).Bound()
 	keyRevokedKind    = oplog.NewKind[keyRevoked]("staff.key_revoked", 1, oplog.Deployment)
 )
 

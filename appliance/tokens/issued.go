@@ -25,7 +25,7 @@ type Issued struct {
 	Sig        [64]byte `cbor:"6,keyasint"`
 }
 
-var issuedKind = oplog.NewKind[Issued]("tokens.issued", 1, oplog.Register)
+var issuedKind = oplog.NewKind[Issued]("tokens.issued", 1, oplog.Register).Bound()
 
 func issuedOf(t Token) Issued {
 	return Issued{Kind: t.Kind, Node: t.Node, Holder: t.Holder, Generation: t.Generation, Expiry: t.Expiry, Sig: t.Sig}
