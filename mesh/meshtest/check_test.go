@@ -42,7 +42,7 @@ func (p *play) settle() {
 	if !ok {
 		p.fail("they never hold the same:\n%s%s", p.heads(), p.links())
 	}
-	p.Run(15 * time.Second) // what is said about nodes is acted on
+	p.Run(6 * time.Second) // what is said about nodes is acted on
 }
 
 // within plays until ok, ten minutes at most.

@@ -61,7 +61,7 @@ func newPlay(t testing.TB, seed uint64, n int, tell func(string, ...any)) *play 
 		first.must(first.Identity.Confirm(ctx, oplog.By{1}, o.vault.NodeID()))
 	}
 	first.Mesh.Changed()
-	c.Run(10 * time.Second)
+	c.Run(5 * time.Second)
 	return p
 }
 
@@ -125,7 +125,7 @@ var themes = []string{"", "copies", "shut", "air", "nights", "islands"}
 
 func (p *play) register() {
 	if o := p.some(func(o *post) bool { return on(o) && !o.carrier }); o != nil {
-		n := 1 + p.rnd.IntN(4)
+		n := 1 + p.rnd.IntN(4+len(p.posts)/4)
 		p.say("%d registers %d", o.n, n)
 		p.adds(o, n)
 	}
@@ -228,6 +228,10 @@ func (p *play) restart() {
 	o.open(false)
 }
 
+// largeCamp is where fewer things are done, because each costs so much more: the one camp in
+// twenty that is larger took as long as the other nineteen.
+const largeCamp = 20
+
 // run plays one camp. One in twenty is large; in every third somebody lies.
 func run(t testing.TB, seed uint64, most int, tell func(string, ...any)) *play {
 	draw := rand.New(rand.NewPCG(seed, 0xca3b))
@@ -247,7 +251,11 @@ func run(t testing.TB, seed uint64, most int, tell func(string, ...any)) *play {
 	if p.theme = themes[draw.IntN(len(themes))]; n > 5 && p.theme == "islands" {
 		p.islands()
 	}
-	for range 20 + draw.IntN(40) {
+	acts := 20 + draw.IntN(40)
+	if n > largeCamp {
+		acts = max(12, acts*largeCamp/n) // what one does there costs all the others
+	}
+	for range acts {
 		p.act()
 		p.Run(time.Duration(p.rnd.Int64N(int64(12 * time.Second))))
 	}
