@@ -330,9 +330,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestTwoRunsAreEqual: what happens follows from the seed alone.
+// TestTwoRunsAreEqual: what happens follows from the seed alone, to the last byte of each
+// frame. Among these are all themes, and liars.
 func TestTwoRunsAreEqual(t *testing.T) {
-	for seed := uint64(1); seed <= 3; seed++ {
+	for _, seed := range []uint64{1, 2, 4, 8, 9, 12, 13} {
 		var traces []uint64
 		for range 2 {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
