@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/cryptotest"
 	"time"
@@ -73,21 +74,14 @@ const (
 func (p *play) forkOn(draw *rand.Rand, how int) {
 	var all []*post
 	for _, o := range p.posts {
-		if p.honest(o) && o.n > 0 && !p.twins(o) {
+		if p.honest(o) && o.n > 0 && !o.carrier && !p.twins(o) {
 			all = append(all, o)
 		}
 	}
 	if len(all) < 3 {
 		return
 	}
-	p.Loss, p.Twice = 0, 0
-	p.Heal()
-	for _, o := range p.posts {
-		if !on(o) {
-			o.SetClock(0, 0, true)
-			o.open(false)
-		}
-	}
+	p.mend()
 	p.Run(2 * time.Minute)
 	o := all[draw.IntN(len(all))]
 	f := &two{log: o.log.Own(), author: o.id}
@@ -111,7 +105,7 @@ func (p *play) forkOn(draw *rand.Rand, how int) {
 		}
 	}
 	for _, x := range p.posts {
-		if !contains(one, x.Place) && !contains(other, x.Place) {
+		if !slices.Contains(one, x.Place) && !slices.Contains(other, x.Place) {
 			one = append(one, x.Place)
 		}
 	}
@@ -121,15 +115,9 @@ func (p *play) forkOn(draw *rand.Rand, how int) {
 	q.open(false)
 	for range 2 + draw.IntN(4) {
 		for _, x := range []*post{o, q} {
-			for range 1 + draw.IntN(3) {
-				id, ok := x.add()
-				if !ok {
-					continue
-				}
-				p.people[id] = &fate{by: x, open: true}
-				p.order = append(p.order, id)
-				f.people = append(f.people, id)
-			}
+			had := len(p.order)
+			p.adds(x, 1+draw.IntN(3))
+			f.people = append(f.people, p.order[had:]...)
 		}
 		p.Run(time.Duration(draw.Int64N(int64(10 * time.Second))))
 	}
@@ -158,15 +146,6 @@ func (p *play) forkOn(draw *rand.Rand, how int) {
 			}
 		}
 	}
-}
-
-func contains(all []*Place, x *Place) bool {
-	for _, o := range all {
-		if o == x {
-			return true
-		}
-	}
-	return false
 }
 
 func without(all []*post, gone ...*post) (out []*post) {

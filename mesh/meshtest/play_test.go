@@ -1,7 +1,6 @@
 package meshtest
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -13,12 +12,9 @@ import (
 	"testing/cryptotest"
 	"time"
 
-	"github.com/waypost/waypost/appliance/fault"
-	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
 	"github.com/waypost/waypost/appliance/oplog/oplogtest"
 	"github.com/waypost/waypost/appliance/staff"
-	"github.com/waypost/waypost/mesh"
 )
 
 // fate is what has to have become of a person in the end.
@@ -48,12 +44,6 @@ type play struct {
 	did    []string
 }
 
-// backup is a folder as it was.
-type backup struct {
-	of  *post
-	dir string
-}
-
 func newPlay(t testing.TB, seed uint64, n int, tell func(string, ...any)) *play {
 	c := NewCamp(seed, oplogtest.Noon(), tell)
 	c.torn = true
@@ -71,7 +61,7 @@ func newPlay(t testing.TB, seed uint64, n int, tell func(string, ...any)) *play 
 		first.must(first.Identity.Confirm(ctx, oplog.By{1}, o.vault.NodeID()))
 	}
 	first.Mesh.Changed()
-	c.Run(10 * time.Second)
+	c.Run(5 * time.Second)
 	return p
 }
 
@@ -135,7 +125,7 @@ var themes = []string{"", "copies", "shut", "air", "nights", "islands"}
 
 func (p *play) register() {
 	if o := p.some(func(o *post) bool { return on(o) && !o.carrier }); o != nil {
-		n := 1 + p.rnd.IntN(4)
+		n := 1 + p.rnd.IntN(4+len(p.posts)/4)
 		p.say("%d registers %d", o.n, n)
 		p.adds(o, n)
 	}
@@ -238,394 +228,9 @@ func (p *play) restart() {
 	o.open(false)
 }
 
-// backup keeps a copy of a folder.
-func (p *play) backup() {
-	if o := p.some(func(o *post) bool { return on(o) && p.honest(o) && o.n > 0 }); o != nil {
-		dir := o.fresh()
-		copyFolder(p.t, o.dir, dir)
-		p.copies = append(p.copies, backup{o, dir})
-		p.harm["backups"]++
-		p.say("%d is kept", o.n)
-	}
-}
-
-// restore puts a node back to what its copy says; what only it had since is lost, as when
-// a box burns.
-func (p *play) restore() {
-	if len(p.copies) == 0 {
-		return
-	}
-	b := p.copies[p.rnd.IntN(len(p.copies))]
-	if p.shut[b.of] || p.gone[b.of] || !slices.Contains(p.posts, b.of) {
-		return
-	}
-	p.say("%d comes out of its backup", b.of.n)
-	if p.harm["restored"]++; p.boxes(b.of) > 1 {
-		p.harm["restored while its copies run"]++
-	}
-	lost := p.onlyAt(b.of)
-	b.of.down()
-	b.of.sealed = nil
-	clear(b.of.said)
-	b.of.dir = b.of.fresh()
-	copyFolder(p.t, b.dir, b.of.dir)
-	b.of.open(true)
-	for _, id := range lost {
-		if !b.of.has(id) {
-			p.people[id].open = true
-		}
-	}
-}
-
-// onlyAt are the people that no other post has.
-func (p *play) onlyAt(o *post) (out []oplog.ID) {
-	for _, id := range p.order {
-		if !slices.ContainsFunc(p.posts, func(x *post) bool { return x != o && on(x) && x.has(id) }) {
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
-// mostBoxes is how many run with one key at most. Of more than three each may hold another
-// remainder of the log that they wrote together; then it can lack, for good, the news of who
-// else holds what (seeds 309, 324): it never takes less for safe than it is. It knows of one
-// other holder at least.
-const mostBoxes = 6
-
-// clone lets a second box run with a copy of a folder, and nobody notices that; it may be the
-// copy of a copy.
-func (p *play) clone() {
-	may := func(o *post) bool {
-		return on(o) && p.honest(o) && o.n > 0 && !o.carrier && !o.fuse && p.boxes(o) < mostBoxes
-	}
-	again := p.rnd.IntN(2) == 0 // the same one once more
-	o := p.some(func(o *post) bool { return may(o) && again && p.twins(o) })
-	if o == nil {
-		o = p.some(may)
-	}
-	if o == nil {
-		return
-	}
-	q := &post{Place: p.Add(), t: p.t, dir: o.fresh(), side: o.side}
-	copyFolder(p.t, o.dir, q.dir)
-	p.say("%d is copied, the copy is %d", o.n, q.n)
-	q.peers = o.peers
-	p.posts = append(p.posts, q)
-	p.shore()
-	p.forked[o.log.Own()] = true
-	q.sealed = maps.Clone(o.sealed)
-	q.open(false)
-	p.harm["copies"]++
-	if n := p.boxes(o); n > 3 {
-		p.harm["more than three boxes of one key"]++
-	}
-	for range 1 + p.rnd.IntN(3) { // both write the same log on
-		for _, x := range []*post{o, q} {
-			p.adds(x, 1)
-		}
-	}
-}
-
-// boxes counts those that run with the keys of o.
-func (p *play) boxes(o *post) (n int) {
-	for _, x := range p.posts {
-		if x.id == o.id {
-			n++
-		}
-	}
-	return n
-}
-
-func (p *play) twins(o *post) bool {
-	return slices.ContainsFunc(p.posts, func(x *post) bool { return x != o && x.id == o.id })
-}
-
-func (p *play) suspend() {
-	first := p.posts[0]
-	o := p.some(func(o *post) bool { return p.honest(o) && o.n > 0 && !p.twins(o) })
-	if o == nil || !on(first) || len(p.shut)*3 > len(p.posts) {
-		return
-	}
-	err := first.Identity.Suspend(ctx, oplog.By{1}, o.id)
-	if fault.ClassOf(err) == fault.Conflict || fault.ClassOf(err) == fault.NotFound {
-		return
-	}
-	first.must(err)
-	first.Mesh.Changed()
-	p.say("%d is suspended", o.n)
-	p.shut[o] = true
-	for _, id := range p.onlyAt(o) {
-		p.people[id].open = true
-	}
-}
-
-func (p *play) lift() {
-	first := p.posts[0]
-	o := p.some(func(o *post) bool { return p.shut[o] && !p.gone[o] })
-	if o == nil || !on(first) {
-		return
-	}
-	err := first.Identity.Lift(ctx, oplog.By{1}, o.id)
-	if fault.ClassOf(err) == fault.NotFound {
-		return
-	}
-	first.must(err)
-	first.Mesh.Changed()
-	p.say("%d is given back", o.n)
-	delete(p.shut, o)
-	for _, id := range p.order {
-		if f := p.people[id]; f.by == o && !f.erased && on(o) && o.has(id) {
-			f.open = false
-		}
-	}
-}
-
-// revoke shuts a node out for good: what the issuer's box has of it counts.
-func (p *play) revoke() {
-	first := p.posts[0]
-	o := p.some(func(o *post) bool { return !p.gone[o] && !p.liars[o] && o.n > 0 && !p.twins(o) })
-	if o == nil || !on(first) || len(p.shut)*3 > len(p.posts) {
-		return
-	}
-	cuts, err := first.Identity.RevokeCutsFor(o.id)
-	if fault.ClassOf(err) == fault.NotFound {
-		return
-	}
-	first.must(err)
-	act := staff.Act{Purpose: identity.PurposeRevoke, Action: staff.RevokeNodes, Body: identity.RevokeBody(o.id, cuts), Key: "lost.act.revoke", Args: []any{"Site", "x"}}
-	one, two := p.sign("amal"), p.sign("bea")
-	ask, err := first.Staff.AskAct(one, act, func(ctx context.Context, by staff.ID, a, b staff.Hand) error {
-		return first.Identity.Revoke(ctx, by, o.id, cuts, [2][]byte{a, b})
-	})
-	first.must(err)
-	first.must(first.Staff.ConfirmAct(ctx, two, ask))
-	p.out(one, two)
-	first.Mesh.Changed()
-	p.say("%d is revoked", o.n)
-	p.shut[o], p.gone[o] = true, true
-	for _, id := range p.order {
-		if f := p.people[id]; f.by == o && !f.erased {
-			f.held = !first.has(id)
-			f.open = false
-		}
-	}
-}
-
-func (p *play) sign(user string) staff.Session {
-	s, err := p.posts[0].Staff.SignIn(ctx, user, secret)
-	p.posts[0].must(err)
-	return s
-}
-
-func (p *play) out(sessions ...staff.Session) {
-	for _, s := range sessions {
-		p.posts[0].Staff.SignOut(s.Token)
-	}
-}
-
-// erase erases somebody whom the first post knows.
-func (p *play) erase() {
-	first := p.posts[0]
-	if !on(first) {
-		return
-	}
-	var known []oplog.ID
-	for _, id := range p.order {
-		if f := p.people[id]; !f.erased && !f.held && !f.open && first.has(id) {
-			known = append(known, id)
-		}
-	}
-	if len(known) == 0 {
-		return
-	}
-	id := known[p.rnd.IntN(len(known))]
-	one, two := p.sign("amal"), p.sign("bea")
-	ask, err := first.Registration.Erase(ctx, one, id, "own_wish", "")
-	if fault.ClassOf(err) == fault.Busy {
-		p.out(one, two)
-		return
-	}
-	first.must(err)
-	_, err = first.Staff.ConfirmErasure(ctx, two, ask)
-	first.must(err)
-	p.out(one, two)
-	first.Mesh.Changed()
-	p.say("somebody is erased")
-	p.people[id].erased = true
-}
-
-// settle ends all harm and waits until everybody who counts holds the same.
-func (p *play) settle() {
-	p.Loss, p.Twice = 0, 0
-	for _, o := range p.posts {
-		if o.fuse {
-			o.fuse = false
-			o.disk.CutAfter(-1)
-		}
-		if o.Asleep != nil {
-			p.say("%d is opened, with %d facts in its letterbox", o.n, o.letters.Waiting())
-			o.wake()
-		}
-		if !on(o) {
-			o.SetClock(0, 0, true)
-			o.open(false)
-		}
-	}
-	p.heal()
-	if p.apart {
-		p.ferry()
-	}
-	p.apart = false
-	p.Heal()
-	// What two boxes wrote into one log is written again by either of them when they have met:
-	// until then all may hold the same without it.
-	took, ok := p.within(func() bool {
-		return same(p.counting(), p.forked) && (len(p.forked) == 0 || p.allThere()) && !slices.ContainsFunc(p.posts, func(o *post) bool { return o.sealed != nil })
-	})
-	p.say("settled after %v: %v", took, ok)
-	if !ok {
-		p.fail("they never hold the same:\n%s%s", p.heads(), p.links())
-	}
-	p.Run(15 * time.Second) // what is said about nodes is acted on
-}
-
-// within plays until ok, ten minutes at most.
-func (p *play) within(ok func() bool) (time.Duration, bool) {
-	return p.Until(p.patience(), time.Second, ok)
-}
-
-// allThere reports whether everybody who was answered for is found everywhere.
-func (p *play) allThere() bool {
-	for _, o := range p.counting() {
-		for _, id := range p.order {
-			if f := p.people[id]; !f.erased && !f.open && !f.held && !o.carrier && !o.has(id) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func (p *play) counting() (out []*post) {
-	for _, o := range p.posts {
-		if p.honest(o) {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
-func (p *play) heads() (out string) {
-	all := map[oplog.LogID]map[uint64][]int{}
-	for _, o := range p.counting() {
-		for _, h := range o.log.Heads() {
-			if all[h.Log] == nil {
-				all[h.Log] = map[uint64][]int{}
-			}
-			all[h.Log][h.Seq] = append(all[h.Log][h.Seq], o.n)
-		}
-	}
-	for log, seqs := range all {
-		n := 0
-		for _, who := range seqs {
-			n += len(who)
-		}
-		if len(seqs) > 1 || n < len(p.counting()) {
-			out += fmt.Sprintf("%s: %v\n", log, seqs)
-		}
-	}
-	return out
-}
-
-func (p *play) fail(format string, args ...any) {
-	p.t.Helper()
-	p.t.Errorf(format, args...)
-	for _, d := range p.did {
-		p.t.Log(d)
-	}
-	p.t.FailNow()
-}
-
-// check looks at everybody who counts.
-func (p *play) check() {
-	digests := map[string][]int{}
-	for _, w := range p.wrong {
-		p.fail("%s", w)
-	}
-	for _, o := range p.counting() {
-		if o.carrier {
-			p.opensNothing(o)
-			continue
-		}
-		r, err := o.log.Check(ctx)
-		o.must(err)
-		for _, id := range p.order {
-			f := p.people[id]
-			switch has := o.has(id); {
-			case f.erased && has:
-				p.fail("post %d shows somebody who was erased", o.n)
-			case f.erased || f.open:
-			case f.held && has:
-				p.fail("post %d shows what a revoked post (%d) wrote after its cut", o.n, f.by.n)
-			case !f.held && !has:
-				p.fail("post %d lacks a person that post %d answered for", o.n, f.by.n)
-			}
-		}
-		digests[r.Views] = append(digests[r.Views], o.n)
-	}
-	if len(digests) > 1 {
-		p.fail("views differ: %v", digests)
-	}
-	p.copiesKnown()
-}
-
-// copiesKnown: every node knows of every other one that it holds everything.
-func (p *play) copiesKnown() {
-	all := p.counting()
-	took, ok := p.Until(15*time.Minute, 10*time.Second, func() bool { return p.unknown(all) == "" })
-	p.say("copies known after %v: %v", took, ok)
-	if !ok {
-		p.fail("%s", p.unknown(all))
-	}
-}
-
-func (p *play) unknown(all []*post) string {
-	ids := map[identity.NodeID]bool{}
-	for _, o := range all {
-		ids[o.id] = true
-	}
-	for _, o := range all {
-		if n := o.Mesh.OnlyHere(); n > 0 && len(ids) > 1 && len(p.forked) == 0 {
-			return fmt.Sprintf("post %d says that %d ops are only there", o.n, n)
-		}
-		for log, nodes := range o.Mesh.Holders() {
-			if p.forked[log] {
-				continue
-			}
-			n := 0
-			for _, id := range nodes {
-				if ids[id] {
-					n++
-				}
-			}
-			if n < len(ids) && (p.boxes(o) <= 3 || n < 2) { // see mostBoxes
-				return fmt.Sprintf("post %d knows %d of %d holders of %s, not %v\n%s", o.n, n, len(ids), log, p.others(ids, nodes), p.links())
-			}
-		}
-	}
-	return ""
-}
-
-// others are the posts of those in ids that are not in nodes.
-func (p *play) others(ids map[identity.NodeID]bool, nodes []identity.NodeID) (out []int) {
-	for _, o := range p.posts {
-		if ids[o.id] && !slices.Contains(nodes, o.id) {
-			out = append(out, o.n)
-		}
-	}
-	return out
-}
+// largeCamp is where fewer things are done, because each costs so much more: the one camp in
+// twenty that is larger took as long as the other nineteen.
+const largeCamp = 20
 
 // run plays one camp. One in twenty is large; in every third somebody lies.
 func run(t testing.TB, seed uint64, most int, tell func(string, ...any)) *play {
@@ -646,7 +251,11 @@ func run(t testing.TB, seed uint64, most int, tell func(string, ...any)) *play {
 	if p.theme = themes[draw.IntN(len(themes))]; n > 5 && p.theme == "islands" {
 		p.islands()
 	}
-	for range 20 + draw.IntN(40) {
+	acts := 20 + draw.IntN(40)
+	if n > largeCamp {
+		acts = max(12, acts*largeCamp/n) // what one does there costs all the others
+	}
+	for range acts {
 		p.act()
 		p.Run(time.Duration(p.rnd.Int64N(int64(12 * time.Second))))
 	}
@@ -667,11 +276,14 @@ func number(name string, or int) int {
 	return or
 }
 
-// TestCamps plays camps under harm: cuts, halves, one-way cuts, loss, crashes, wrong clocks,
-// restored and copied folders, liars, suspensions, revocations, erasures; in the end all is
-// mended. Then everybody holds the same, shows the same, and knows who holds it; nobody who
-// was answered for is missing, nobody who was erased is shown, nor what a revoked node wrote
-// beyond its cut.
+// TestCamps plays camps under harm: cuts, halves, one-way cuts, loss, crashes, power cuts that
+// take what was not flushed, clocks that are set and drift, restored and copied folders, copies
+// of copies, liars, suspensions, revocations, erasures, boxes that nobody opens, some of which
+// burn, carriers, sticks, islands that only sticks connect; in the end all is mended. Then
+// everybody holds the same, shows the same, and knows who holds it; nobody who was answered for
+// is missing, nobody who was erased is shown, nor what a revoked node wrote beyond its cut.
+// At every start a node has what it ever told others that it holds, locked ones in their
+// letterbox; a locked box serves nothing, and a carrier has no key of what it carries.
 func TestCamps(t *testing.T) {
 	from, seeds, most := number("WAYPOST_SIM_FROM", 1), number("WAYPOST_SIM_SEEDS", 5), number("WAYPOST_SIM_MOST", 50)
 	step, posts, people := number("WAYPOST_SIM_STEP", 1), 0, 0
@@ -691,13 +303,28 @@ func TestCamps(t *testing.T) {
 		})
 	}
 	t.Logf("%d camps from seed %d on, %d posts, %d people", (seeds+step-1)/step, from, posts, people)
+	if camps := (seeds + step - 1) / step; camps >= 100 {
+		for _, what := range allHarm {
+			if harm[what] == 0 {
+				t.Errorf("in %d camps nobody saw: %s", camps, what)
+			}
+		}
+	}
 	for _, what := range slices.Sorted(maps.Keys(harm)) {
 		t.Logf("%7d %s", harm[what], what)
 	}
 }
 
-// TestMain has the garbage looked for seldom, and by one thread: a camp is one goroutine, and
-// make plays as many camps at once as there are cores.
+// allHarm is what a hundred camps have seen, or they play less than they say.
+var allHarm = []string{
+	"backups", "boxes locked", "boxes opened", "camps of two islands", "carriers", "carriers sailed", "clocks set while running",
+	"copies", "datagrams lost", "datagrams out of order", "datagrams twice", "datagrams under another key",
+	"disks that lost what was not flushed", "islands made equal by sticks alone", "keys changed", "letters merged", "locked boxes burnt",
+	"more than three boxes of one key", "power cuts between two writes", "restored", "restored while its copies run",
+	"sticks read", "sticks refused", "sticks that brought something", "sticks written",
+}
+
+// TestMain has the garbage looked for seldom: there is little of it that lives.
 func TestMain(m *testing.M) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
@@ -705,9 +332,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestTwoRunsAreEqual: what happens follows from the seed alone.
+// TestTwoRunsAreEqual: what happens follows from the seed alone, to the last byte of each
+// frame. Among these are all themes, and liars.
 func TestTwoRunsAreEqual(t *testing.T) {
-	for seed := uint64(1); seed <= 3; seed++ {
+	for _, seed := range []uint64{1, 2, 4, 8, 9, 12, 13} {
 		var traces []uint64
 		for range 2 {
 			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
@@ -719,29 +347,4 @@ func TestTwoRunsAreEqual(t *testing.T) {
 			t.Errorf("seed %d: traces %x", seed, traces)
 		}
 	}
-}
-
-// links is who sees whom.
-func (p *play) links() (out string) {
-	number := map[identity.NodeID]int{}
-	for _, o := range p.posts {
-		if _, seen := number[o.id]; !seen {
-			number[o.id] = o.n
-		}
-	}
-	for _, o := range p.posts {
-		out += fmt.Sprintf("post %d (node %d, shut %v):", o.n, number[o.id], p.shut[o])
-		for _, x := range o.Mesh.Peers() {
-			out += fmt.Sprintf(" %d %s", number[x.Node], x.State)
-			if x.State == mesh.Connected {
-				out += fmt.Sprintf(" %d/%d", x.Behind, x.Ahead)
-			}
-		}
-		for _, l := range o.lines {
-			out += fmt.Sprintf(" [to %d]", l.to.n)
-		}
-		out += "\n"
-
-	}
-	return out
 }
