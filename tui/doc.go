@@ -8,7 +8,8 @@
 // goes on by itself when the node is back, on the same screen.
 //
 // Of other posts it shows what the page about them shows: state, lag, round trip and clock,
-// what needs a look first (control.WorstFirst). With every answer the list is sorted anew
+// which are locked, relays of partners, run twice or have facts held back, what needs a
+// look first (control.WorstFirst). A post without a name is called by its kind and number. With every answer the list is sorted anew
 // and the cursor stays on its post. Options.ASCII draws our own signs in ASCII.
 //
 // One file per screen: overview.go, nodes.go with the list of posts in peers.go, alerts.go, keys.go (the help).

@@ -11,3 +11,19 @@ func galleryCarry(speaker) carryPage {
 		Answer: "2", From: "Harbour",
 	}
 }
+
+// carryPictures are a file that did not arrive whole, and one in which there is nothing.
+func carryPictures() []picture {
+	return []picture{
+		{name: "carry-broke", page: "carry/carry", data: func(s speaker) any {
+			m := galleryCarry(s)
+			m.Read, m.Answer, m.Broke, m.Failed = nil, "", true, s.T("fault.bundle.cut", "Read", 80, "Of", 120)
+			return m
+		}},
+		{name: "carry-nothing", page: "carry/carry", data: func(s speaker) any {
+			m := galleryCarry(s)
+			m.Read, m.Answer, m.Written, m.Empty = nil, "", &control.BundleWritten{For: "2"}, true
+			return m
+		}},
+	}
+}

@@ -87,3 +87,12 @@ func galleryMany(n int) control.Status {
 	}
 	return st
 }
+
+// nodePictures are posts that want something, each in its way.
+func nodePictures() []picture {
+	return []picture{
+		{name: "mesh-node-locked", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 4) }},
+		{name: "mesh-node-away", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 7) }},
+		{name: "mesh-node-relay", page: "mesh/node", data: func(s speaker) any { return relayOf(s) }},
+	}
+}

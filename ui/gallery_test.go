@@ -235,7 +235,7 @@ func homeOf(s speaker, st control.Status, last []personLine, alerts ...alertLine
 func pictures() []picture {
 	return slices.Concat(
 		firstPictures(), peoplePictures(), cardPictures(), placePictures(), erasePictures(), copyPictures(), ceremonyPictures(), nightPictures(), phonePictures(),
-		accountPictures(), readPictures(), linkPictures(), tellPictures(), sealedPictures(), handPictures(),
+		accountPictures(), readPictures(), linkPictures(), tellPictures(), sealedPictures(), handPictures(), nodePictures(), carryPictures(),
 	)
 }
 
@@ -283,16 +283,6 @@ func firstPictures() []picture {
 		}},
 		{name: "backup-running", page: "backup/backup", data: func(s speaker) any {
 			return backupPage{Running: true, Transfer: transferPage{Step: s.T("backup.step.verifying"), Percent: 81, Known: true}}
-		}},
-		{name: "carry-broke", page: "carry/carry", data: func(s speaker) any {
-			m := galleryCarry(s)
-			m.Read, m.Answer, m.Broke, m.Failed = nil, "", true, s.T("fault.bundle.cut", "Read", 80, "Of", 120)
-			return m
-		}},
-		{name: "carry-nothing", page: "carry/carry", data: func(s speaker) any {
-			m := galleryCarry(s)
-			m.Read, m.Answer, m.Written, m.Empty = nil, "", &control.BundleWritten{For: "2"}, true
-			return m
 		}},
 		{name: "carry", page: "carry/carry", data: func(s speaker) any { return galleryCarry(s) }},
 		{name: "carry-alone", page: "carry/carry", data: func(speaker) any { return carryPage{} }},
@@ -459,9 +449,6 @@ func placePictures() []picture {
 		{name: "mesh-node", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 2) }},
 		{name: "mesh-node-relayed", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 5) }},
 		{name: "mesh-node-new", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 8) }},
-		{name: "mesh-node-locked", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 4) }},
-		{name: "mesh-node-away", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 7) }},
-		{name: "mesh-node-relay", page: "mesh/node", data: func(s speaker) any { return relayOf(s) }},
 		{name: "mesh-node-revoked", page: "mesh/node", data: func(s speaker) any { return nodeOf(s, 9) }},
 		{name: "invite", page: "mesh/invite", data: func(speaker) any {
 			code := "WPI1" + strings.Repeat("MFRGGZDFMZTWQ2LK", 9)
