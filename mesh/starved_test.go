@@ -14,7 +14,7 @@ import (
 // hold the only processor of all nodes; what counts is who was said to have left.
 func TestStarvedNodeIsNotTakenForDead(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes 20 s")
+		t.Skip("takes 30 s")
 	}
 	w := newWorld(t)
 	nodes := []*node{w.start(t)}
@@ -45,7 +45,8 @@ func TestStarvedNodeIsNotTakenForDead(t *testing.T) {
 			}
 		}()
 	}
-	<-clock.System().After(20 * time.Second) // ten probes each
+	// The first probe that fails begins a suspicion of four rounds at least: so long it takes to be wrong.
+	<-clock.System().After((2 + suspicion) * usual.probeInterval)
 	over.Store(true)
 	for i, n := range nodes {
 		if got := n.left(); got != 0 {
