@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,17 +57,18 @@ func manyBatches(t testing.TB, a *oplogtest.Authority, n int) (batches [][]byte,
 }
 
 // shown is every row of the register, in order.
-func shown(t testing.TB, l *oplog.Log) (rows string) {
+func shown(t testing.TB, l *oplog.Log) string {
 	t.Helper()
+	var rows strings.Builder
 	if err := l.View(func(r oplog.Reader) error {
 		return r.Rows(lateView, nil, nil, func(k []byte, s oplog.ID, v []byte) error {
-			rows += fmt.Sprintf("%x %s %s\n", k, s, v)
+			fmt.Fprintf(&rows, "%x %s %s\n", k, s, v)
 			return nil
 		})
 	}); err != nil {
 		t.Fatal(err)
 	}
-	return rows
+	return rows.String()
 }
 
 // mergeAll merges batches and says how many ops they brought.
