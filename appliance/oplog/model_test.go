@@ -257,6 +257,18 @@ func TestWhatSqueezesTooWellIsStored(t *testing.T) {
 	}
 }
 
+// TestASqueezeThatDoesNotComeBackIsNotWritten: a coder that goes wrong costs bytes and no record.
+func TestASqueezeThatDoesNotComeBackIsNotWritten(t *testing.T) {
+	plain := goldenPlain(t)
+	bad := *theModel()
+	bad.of = make([]uint16, len(bad.of)) // another model than the one it is read with
+	packed := packWith(&bad, nil, plain, false)
+	back, err := expand(packed)
+	if err != nil || !bytes.Equal(back, plain) || packed[0] == formModel2 {
+		t.Errorf("form %d, %v", packed[0], err)
+	}
+}
+
 // TestGoldenSqueezed pins what a content is squeezed to: unlike a zstd frame there is one
 // spelling only.
 func TestGoldenSqueezed(t *testing.T) {

@@ -62,11 +62,12 @@ func (p *play) onlyAt(o *post) (out []oplog.ID) {
 	return out
 }
 
-// mostBoxes is how many run with one key at most. Of more than three each may hold another
+// mostBoxes is how many run with one key at most: another node keeps no more links with one
+// key, and a fifth box would wait until one of the others is gone. Of more than three each may hold another
 // remainder of the log that they wrote together; then it can lack, for good, the news of who
 // else holds what (seeds 309, 324): it never takes less for safe than it is. It knows of one
 // other holder at least.
-const mostBoxes = 6
+const mostBoxes = 4
 
 // clone lets a second box run with a copy of a folder, and nobody notices that; it may be the
 // copy of a copy.

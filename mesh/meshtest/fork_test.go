@@ -95,13 +95,13 @@ func (p *play) forkOn(draw *rand.Rand, how int) {
 	forks[p] = f
 	p.t.Cleanup(func() { delete(forks, p) })
 	one, other := []*Place{o.Place}, []*Place{q.Place}
-	for i, x := range all {
-		if x != o {
-			if i%2 == 0 {
-				one = append(one, x.Place)
-			} else {
-				other = append(other, x.Place)
-			}
+	for _, x := range all { // both have somebody who lives to tell
+		switch {
+		case x == o:
+		case len(one) > len(other):
+			other = append(other, x.Place)
+		default:
+			one = append(one, x.Place)
 		}
 	}
 	for _, x := range p.posts {

@@ -194,6 +194,11 @@ func (p *play) ferry() {
 					all = append(all, o)
 				}
 			}
+			// That somebody was given back is known where the lead is, and not yet here.
+			here := slices.Clone(all)
+			all = slices.DeleteFunc(all, func(o *post) bool {
+				return slices.ContainsFunc(here, func(x *post) bool { return x.Identity.Shut(o.id) })
+			})
 			if len(all) > 0 && !same(all, p.forked) {
 				return false
 			}
