@@ -45,7 +45,8 @@ func (l *Log) Check(ctx context.Context) (Report, error) {
 // check is one try; it is worth nothing when frames moved meanwhile.
 func (l *Log) check(ctx context.Context) (Report, error) {
 	l.mu.RLock()
-	r := Report{Problems: l.standing(), Notes: slices.Clone(l.notes)}
+	_, parted := l.forkLines()
+	r := Report{Problems: l.standing(), Notes: slices.Concat(l.notes, parted)}
 	_, r.Lost = l.lossLines()
 	l.mu.RUnlock()
 	r.Notes = append(r.Notes, strays(l.journal.fs, l.journal.dir)...)

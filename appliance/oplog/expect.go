@@ -218,5 +218,6 @@ func (l *Log) lossLines() (lines []string, ops uint64) {
 // standing are the problems there are now. The caller holds l.mu.
 func (l *Log) standing() []string {
 	lines, _ := l.lossLines()
-	return append(slices.Clone(l.problems), lines...)
+	parted, _ := l.forkLines()
+	return slices.Concat(l.problems, parted, lines)
 }

@@ -321,7 +321,7 @@ func (l *Log) noteFork(f Fork) {
 	l.mu.Lock()
 	l.forks = append(l.forks, f)
 	l.mu.Unlock()
-	l.problem(fmt.Sprintf("log %s has two histories from op %d on: its box was copied or restored", f.Log, f.Seq))
+	l.logger.Warn("a log has two histories: its box was copied or restored", "log", f.Log, "op", f.Seq)
 }
 
 // recallFork reads evidence back at open. What it forks from is not known yet,
