@@ -78,8 +78,10 @@ func (l *Log) merge1Later(in *incoming) (done bool, n int, err error) {
 	c, own := l.chains[in.log], l.own
 	l.mu.RUnlock()
 	if c != nil && in.log != own && in.prev == c.head.Hash {
-		if done, err = l.keepLater(c, in); done || err != nil {
-			return done, len(in.batch.ops), err
+		if done, err = l.keepLater(c, in); err != nil {
+			return false, 0, err
+		} else if done {
+			return true, len(in.batch.ops), nil
 		}
 	}
 	l.foldLate()

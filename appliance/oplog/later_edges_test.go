@@ -107,8 +107,11 @@ func TestAFlushThatFailsStopsWhatArrivesToo(t *testing.T) {
 		l.WrapFiles(func(f oplog.File) oplog.File { return failing{f, new(sync.Mutex), &syncErr, &writeErr, 0} })
 		mergeAll(t, l, batches[:2])
 		syncErr = syscall.EIO
-		_, err = l.Merge(context.Background(), batches[2])
+		res, err := l.Merge(context.Background(), batches[2])
 		is(t, err, fault.ReadOnly, "fault.oplog.read_only")
+		if res.Ops != 0 {
+			t.Errorf("later %v: %d ops are said to be durable that are not", later, res.Ops)
+		}
 		syncErr = nil
 		_, err = l.Merge(context.Background(), batches[2])
 		is(t, err, fault.ReadOnly, "fault.oplog.read_only")
