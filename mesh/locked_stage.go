@@ -10,7 +10,8 @@ import (
 
 // PlayLocked makes a locked node of c on a stage that is not this machine's, as Play does
 // for an open one. Of c, Listen and Dir are not used, and Advertise is where the node is found
-// on that stage; Load of s gives what peers.json says. Nothing is listened on: whoever plays hands every connection to Meet.
+// on that stage; Load of s gives what peers.json says. Nothing is listened on: whoever plays
+// hands every connection to Meet.
 // Fault: Internal "fault.mesh.cannot_start", unwrapped.
 func PlayLocked(c LockedConfig, s Stage) (*Locked, error) {
 	k, err := newLocked(c)

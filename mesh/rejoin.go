@@ -11,8 +11,8 @@ import (
 // copied, or an old card was put back, and both went on. Its ops are asked for all the
 // same, and Records.Rejoin writes what both histories have again under the new own log.
 // Everybody else asks for proof only, and writes its own half again where the owner does
-// not (witness.go): what is written again reaches all like any record. The parting is looked for backwards from the end, in steps that double:
-// most are met soon after.
+// not (witness.go): what is written again reaches all like any record. The parting is
+// looked for backwards from the end, in steps that double: most are met soon after.
 
 // rejoining is how far the history that a peer holds has been taken.
 type rejoining struct {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/waypost/waypost/appliance/identity"
 	"github.com/waypost/waypost/appliance/oplog"
-	"github.com/waypost/waypost/appliance/staff"
 	"github.com/waypost/waypost/mesh"
 )
 
@@ -49,8 +48,6 @@ type two struct {
 	author identity.NodeID
 	people []oplog.ID
 }
-
-var forks = map[*play]*two{}
 
 // fork parts the log of one post on purpose, in every fourth camp: half of the others hear
 // one history and half the other. In every other of these the post is revoked afterwards,
@@ -92,8 +89,7 @@ func (p *play) forkOn(draw *rand.Rand, how int) {
 	p.posts = append(p.posts, q)
 	p.liars[o], p.liars[q] = true, true
 	p.forked[f.log] = true
-	forks[p] = f
-	p.t.Cleanup(func() { delete(forks, p) })
+	p.two = f
 	one, other := []*Place{o.Place}, []*Place{q.Place}
 	for _, x := range all { // both have somebody who lives to tell
 		switch {
@@ -164,18 +160,10 @@ func (p *play) revokeForker(o *post) {
 	if !on(first) || p.gone[o] {
 		return
 	}
-	cuts, err := first.Identity.RevokeCutsFor(o.id)
-	first.must(err)
-	act := staff.Act{Purpose: identity.PurposeRevoke, Action: staff.RevokeNodes, Body: identity.RevokeBody(o.id, cuts), Key: "lost.act.revoke", Args: []any{"Site", "x"}}
-	a, b := p.sign("amal"), p.sign("bea")
-	ask, err := first.Staff.AskAct(a, act, func(ctx context.Context, by staff.ID, x, y staff.Hand) error {
-		return first.Identity.Revoke(ctx, by, o.id, cuts, [2][]byte{x, y})
-	})
-	first.must(err)
-	first.must(first.Staff.ConfirmAct(ctx, b, ask))
-	p.out(a, b)
-	first.Mesh.Changed()
-	_, proved := first.log.Parting(forks[p].log)
+	if !p.shutOut(o) {
+		return
+	}
+	_, proved := first.log.Parting(p.two.log)
 	p.say("the forker is revoked, its fork proved: %v", proved)
 	for _, x := range p.posts {
 		if x.id == o.id {
@@ -183,7 +171,7 @@ func (p *play) revokeForker(o *post) {
 		}
 	}
 	if proved {
-		for _, id := range forks[p].people {
+		for _, id := range p.two.people {
 			p.people[id].open, p.people[id].held = false, true
 		}
 	}
@@ -191,7 +179,7 @@ func (p *play) revokeForker(o *post) {
 
 // patience is how long everybody may take to hold the same.
 func (p *play) patience() time.Duration {
-	if forks[p] != nil {
+	if p.two != nil {
 		return 45 * time.Minute
 	}
 	return 10 * time.Minute
@@ -200,7 +188,7 @@ func (p *play) patience() time.Duration {
 // forkNamed: every node names the log that was forked, with the op where it parts where it
 // has proof of it.
 func (p *play) forkNamed() {
-	f := forks[p]
+	f := p.two
 	if f == nil {
 		return
 	}
@@ -237,19 +225,19 @@ func TestForkers(t *testing.T) {
 				p.Run(5 * time.Second)
 			}
 			p.forkOn(rand.New(rand.NewPCG(uint64(how), 1)), how)
-			if forks[p] == nil {
+			if p.two == nil {
 				t.Fatal("nobody forked")
 			}
 			p.settle()
 			p.check()
 			p.forkNamed()
 			n := 0
-			for _, id := range forks[p].people {
+			for _, id := range p.two.people {
 				if !p.people[id].open {
 					n++
 				}
 			}
-			t.Logf("%d of %d people of the two histories were judged", n, len(forks[p].people))
+			t.Logf("%d of %d people of the two histories were judged", n, len(p.two.people))
 		})
 	}
 }

@@ -37,6 +37,7 @@ type play struct {
 	liars  map[*post]bool
 	copies []backup
 	forked map[oplog.LogID]bool
+	two    *two               // the log that was forked on purpose; nil: none
 	epochs map[oplog.ID]epoch // keys of the register that were written under, by person
 	sticks []stick
 	theme  string

@@ -56,9 +56,26 @@ func (p *play) revoke() {
 	if o == nil || !on(first) || len(p.shut)*3 > len(p.posts) {
 		return
 	}
+	if !p.shutOut(o) {
+		return
+	}
+	p.say("%d is revoked", o.n)
+	p.shut[o], p.gone[o] = true, true
+	for _, id := range p.order {
+		if f := p.people[id]; f.by == o && !f.erased {
+			f.held = !first.has(id)
+			f.open = false
+		}
+	}
+}
+
+// shutOut has two people and the issuer's box revoke a node; false when that box does not
+// know it.
+func (p *play) shutOut(o *post) bool {
+	first := p.posts[0]
 	cuts, err := first.Identity.RevokeCutsFor(o.id)
 	if fault.ClassOf(err) == fault.NotFound {
-		return
+		return false
 	}
 	first.must(err)
 	act := staff.Act{Purpose: identity.PurposeRevoke, Action: staff.RevokeNodes, Body: identity.RevokeBody(o.id, cuts), Key: "lost.act.revoke", Args: []any{"Site", "x"}}
@@ -70,14 +87,7 @@ func (p *play) revoke() {
 	first.must(first.Staff.ConfirmAct(ctx, two, ask))
 	p.out(one, two)
 	first.Mesh.Changed()
-	p.say("%d is revoked", o.n)
-	p.shut[o], p.gone[o] = true, true
-	for _, id := range p.order {
-		if f := p.people[id]; f.by == o && !f.erased {
-			f.held = !first.has(id)
-			f.open = false
-		}
-	}
+	return true
 }
 
 func (p *play) sign(user string) staff.Session {
