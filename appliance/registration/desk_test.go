@@ -343,6 +343,9 @@ func TestTheIndexOutlivesViewsThatCannotBeRead(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = log.Close() })
 	d := deskOn(t, log)
+	if err := d.Filled(t.Context()); err != nil { // a filling that comes later would find who was missed
+		t.Fatal(err)
+	}
 	id := add(t, d, Person{GivenName: "Layla"})
 	people := func() int {
 		c, err := d.Counts(t.Context())
