@@ -158,7 +158,9 @@ func (s *Store) takeNext(next string) error {
 			return err
 		}
 	}
+	s.fresh = err == nil // what was just written would be read from memory: that proves nothing and everybody waits
 	db, oerr := s.open()
+	s.fresh = false
 	if oerr != nil {
 		return errors.Join(err, oerr)
 	}

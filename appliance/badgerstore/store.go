@@ -40,6 +40,7 @@ type Store struct {
 	faulted atomic.Bool // one was met that only a panic told of
 
 	squeezed bool // the writer's: there was no room for a transaction
+	fresh    bool // the writer's: what is opened was written this moment
 
 	remade string // why it was made anew when it was opened last
 }
@@ -211,8 +212,10 @@ func (s *Store) openMarked(o badger.Options) (db *badger.DB, err error) {
 			db, err = nil, rerr
 		}
 	}()
-	if err := s.sound(o); err != nil {
-		return nil, err
+	if !s.fresh {
+		if err := s.sound(o); err != nil {
+			return nil, err
+		}
 	}
 	return badger.Open(o)
 }

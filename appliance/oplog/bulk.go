@@ -40,6 +40,7 @@ const (
 type bulk struct {
 	l       *Log
 	ctx     context.Context
+	frames  []framePos // what is read
 	total   uint64
 	workers int
 	done    atomic.Uint64
@@ -63,11 +64,11 @@ type gone struct {
 	row     goneRow
 }
 
-// rebuildBulk fills the store anew from the whole journal. It reports what state
+// rebuildBulk fills the store anew from frames of the journal. It reports what state
 // its ops make, and which subjects were erased or lack payloads. When errors.Is(err, errAgain) nothing has changed and transactions
-// may still do it.
-func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state) (state, map[ID]goneRow, error) {
-	b := &bulk{l: l, ctx: ctx, state: from, workers: min(runtime.GOMAXPROCS(0), 4), spare: make(chan []byte, 4)}
+// may still do it. filled is called before the store is put in the place of the old one; its error leaves everything as it was.
+func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state, frames []framePos, filled func() error) (state, map[ID]goneRow, error) {
+	b := &bulk{l: l, ctx: ctx, frames: frames, state: from, workers: min(runtime.GOMAXPROCS(0), 4), spare: make(chan []byte, 4)}
 	l.mu.RLock()
 	for _, c := range l.chains {
 		b.total += c.covered
@@ -78,14 +79,17 @@ func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state) (sta
 	}
 	defer b.close()
 	b.rankViews()
-	l.streaming = true
-	defer func() { l.streaming = false }()
+	l.streaming.Store(true)
+	defer l.streaming.Store(false)
 	// Read when the store has said that it can be filled.
 	err := store.Bulk(func(put func(key, value []byte) error) error {
 		if err := b.read(); err != nil {
 			return err
 		}
-		return b.fill(put)
+		if err := b.fill(put); err != nil {
+			return err
+		}
+		return filled()
 	})
 	switch {
 	case b.broken != nil:
@@ -199,7 +203,7 @@ func (b *bulk) read() error {
 
 // stretches reads the segments, a megabyte at a time.
 func (b *bulk) stretches(ctx context.Context, work chan<- stretch) (err error) {
-	frames := b.l.frames // the writer's own, and it is busy with this
+	frames := b.frames
 	var f files.File
 	open := uint32(0)
 	defer func() {

@@ -15,11 +15,6 @@ import (
 // chains, births, signatures and clocks, then compares the views with it: op
 // count, heads, and every subject folded anew. It runs beside commands.
 func (l *Log) Check(ctx context.Context) (Report, error) {
-	if l.Late() { // what is durable is to be seen
-		if err := l.exclusive(func() error { return nil }); err != nil {
-			return Report{}, err
-		}
-	}
 	// Damage that a look finds is set aside at once, and the look begins anew. It was
 	// found all the same: this check says so, the next one is content.
 	keys := l.journal.checkKeys()
@@ -27,10 +22,16 @@ func (l *Log) Check(ctx context.Context) (Report, error) {
 	noted := l.noted
 	l.mu.RUnlock()
 	for range 5 {
+		aheads := l.aheads.Load()
+		if l.Late() { // what is durable is to be seen
+			if err := l.exclusive(func() error { aheads = l.aheads.Load(); return nil }); err != nil {
+				return Report{}, err
+			}
+		}
 		epoch, moving := l.frameEpoch()
 		if !moving {
 			r, err := l.check(ctx)
-			if now, _ := l.frameEpoch(); now == epoch || err != nil {
+			if now, _ := l.frameEpoch(); (now == epoch && l.aheads.Load() == aheads) || err != nil {
 				r.settle(append(keys, l.notesSince(noted)...))
 				return r, err
 			}

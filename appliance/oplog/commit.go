@@ -125,8 +125,10 @@ func write(tx StoreTx, fill func(put func(entry) error) error) error {
 
 // saveParts keeps readers out while the store holds half a group.
 func (l *Log) saveParts(over *overlay, tail []entry) error {
-	l.halves.Lock()
-	defer l.halves.Unlock()
+	if !l.alone {
+		l.halves.Lock()
+		defer l.halves.Unlock()
+	}
 	var all []entry
 	for _, first := range []bool{true, false} {
 		over.tree.Ascend(func(e entry) bool {

@@ -2,7 +2,7 @@
 // and views folded from them. One writer appends, flushes once for a group of
 // commands, and then commits the views; a peer's batches are verified completely
 // and go the same way; when they come in bulk their ops are folded together, a moment
-// after they are durable (Options.Later). Numbers are big-endian; uvarint is that of
+// after they are durable and beside the writer when they are many (Options.Later). Numbers are big-endian; uvarint is that of
 // encoding/binary, in its shortest spelling.
 //
 // # An op
@@ -240,8 +240,11 @@
 //   - Nobody gets past a cut in a witness's copy, a witness's own end takes its copies along, and what rests on who
 //     says it stays: TestCopiesByWitnessesAreHeldBackWithTheirOp, TestWhatAThiefCarriesGoesWithIt,
 //     TestWhatNoWitnessMoves, TestWitnessesLeaveWhatIsOpen, FuzzWitnessed, TestGoldenWitnessed.
-//   - What came in bulk is durable when Merge returns, whole in the views before anything else is written, and after
-//     any end: TestWhatArrivesIsFoldedLater, TestACommandSeesWhatArrived, TestWhatIsLateOutlivesAnEnd, torture TestLossy.
+//   - What came in bulk is durable when Merge returns, in the views a moment later, before somebody's command when it
+//     is little, and after any end: TestWhatArrivesIsFoldedLater, TestACommandSeesWhatArrived, TestWhatIsLateOutlivesAnEnd, torture TestLossy.
+//     When it is much nobody waits for it, what is written meanwhile is shown and counted once, and whoever needs the
+//     whole gets it: TestNobodyWaitsWhileMuchIsLate, TestAPieceAtATime, TestWhoNeedsTheWholeWaitsForIt,
+//     TestMakingAnewMayFail, TestRotWhileMakingAnew.
 //     No backup, check, suspension, rebuild or repeated request looks past it, it is shown soon though it never stops
 //     coming, and neither rot nor a full disk in between loses it: TestNothingLooksPastWhatIsLate,
 //     TestAKeyIsKnownThoughItIsLate, TestASlowLinkIsFoldedAllTheSame, TestRotBeforeTheFolding, TestAFullDiskKeepsWhatIsLate.
@@ -251,7 +254,8 @@
 //   - Views that are being filled are shown to nobody, so nobody looks as if they were not here:
 //     TestNobodyReadsViewsThatAreBeingFilled, torture TestFullDisk.
 //   - Lists and search know everybody who was answered for, whatever became of the views meanwhile:
-//     TestHooksHearWhatTheViewsGotLater, TestHooksHearOfEverybody, registration.TestTheIndexOutlivesViewsThatCannotBeRead.
+//     TestHooksHearWhatTheViewsGotLater, TestHooksHearOfEverybody, registration.TestTheIndexOutlivesViewsThatCannotBeRead,
+//     registration.TestTheIndexIsFilledAgain.
 //   - Sealed ops go through nodes of every kind unchanged, survive damage and partings, and their headers say nothing
 //     but a random subject: TestNarrowOps…, TestGoldenNarrowOp, TestWhatIsNoNarrowOp.
 //   - What is damaged is named, also when it is mended: torture TestRot, identity TestOneDamagedCopyIsMended.

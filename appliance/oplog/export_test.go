@@ -212,5 +212,9 @@ func (l *Log) Stored(fn func(k, v []byte)) error {
 	})
 }
 
-// MissAtMost bounds the subjects that are remembered for hooks while most is late.
+// FoldBesides has what is late folded beside the writer, anew when it is so much, and
+// nothing of it before a command.
+func (l *Log) FoldBesides(anew uint64) { l.soonOps, l.anewOps = 0, anew }
+
+// MissAtMost bounds the subjects that are remembered for hooks.
 func (l *Log) MissAtMost(n int) { l.missedMost = n }

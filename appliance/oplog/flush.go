@@ -93,6 +93,11 @@ func (l *Log) store1(g *group, batches []*batch) error {
 	}
 	// From here on the ops are saved, whatever happens to the views.
 	g.at = l.position(pos, tag)
+	if l.later.Load() > 0 {
+		g.ahead = true
+		l.aheads.Add(1)
+		l.putLate(batches, true)
+	}
 	l.publish(g)
 	return nil
 }
@@ -174,6 +179,7 @@ func (l *Log) saveState(g *group) error {
 	for _, c := range l.chains {
 		s.Ops += c.covered
 	}
+	s.Ops -= min(s.Ops, l.lateBehind(g.upTo))
 	heads := g.heads
 	if len(g.ops) > 0 {
 		heads[l.own] = l.chains[l.own].head
@@ -195,9 +201,11 @@ func (l *Log) saveState(g *group) error {
 			return err
 		}
 	}
-	s.At = g.at
-	for _, o := range g.records {
-		s.note(o)
+	if !g.ahead { // else all of it comes again, with what is late
+		s.At = g.at
+		for _, o := range g.records {
+			s.note(o)
+		}
 	}
 	if err := l.save(g.tx, g.space.over, &s); err != nil {
 		return err
@@ -206,6 +214,9 @@ func (l *Log) saveState(g *group) error {
 	l.state = s
 	l.noteGone(g.space.over)
 	l.mu.Unlock()
+	if g.upTo > 0 {
+		l.foldedUpTo(g.upTo)
+	}
 	return nil
 }
 

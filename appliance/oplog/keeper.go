@@ -72,6 +72,7 @@ func (l *Log) mendViews() error {
 	if stopped || !l.unwell(full) {
 		return nil
 	}
+	l.dropAnew()
 	if l.later.Load() == 0 {
 		l.logger.Warn("mending the views")
 	}
@@ -88,7 +89,7 @@ func (l *Log) mendViews() error {
 	if err == nil {
 		l.mends = 0
 		l.behind.Store(false)
-		l.later.Store(0) // it was all of the journal
+		l.foldedUpTo(len(l.frames)) // it was all of the journal
 		l.tellHooks(nil)
 		l.wake()
 		return nil

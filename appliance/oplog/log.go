@@ -73,21 +73,26 @@ type Log struct {
 	behind    atomic.Bool   // the views lack something that is saved
 	mends     int           // writer only; tries in a row that failed
 	closing   sync.Once
-	later     atomic.Uint64 // ops that are durable and not folded yet
+	later     atomic.Uint64 // ops behind the place the views have been brought up to: see late
 	laterNow  chan struct{}
 	mayBeLate bool
-	commanded time.Time     // the last command of somebody; writer only
+	late      []lateFrame   // where those ops lie, in order; writer only
+	aheads    atomic.Uint64 // frames ever that went ahead of what was late
+	anew      *anew         // all views are being made anew beside the writer; writer only
 	lateSince time.Time     // the first of what is late came; writer only
 	folding   time.Duration // what folding it took last; writer only
 	closed    error
 
 	progress  atomic.Pointer[Progress] // of the rebuild under way
 	tell      func(Progress)
-	telling   sync.Mutex // one report at a time, so that none overtakes another
-	sortBytes int        // one buffer of a rebuild by sorting
-	streaming bool       // a rebuild by sorting is under way; writer only
+	telling   sync.Mutex  // one report at a time, so that none overtakes another
+	sortBytes int         // one buffer of a rebuild by sorting
+	streaming atomic.Bool // a rebuild by sorting is under way
+	soonOps   uint64      // so much of what is late is folded before a command
+	anewOps   uint64      // so much and more is folded by sorting everything
 
 	halves sync.RWMutex // readers wait while a commit in several parts is under way
+	alone  bool         // the writer holds halves
 
 	mu         sync.RWMutex // guards what follows; written by the writer only
 	chains     map[LogID]*chain
@@ -126,8 +131,8 @@ type Log struct {
 	fills      atomic.Uint64 // odd while the views are being filled: nobody reads them; only the writer counts
 	hooks      []func([]ID) error
 	missed     map[ID]bool // subjects hooks were not told of; writer only
-	missedMost int         // subjects in it while most of what is held is late
-	unheard    bool        // they were not told of so many that they are told of everybody; writer only
+	missedMost int         // subjects in it; beyond, nobody is remembered
+	unheard    bool        // they were not told of so many that it may be anybody; writer only
 	watchMu    sync.Mutex
 	watchers   map[chan struct{}]struct{}
 }
@@ -160,6 +165,7 @@ type Stats struct {
 	JournalBytes uint64    // their size together
 	ReadOnly     bool      // a flush failed: nothing more is written until a restart
 	Reason       string    // why, for the log; empty otherwise
+	Late         uint64    // held besides, and not in the views yet, which are being brought up to date; what was written since is among them though it is shown
 	Opaque       int       // ops kept and forwarded but not understood here
 	OpenUnclean  bool      // the last run did not end with a closing record
 	Problems     []string  // damage, forks and other things a person should know now; ids only

@@ -64,7 +64,7 @@ func (l *Log) Merge(ctx context.Context, batches ...[]byte) (MergeResult, error)
 			return sum, err
 		}
 		// One at a time, so that people's commands get in between.
-		err = l.submit(ctx, &job{answer: make(chan error, 1), late: b.late, exclusive: func() error {
+		err = l.submit(ctx, &job{answer: make(chan error, 1), late: true, exclusive: func() error {
 			n, fork, err := l.merge1(b)
 			sum.Ops += n
 			if fork != nil {
@@ -177,6 +177,8 @@ func (l *Log) merge1(in *incoming) (added int, fork *Fork, err error) {
 		if done, n, err := l.merge1Later(in); done || err != nil {
 			return n, nil, err
 		}
+	} else {
+		l.foldBefore(in)
 	}
 	if err := l.writable(); err != nil {
 		return 0, nil, err

@@ -103,7 +103,7 @@ func newLog(o Options) (*Log, error) {
 		chains: map[LogID]*chain{}, gone: map[ID]goneRow{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{}, missed: map[ID]bool{},
 		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, rescued: map[LogID][]span{}, suspects: map[uint64]bool{},
 		tendNow: make(chan struct{}, 1), tell: o.Progress,
-		mayBeLate: o.Later, laterNow: make(chan struct{}, 1), missedMost: missedMost,
+		mayBeLate: o.Later, laterNow: make(chan struct{}, 1), missedMost: missedMost, soonOps: soonOps, anewOps: anewOps,
 	}
 	if l.clk == nil {
 		l.clk = clock.System()

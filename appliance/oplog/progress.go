@@ -33,7 +33,7 @@ func (l *Log) phase(p Phase, done, total uint64) {
 	switch {
 	case p == Reading:
 		to = readingEnds
-	case p == Folding && l.streaming:
+	case p == Folding && l.streaming.Load():
 		from, to = readingEnds, foldingEnds
 	case p == Writing:
 		from = foldingEnds

@@ -1,7 +1,6 @@
 package oplog
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 
@@ -125,7 +124,8 @@ func (l *Log) HashAt(log LogID, seq uint64) ([32]byte, bool) {
 // its answers go out, with the subjects touched by own or merged ops. It must be
 // quick, must not call Do or Merge, and must be registered before the log is used.
 // When the views could not be saved, or fn faults because it cannot read them, it is
-// called with these subjects again as soon as they are mended.
+// called with these subjects again as soon as they are mended. With nil anybody may have
+// changed: so many did at once that they are not listed.
 func (l *Log) OnCommit(fn func(subjects []ID) error) { l.hooks = append(l.hooks, fn) }
 
 // hookPart is how many subjects hooks are told of at once.
@@ -136,7 +136,9 @@ const hookPart = 2000
 func (l *Log) tellHooks(subjects []ID) {
 	l.miss(subjects)
 	if l.unheard {
-		l.tellAll()
+		if l.tellPart(nil) {
+			l.unheard = false
+		}
 		return
 	}
 	if len(l.missed) == 0 {
@@ -164,57 +166,21 @@ func (l *Log) tellPart(part []ID) bool {
 	return true
 }
 
-// tellAll tells of every subject the views have, in the order in which they lie there.
-func (l *Log) tellAll() {
-	for after := []byte(nil); ; {
-		part, last, err := l.subjectsAfter(after, hookPart)
-		if err != nil {
-			l.logFault("telling of everybody", err)
-			return
-		}
-		if len(part) == 0 {
-			break
-		}
-		if !l.tellPart(part) {
-			return
-		}
-		after = last
-	}
-	l.unheard, l.missed = false, map[ID]bool{}
-}
-
-// subjectsAfter lists up to n subjects that lie behind one, and gives the beginning of
-// the keys of the last of them.
-func (l *Log) subjectsAfter(after []byte, n int) (ids []ID, last []byte, err error) {
-	last = bytes.Clone(after)
-	err = l.snapshot(func(r StoreReader) error {
-		return r.Scan([]byte{spaceOps}, after, func(k, _ []byte) error {
-			if len(k) != 1+len(ID{})+4 {
-				return errInternal("key of a subject's ops")
-			}
-			if len(last) > 0 && bytes.HasPrefix(k, last) {
-				return nil // a further piece of the same
-			}
-			if len(ids) == n {
-				return ErrStop
-			}
-			last = append(last[:0], k[:1+len(ID{})]...)
-			ids = append(ids, ID(last[1:]))
-			return nil
-		})
-	})
-	return ids, last, err
-}
-
 // miss remembers subjects that hooks have to be told of.
 func (l *Log) miss(subjects []ID) {
-	if l.unheard {
-		return
-	}
 	for _, id := range subjects {
+		if len(l.missed) >= l.missedMost {
+			l.missAll()
+		}
+		if l.unheard {
+			return
+		}
 		l.missed[id] = true
 	}
 }
+
+// missAll has hooks be told that it may be anybody.
+func (l *Log) missAll() { l.unheard, l.missed = true, map[ID]bool{} }
 
 // Watch signals changes: at least one signal follows every change; several
 // changes may share one. stop ends it; the channel is never closed.
@@ -237,7 +203,7 @@ func (l *Log) Stats() Stats {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	s := Stats{
-		Ops: l.state.Ops, Segments: files, JournalBytes: size, Opaque: int(l.state.Opaque),
+		Ops: l.state.Ops, Segments: files, JournalBytes: size, Late: l.later.Load(), Opaque: int(l.state.Opaque),
 		ReadOnly: l.readOnly != nil, OpenUnclean: l.unclean, Problems: l.standing(), Notes: slices.Clone(l.notes),
 		Salvaged: len(l.salvaged), SetAside: aside, Scrubs: l.scrubs, Scrubbed: l.scrubbed,
 	}

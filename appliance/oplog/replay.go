@@ -29,7 +29,7 @@ func (s *stored) weight() int { return len(s.plain) + opOverhead + 25*len(s.supe
 // as the index knows them: when the last part is in, that is what was applied.
 func (l *Log) applyReplayed(g *group) error {
 	var err error
-	if _, err = l.engine.applyAll(&g.space, g.records); err != nil {
+	if g.events, err = l.engine.applyAll(&g.space, g.records); err != nil {
 		return err
 	}
 	l.mu.RLock()
@@ -67,14 +67,11 @@ func (l *Log) Rebuild(ctx context.Context) error {
 // allow it. After an error whole says that the old views are still there.
 func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
 	defer l.progress.Store(nil)
-	l.mu.RLock()
-	tx := l.state.Tx
-	l.mu.RUnlock()
-	fresh := state{Deployment: l.auth.Deployment(), Schema: l.engine.viewsSchema(), Tx: tx, From: tx + 1}
+	fresh := l.freshState()
 	if store, ok := l.store.(BulkStore); ok {
-		made, gone, err := l.rebuildBulk(ctx, store, fresh)
+		made, gone, err := l.rebuildBulk(ctx, store, fresh, l.frames, func() error { return nil })
 		if err == nil {
-			if err = l.rebuilt(made, gone); err == nil {
+			if err = l.rebuilt(made, gone, len(l.frames)); err == nil {
 				l.fillEnds()
 			}
 			return false, err
@@ -102,9 +99,22 @@ func (l *Log) rebuild(ctx context.Context) (whole bool, err error) {
 	return false, nil
 }
 
-// rebuilt saves the state that belongs to a store which was filled in one go. Until
-// it is there the store counts as empty.
-func (l *Log) rebuilt(s state, gone map[ID]goneRow) error {
+// freshState is that of views which are made anew.
+func (l *Log) freshState() state {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return state{Deployment: l.auth.Deployment(), Schema: l.engine.viewsSchema(), Tx: l.state.Tx, From: l.state.Tx + 1}
+}
+
+// rebuilt saves the state that belongs to a store which was filled in one go from so many
+// frames, with what went ahead of later ones. Until it is there the store counts as empty.
+func (l *Log) rebuilt(s state, gone map[ID]goneRow, frames int) (err error) {
+	if l.later.Load() > 0 && len(l.hooks) > 0 {
+		l.missAll()
+	}
+	if s.At, err = l.placeBehind(frames); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	l.state, l.gone = s, gone
 	l.mu.Unlock()
@@ -113,58 +123,97 @@ func (l *Log) rebuilt(s state, gone map[ID]goneRow) error {
 		return err
 	}
 	defer func() { g.tx.Discard() }()
-	if n := len(l.frames); n > 0 {
-		tag, err := l.journal.tag(l.frames[n-1])
-		if err != nil {
+	g.upTo = frames
+	for _, f := range l.late {
+		if f.frame < frames {
+			continue
+		}
+		if !f.shown {
+			g.ahead = true
+		} else if err := g.replayFrame(f.frame); err != nil {
 			return err
 		}
-		g.at = l.position(l.frames[n-1], tag)
+	}
+	if !g.ahead {
+		g.upTo = len(l.frames)
+		if g.at, err = l.placeBehind(len(l.frames)); err != nil {
+			return err
+		}
 	}
 	return l.applyReplayed(g)
+}
+
+// placeBehind is the place in the journal behind so many frames.
+func (l *Log) placeBehind(frames int) (position, error) {
+	if frames == 0 {
+		return position{}, nil
+	}
+	tag, err := l.journal.tag(l.frames[frames-1])
+	if err != nil {
+		return position{}, err
+	}
+	return l.position(l.frames[frames-1], tag), nil
 }
 
 // replay applies the frames from start on, many at once.
 func (l *Log) replay(ctx context.Context, start int) error {
 	defer l.progress.Store(nil)
+	for i := start; i < len(l.frames); {
+		g, err := l.replayPart(ctx, &i, replayBytes)
+		if err != nil {
+			return err
+		}
+		if len(l.hooks) > 0 {
+			l.miss(g.events)
+		}
+		l.phase(Folding, uint64(i-start), uint64(len(l.frames)-start)) //nolint:gosec // counts
+	}
+	if start > 0 || len(l.frames) > 0 {
+		return nil
+	}
 	g, err := l.begin()
 	if err != nil {
 		return err
 	}
 	defer func() { g.tx.Discard() }()
-	for i := start; i < len(l.frames); i++ {
+	return l.saveState(g)
+}
+
+// replayPart applies frames from one on until they opened to so many bytes, and moves it
+// behind them.
+func (l *Log) replayPart(ctx context.Context, at *int, most int) (*group, error) {
+	g, err := l.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { g.tx.Discard() }()
+	i := *at
+	for ; i < len(l.frames) && g.replayed < most; i++ {
 		if ctx.Err() != nil {
-			return errCancelled(ctx)
+			return nil, errCancelled(ctx)
 		}
-		body, err := l.journal.read(l.frames[i])
-		if err != nil {
-			l.suspect(l.journal.number(l.frames[i].seg))
-			return err
-		}
-		if err := eachBatch(body, g.replayBatch); err != nil {
-			return err
-		}
-		if err := g.replaySalvage(body); err != nil {
-			return err
-		}
-		tag, err := l.journal.tag(l.frames[i])
-		if err != nil {
-			return err
-		}
-		g.at = l.position(l.frames[i], tag)
-		if g.replayed >= replayBytes || i == len(l.frames)-1 {
-			if err := l.applyReplayed(g); err != nil {
-				return err
-			}
-			l.phase(Folding, uint64(i+1-start), uint64(len(l.frames)-start)) //nolint:gosec // counts
-			if g, err = l.begin(); err != nil {
-				return err
-			}
+		if err := g.replayFrame(i); err != nil {
+			return nil, err
 		}
 	}
-	if start == 0 && len(l.frames) == 0 {
-		return l.saveState(g)
+	if g.at, err = l.placeBehind(i); err != nil {
+		return nil, err
 	}
-	return nil
+	g.upTo, *at = i, i
+	return g, l.applyReplayed(g)
+}
+
+// replayFrame collects the ops of a frame.
+func (g *group) replayFrame(i int) error {
+	body, err := g.l.journal.read(g.l.frames[i])
+	if err != nil {
+		g.l.suspect(g.l.journal.number(g.l.frames[i].seg))
+		return err
+	}
+	if err := eachBatch(body, g.replayBatch); err != nil {
+		return err
+	}
+	return g.replaySalvage(body)
 }
 
 // fillBegins and fillEnds stand around the time in which the views are not whole. After a

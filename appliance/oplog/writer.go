@@ -27,7 +27,7 @@ type job struct {
 	by        By
 	fn        func(*Tx) error
 	exclusive func() error
-	late      bool        // exclusive work that does not need the views up to date
+	late      bool        // exclusive work that does without what is late, or sees to it
 	taken     atomic.Bool // by the writer, or by a caller who gave up
 	answer    chan error
 }
@@ -84,9 +84,7 @@ func (l *Log) run() {
 // job it received but could not take into the group.
 func (l *Log) serve(j *job) (next *job) {
 	l.worked.Add(1)
-	if !j.late {
-		l.foldLate()
-	}
+	l.foldFor(j)
 	if j.exclusive != nil {
 		if j.taken.CompareAndSwap(false, true) {
 			j.answer <- l.guard(j.exclusive)
@@ -204,6 +202,8 @@ type group struct {
 	// merge and replay
 	replayed int
 	records  []*stored // opened ops of other origin
+	ahead    bool      // of what is late: the views have it and are not brought up to it
+	upTo     int       // frames the views will have, when that is another number than before
 	heads    map[LogID]Head
 	at       position
 }
@@ -248,9 +248,6 @@ func (g *group) command(j *job) {
 	t.over = true
 	g.jobs = append(g.jobs, j)
 	g.errs = append(g.errs, err)
-	if !j.by.IsZero() {
-		g.l.commanded = g.l.clk.Now()
-	}
 	if err != nil {
 		g.space.over.revert()
 		g.seq, g.clock, g.bytes, g.ops = seq, clock, bytes, g.ops[:ops]

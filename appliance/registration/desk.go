@@ -31,6 +31,7 @@ type Desk struct {
 	passed  *passed
 	stop    context.CancelFunc
 	ended   chan struct{} // closed when nobody fills the index any more
+	anew    chan struct{} // anybody in the views may have changed
 }
 
 // Options is what the desk asks of its surroundings. Every function may be called
@@ -61,7 +62,7 @@ func Views() []*oplog.View { return []*oplog.View{registerView, gateView} }
 // view: about 200 bytes of memory and ten microseconds a person. Call it before the log
 // is used by others, or commits in between are missed, and Close before the log's.
 func Open(log *oplog.Log, o Options) (*Desk, error) {
-	d := &Desk{log: log, clock: o.Clock, logger: o.Logger, sites: o.Sites, names: o.Names, byTyped: o.ByTyped, index: newIndex(), ended: make(chan struct{}), chunks: o.Chunks, line: o.Line, passed: newPassed()}
+	d := &Desk{log: log, clock: o.Clock, logger: o.Logger, sites: o.Sites, names: o.Names, byTyped: o.ByTyped, index: newIndex(), ended: make(chan struct{}), anew: make(chan struct{}, 1), chunks: o.Chunks, line: o.Line, passed: newPassed()}
 	if d.clock == nil {
 		d.clock = clock.System()
 	}
@@ -77,7 +78,7 @@ func Open(log *oplog.Log, o Options) (*Desk, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
-	go d.fill(ctx)
+	go d.keepFilled(ctx)
 	return d, nil
 }
 

@@ -183,3 +183,66 @@ func TestClosingEndsTheFilling(t *testing.T) {
 		t.Errorf("waiting for a closed desk: %v", err)
 	}
 }
+
+// When anybody may have changed the index is read again beside the writer: who is missing,
+// wrong or gone is put right, what was written meanwhile stays, and questions are answered.
+func TestTheIndexIsFilledAgain(t *testing.T) {
+	log, s, ids := slowDesk(t, slice+100)
+	ctx := t.Context()
+	d := deskOn(t, log)
+	defer d.Close()
+	if err := d.Filled(ctx); err != nil {
+		t.Fatal(err)
+	}
+	x := d.index
+	x.mu.Lock()
+	kept := map[oplog.ID]string{}
+	for e := range x.people.all {
+		kept[e.id] = e.text
+	}
+	for _, id := range ids[:50] { // as if they had come with many others
+		x.drop(id)
+	}
+	x.put(entry{id: ids[60], text: "somebody else"})
+	for i := range 3 { // as if they were hidden
+		x.put(entry{id: oplog.ID{9, byte(i)}, text: "nobody"})
+		x.households[oplog.ID{8, byte(i)}] = struct{}{}
+	}
+	x.mu.Unlock()
+
+	s.walks.Store(0)
+	s.gate = make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(s.gate) })
+	defer letGo()
+	if err := d.committed(nil); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the filling begins", func() bool { return s.walks.Load() > 0 })
+	if page, err := d.Search(ctx, clerk, "nobody", 0, ""); err != nil || len(page.Items) > 0 {
+		t.Errorf("a search meanwhile: %d found, %v", len(page.Items), err) // of those found who are not there, none is shown
+	}
+	late := add(t, d, Person{GivenName: "Karim"})
+	x.mu.Lock()
+	x.put(entry{id: ids[61], text: "newer"})
+	x.touch(ids[61])
+	x.mu.Unlock()
+	letGo()
+	waitFor(t, "the filling ends", func() bool { x.mu.RLock(); defer x.mu.RUnlock(); return x.touched == nil })
+
+	if c, err := d.Counts(ctx); err != nil || c.Counting || c.People != len(ids)+1 || c.Households != len(ids)/20 {
+		t.Errorf("%+v, %v of %d people and one who came", c, err, len(ids))
+	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for id, text := range kept {
+		if e := x.people.find(id); e == nil || e.gone() || (e.text != text && id != ids[61]) {
+			t.Fatalf("%s is %+v instead of %q", id, e, text)
+		}
+	}
+	if e := x.people.find(ids[61]); e.text != "newer" {
+		t.Error("what was read is put over what was written")
+	}
+	if e := x.people.find(late); e == nil || e.gone() {
+		t.Error("who came meanwhile is missing")
+	}
+}

@@ -136,10 +136,23 @@ func (x *index) counts(today int32) Counts {
 }
 
 // committed brings the index up to date inside the writer, before anybody is
-// answered. A row that makes no sense leaves the person as the index had them. Views
+// answered; when it may be anybody, soon after that. A row that makes no sense leaves the person as the index had them. Views
 // that cannot be read are a fault, and nothing is changed: what was read of them may be
 // wrong, and somebody who is there could look as if they were gone.
 func (d *Desk) committed(subjects []oplog.ID) error {
+	if subjects == nil {
+		select {
+		case d.anew <- struct{}{}:
+		default: // it is still to come
+		}
+		return nil
+	}
+	return d.bring(subjects, true)
+}
+
+// bring brings people up to date. What the writer brings is the newest there is; somebody
+// else leaves alone whom the writer brought meanwhile.
+func (d *Desk) bring(subjects []oplog.ID, writer bool) error {
 	type change struct {
 		id        oplog.ID
 		person    *entry
@@ -189,7 +202,12 @@ func (d *Desk) committed(subjects []oplog.ID) error {
 	}
 	inOnePiece(fresh)
 	for _, c := range changes {
-		x.touch(c.id)
+		if _, newer := x.touched[c.id]; newer && !writer {
+			continue
+		}
+		if writer {
+			x.touch(c.id)
+		}
 		switch {
 		case c.person != nil:
 			x.put(*c.person)

@@ -287,6 +287,14 @@ func (d *Desk) needPhotos() error {
 		err = d.log.View(func(r oplog.Reader) error { found, err = named(r, id); return err })
 		return found, err
 	})
+	return d.pieces()
+}
+
+// pieces tells them of every piece the views name.
+func (d *Desk) pieces() error {
+	if d.chunks == nil {
+		return nil
+	}
 	return d.log.View(func(r oplog.Reader) error {
 		return r.Rows(registerView, []byte{rowPiece}, nil, func(key []byte, person oplog.ID, value []byte) error {
 			if len(key) == 1+len(chunks.ID{}) && len(value) == 8 {

@@ -37,10 +37,16 @@ func (r *roll) all(yield func(*entry) bool) {
 
 // find is somebody's entry; nil when there is none.
 func (r *roll) find(id oplog.ID) *entry {
-	if place := r.table[r.slot(id)]; place > 0 {
-		return r.at(int(place) - 1)
+	_, e := r.place(id)
+	return e
+}
+
+// place is somebody's entry and where it lies.
+func (r *roll) place(id oplog.ID) (int, *entry) {
+	if place := int(r.table[r.slot(id)]); place > 0 {
+		return place - 1, r.at(place - 1)
 	}
-	return nil
+	return 0, nil
 }
 
 // slot is where an id stands in the table, or could.
