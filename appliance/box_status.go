@@ -65,6 +65,9 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	return s, nil
 }
 
+// arriving is how many facts of others are late before anybody is told.
+const arriving = 5000
+
 // alerts are the things that want a person's eye, the worst first.
 func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Alert {
 	out := []control.Alert{}
@@ -77,9 +80,10 @@ func (b *box) alerts(s control.Status, n *node, site ui.SiteInfo) []control.Aler
 	full, toFree := n.journal.Room()
 	add(full, "danger", "alert.disk_full", map[string]any{"MB": toFree})
 	add(stats.ReadOnly, "danger", "alert.read_only", nil)
-	if s.Rebuild != nil {
+	if s.Rebuild != nil && stats.Late == 0 {
 		add(true, "warning", "alert.rebuilding", map[string]any{"Percent": s.Rebuild.Percent})
 	}
+	add(stats.Late >= arriving, "warning", "alert.arriving", map[string]any{"Count": stats.Late})
 	add(s.Counting, "warning", "alert.counting", map[string]any{"Count": s.People})
 	faults := len(stats.Problems) - len(n.journal.Losses())
 	add(faults > 0, "danger", "alert.problems", map[string]any{"Count": faults})

@@ -10,7 +10,7 @@ import (
 )
 
 // WAYPOST_FIGURES_PROFILE=DIR has TestMeshFigures run the test binary itself as the nodes,
-// and those write what they spent a core on, from when two nodes meet until all is durable, into
+// and those write what they spent a core on, from when two nodes meet until the views are equal, into
 // DIR/PID.pprof. Figures of such a run are a little dearer than others.
 const profileEnv = "WAYPOST_FIGURES_PROFILE"
 
@@ -31,7 +31,7 @@ func profile(dir string) {
 	if err != nil {
 		return
 	}
-	runtime.SetCPUProfileRate(1000) // it is over in a second; the package says that it keeps this rate
+	runtime.SetCPUProfileRate(500) // it is over in seconds; the package says that it keeps this rate
 	_ = pprof.StartCPUProfile(out)
 	for there() {
 		time.Sleep(10 * time.Millisecond)
