@@ -99,7 +99,7 @@ func openVault(ctx context.Context, dir string, vault *identity.Vault, logger *s
 		Dir: filepath.Join(dir, "journal"), Store: n.store, Authority: vault, StorageKey: vault.Subkey("journal"),
 		Clock: n.clock, Logger: logger.With("part", "oplog"), Kinds: station.Kinds(), Views: station.Views(),
 		MinFree: sizes.Floor, Ballast: sizes.Ballast, NewLog: n.mark.NewLog || n.copied,
-		Rebuild: o.rebuild, Progress: o.tell, Later: true,
+		Rebuild: o.rebuild, Progress: o.tell, Later: true, Strain: strain,
 	}); err != nil {
 		return n, err
 	}

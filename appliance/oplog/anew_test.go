@@ -2,10 +2,12 @@ package oplog_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,27 +25,34 @@ type besides struct {
 	o     oplog.Options
 	clock *clock.Fake
 	store *hooked
-	began chan struct{} // closed when the making anew waits
-	letGo func()
+	at    atomic.Pointer[gate]
+}
+
+// gate is where the making anew waits.
+type gate struct {
+	began, open chan struct{}
+	begin, let  func()
 }
 
 func besidesNode(t *testing.T, a *oplogtest.Authority, anew uint64) *besides {
 	t.Helper()
-	b := &besides{t: t, store: &hooked{BulkStore: oplogtest.MemStore().(oplog.BulkStore), before: func(int) {}}}
+	b := &besides{t: t, store: &hooked{BulkStore: oplogtest.MemStore().(oplog.BulkStore)}}
+	b.store.before = func(int) { g := b.at.Load(); g.begin(); <-g.open }
 	b.Log, b.o, b.clock = lateLog(t, a.Peer(t), func(o *oplog.Options) { o.Store = b.store })
 	b.FoldBesides(anew)
 	b.wait()
-	t.Cleanup(func() { b.letGo() })
+	t.Cleanup(b.letGo)
 	return b
 }
 
 // wait has the next making anew wait.
 func (b *besides) wait() {
-	gate, began := make(chan struct{}), make(chan struct{})
-	b.began, b.letGo = began, sync.OnceFunc(func() { close(gate) })
-	begin := sync.OnceFunc(func() { close(began) })
-	b.store.before = func(int) { begin(); <-gate }
+	g := &gate{began: make(chan struct{}), open: make(chan struct{})}
+	g.begin, g.let = sync.OnceFunc(func() { close(g.began) }), sync.OnceFunc(func() { close(g.open) })
+	b.at.Store(g)
 }
+
+func (b *besides) letGo() { b.at.Load().let() }
 
 // silence lets time go by until something is done about what is late.
 func (b *besides) silence(until func() bool) {
@@ -58,7 +67,7 @@ func (b *besides) silence(until func() bool) {
 
 func (b *besides) waits() bool {
 	select {
-	case <-b.began:
+	case <-b.at.Load().began:
 		return true
 	default:
 		return false
@@ -130,15 +139,7 @@ func TestNobodyWaitsWhileMuchIsLate(t *testing.T) {
 	want := oplogtest.Node(t, one.Peer(t), nil, []*oplog.View{lateView})
 	mergeAll(t, want, batches)
 	mergeAll(t, want, more)
-	for after := uint64(0); ; {
-		raw, last, err := b.Range(b.Own(), after, 1000, 0)
-		must(t, err)
-		if raw == nil {
-			break
-		}
-		mergeAll(t, want, [][]byte{raw})
-		after = last
-	}
+	copyLog(t, b.Log, want)
 	if shown(t, b.Log) != shown(t, want) {
 		t.Error("the views differ from those of a node that put nothing off")
 	}
@@ -189,7 +190,10 @@ func TestAPieceAtATime(t *testing.T) {
 // are made anew.
 func TestWhoNeedsTheWholeWaitsForIt(t *testing.T) {
 	one := oplogtest.NewAuthority(t)
-	batches, want := cutBatches(t, one, 2000)
+	batches, _ := cutBatches(t, one, 2000)
+	plain := oplogtest.Node(t, one.Peer(t), nil, []*oplog.View{lateView})
+	mergeAll(t, plain, batches)
+	all := people(t, plain)
 	for name, do := range map[string]func(l *oplog.Log) error{
 		"a check": func(l *oplog.Log) error {
 			r, err := l.Check(context.Background())
@@ -207,12 +211,13 @@ func TestWhoNeedsTheWholeWaitsForIt(t *testing.T) {
 		b := besidesNode(t, one, 100)
 		mergeAll(t, b.Log, batches)
 		b.silence(b.waits)
+		must(t, add(b.Log, oplog.SamplePeople(1, 7)...))
 		done := make(chan error, 1)
 		go func() { done <- do(b.Log) }()
 		b.letGo()
 		must(t, <-done)
-		if b.Late() || shown(t, b.Log) != want {
-			t.Errorf("%s: late %v", name, b.Late())
+		if n := people(t, b.Log); b.Late() || n != all+1 {
+			t.Errorf("%s: late %v, %d people of %d", name, b.Late(), n, all+1)
 		}
 		must(t, b.Close())
 	}
@@ -273,5 +278,94 @@ func TestRotWhileMakingAnew(t *testing.T) {
 	}
 	if r, err := b.Check(context.Background()); err != nil || len(r.Problems) > 0 {
 		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// TestWhateverIsLate: merges of several logs, commands, silence, checks and power cuts in
+// any order give the views of a node that puts nothing off.
+func TestWhateverIsLate(t *testing.T) {
+	one := oplogtest.NewAuthority(t)
+	var logs [][][]byte
+	for range 3 {
+		batches, _ := cutBatches(t, one.Peer(t), 1500)
+		logs = append(logs, batches)
+	}
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
+		rnd := rand.New(rand.NewPCG(seed, 7))
+		b := besidesNode(t, one, []uint64{100, 800, 1 << 40}[seed%3])
+		b.letGo()
+		if seed%2 == 0 {
+			b.wait()
+		}
+		next, mine, most := make([]int, len(logs)), uint64(0), 0
+		for range 60 {
+			n := people(t, b.Log)
+			if n < most {
+				t.Fatalf("seed %d: %d people are shown where %d were", seed, n, most)
+			}
+			most = n
+			switch n := rnd.IntN(len(logs)); rnd.IntN(8) {
+			case 0, 1, 2:
+				if next[n] < len(logs[n]) {
+					mergeAll(t, b.Log, logs[n][next[n]:next[n]+1])
+					next[n]++
+				}
+			case 3:
+				must(t, add(b.Log, oplog.SamplePeople(1+rnd.IntN(3), mine)...))
+				mine++
+			case 4:
+				for range rnd.IntN(12) {
+					b.clock.Advance(200 * time.Millisecond)
+					runtime.Gosched()
+				}
+			case 5:
+				b.letGo()
+				if rnd.IntN(2) == 0 && seed%2 == 0 {
+					b.wait()
+				}
+			case 6:
+				if rnd.IntN(3) == 0 {
+					b.letGo()
+					sound(t, b.Log)
+				}
+			case 7:
+				if rnd.IntN(3) == 0 {
+					sound(t, image(t, b.Log, b.o))
+				}
+			}
+		}
+		b.letGo()
+		for n := range logs {
+			mergeAll(t, b.Log, logs[n][next[n]:])
+		}
+		b.silence(func() bool { return !b.Late() })
+		r := sound(t, b.Log)
+		want := oplogtest.Node(t, one.Peer(t), nil, []*oplog.View{lateView})
+		for n := range logs {
+			mergeAll(t, want, logs[n])
+		}
+		copyLog(t, b.Log, want)
+		if w := sound(t, want); shown(t, b.Log) != shown(t, want) || w.Ops != r.Ops+1 {
+			t.Errorf("seed %d: the views differ from those of a node that puts nothing off, or its %d ops are not %d", seed, r.Ops, w.Ops-1)
+		}
+		must(t, b.Close())
+	}
+}
+
+// copyLog brings the own log of one node to another.
+func copyLog(t *testing.T, from, to *oplog.Log) {
+	t.Helper()
+	for after := uint64(0); ; {
+		raw, last, err := from.Range(from.Own(), after, 1000, 0)
+		must(t, err)
+		if raw == nil {
+			return
+		}
+		mergeAll(t, to, [][]byte{raw})
+		after = last
 	}
 }

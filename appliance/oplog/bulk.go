@@ -79,6 +79,7 @@ func (l *Log) rebuildBulk(ctx context.Context, store BulkStore, from state, fram
 	}
 	defer b.close()
 	b.rankViews()
+	defer l.strain()()
 	l.streaming.Store(true)
 	defer l.streaming.Store(false)
 	// Read when the store has said that it can be filled.

@@ -27,7 +27,7 @@ import (
 // backup, a suspension, an erasure.
 const (
 	laterOps   = 200              // ops a batch brings at least, unless much is late already
-	laterWait  = time.Second      // nothing came for so long: a busy machine takes a while between two batches
+	laterWait  = time.Second / 2  // nothing came for so long: a busy machine takes a while between two batches
 	laterLong  = 15 * time.Second // the first of them waits so long at most,
 	laterPause = 3                // or so many times of what the last folding took
 	soonOps    = 5000             // a second here, a few on a small board

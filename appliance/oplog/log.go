@@ -49,6 +49,7 @@ type Options struct {
 	Rebuild    bool                   // throw the views away and rebuild them now
 	Later      bool                   // batches of many ops may be folded a moment after Merge has made them durable: see Late
 	NewLog     bool                   // open a new own log: this folder was restored or copied
+	Strain     func() (ease func())   // called when all views are made anew, and what it gives when they are; nil = nothing
 	Progress   func(Progress)         // told how far reading the journal again is, while Open does and later; quick, and safe from any goroutine
 }
 
@@ -84,6 +85,7 @@ type Log struct {
 	closed    error
 
 	progress  atomic.Pointer[Progress] // of the rebuild under way
+	strain    func() func()
 	tell      func(Progress)
 	telling   sync.Mutex  // one report at a time, so that none overtakes another
 	sortBytes int         // one buffer of a rebuild by sorting

@@ -102,7 +102,7 @@ func newLog(o Options) (*Log, error) {
 		jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{}),
 		chains: map[LogID]*chain{}, gone: map[ID]goneRow{}, watchers: map[chan struct{}]struct{}{}, expected: map[LogID]Head{}, missed: map[ID]bool{},
 		salvaged: map[Ref]bool{}, salvagedIn: map[uint64][]Ref{}, rescued: map[LogID][]span{}, suspects: map[uint64]bool{},
-		tendNow: make(chan struct{}, 1), tell: o.Progress,
+		tendNow: make(chan struct{}, 1), tell: o.Progress, strain: o.Strain,
 		mayBeLate: o.Later, laterNow: make(chan struct{}, 1), missedMost: missedMost, soonOps: soonOps, anewOps: anewOps,
 	}
 	if l.clk == nil {
@@ -110,6 +110,9 @@ func newLog(o Options) (*Log, error) {
 	}
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)
+	}
+	if l.strain == nil {
+		l.strain = func() func() { return func() {} }
 	}
 	var err error
 	if l.engine, err = newEngine(o.Kinds, o.Views); err != nil {
