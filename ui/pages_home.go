@@ -106,7 +106,7 @@ func tilesFor(a staff.Actor) (work, runs []tile) {
 var alertLinks = map[string]string{
 	"alert.erasures": "/approvals", "alert.unconfirmed": "/mesh", "alert.self_unconfirmed": "/mesh", "alert.root_on_box": "/ceremony", "alert.kit_opened": "/ceremony", "alert.ways_old": "/box", "alert.drill_due": "/drill",
 	"alert.read_only": "/help/trouble", "alert.mesh_off": "/help/trouble", "alert.disk_low": "/help/trouble", "alert.disk_full": "/help/trouble", "alert.problems": "/help/trouble",
-	"alert.lost": "/losses", "alert.lost_alone": "/losses", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble",
+	"alert.lost": "/losses", "alert.lost_alone": "/losses", "alert.rebuilding": "/help/trouble", "alert.counting": "/help/trouble", "alert.arriving": "/help/trouble",
 	"alert.restored": "/restored", "alert.restored_alone": "/restored", "alert.backup_none": "/backup", "alert.webcert_ends": "/box/webcert", "alert.webcert_clear": "/help/ladder", "alert.backup_old": "/backup",
 	"alert.backup_behind": "/backup", "alert.twin": "/help/backup", "alert.copied": "/help/backup", "alert.double": "/help/backup", "alert.parted": "/help/backup",
 	"alert.letters_waiting": "/night", "alert.letters_aside": "/night/aside", "alert.letters_foreign": "/help/night", "alert.taken_in": "/night", "alert.records_waiting": "/help/night", "alert.records_aside": "/help/night",
