@@ -38,7 +38,7 @@ const (
 	maxFindings = 8   // services looked at in one packet
 	maxRecords  = 64  // records read in one packet
 	maxHeard    = 100 // packets about our service that are read in a second
-	maxFound    = 64  // addresses remembered
+	maxFound    = 512 // addresses remembered: two each of 250 members on one network
 	findAgain   = 20 * time.Second
 )
 
@@ -241,7 +241,9 @@ func (m *Mesh) roomToSee(now time.Duration) bool {
 	return len(m.sightings) < maxFound
 }
 
-// dialFound makes a link to whoever is at an address, if there is none yet.
+// dialFound makes a link to whoever is at an address, unless nobody needs one. Among many
+// it would be given up again as soon as both hold the same: fifty nodes that had each other's
+// addresses forgotten and found again took 1 MB a minute for that.
 func (m *Mesh) dialFound(addr, mark string) {
 	select {
 	case m.diallingFresh <- struct{}{}:
@@ -258,8 +260,9 @@ func (m *Mesh) dialFound(addr, mark string) {
 	if s := m.sightings[addr]; s != nil && s.mark == mark {
 		s.node = cert.ID()
 	}
+	needless := m.isLinked(cert.ID())
 	m.mu.Unlock()
-	if !m.useful(cert, cert.ID()) || !m.goDo(func() { m.runLine(conn, raw, cert, addr) }) {
+	if needless || !m.useful(cert, cert.ID()) || !m.goDo(func() { m.runLine(conn, raw, cert, addr) }) {
 		_ = conn.Close()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +163,49 @@ func TestConnectedNodeIsNotDialledAgain(t *testing.T) {
 	defer b.mesh.mu.Unlock()
 	if len(b.mesh.links) != 1 || b.mesh.born > 2 {
 		t.Errorf("%d links, %d made", len(b.mesh.links), b.mesh.born)
+	}
+}
+
+// Among many, a node whose records come over others is not linked because somebody hears
+// where it is, whatever was forgotten of its addresses.
+func TestWhoComesOverOthersIsNotLinked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	nodes := []*node{w.start(t)}
+	for range fewNodes + 2 {
+		nodes = append(nodes, w.start(t, seeded(nodes[0].addr)))
+	}
+	a := nodes[1]
+	rests := func(n *node) bool {
+		a.mesh.mu.Lock()
+		defer a.mesh.mu.Unlock()
+		p := a.mesh.peers[n.keys.NodeID()]
+		return p != nil && !p.linked() && a.mesh.isLinked(p.node)
+	}
+	var b *node
+	wait(t, "somebody comes over others", func() bool {
+		i := slices.IndexFunc(nodes, rests)
+		if i >= 0 {
+			b = nodes[i]
+		}
+		return i >= 0
+	})
+	parted := func() time.Time {
+		a.mesh.mu.Lock()
+		defer a.mesh.mu.Unlock()
+		return a.mesh.peers[b.keys.NodeID()].parted
+	}
+	before, other := parted(), newRelay(t)
+	other.to(b.mesh.Addr())
+	a.mesh.found(other.addr(), "mark")
+	wait(t, "a knows who is there", func() bool {
+		a.mesh.mu.Lock()
+		defer a.mesh.mu.Unlock()
+		return a.mesh.sightings[other.addr()].node == b.keys.NodeID()
+	})
+	wait(t, "the connection is closed", func() bool { return other.pipes.Load() == 0 })
+	if !parted().Equal(before) {
+		t.Error("a link was made that nobody needs")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +124,7 @@ type relay struct {
 	mu     sync.Mutex
 	pass   chan struct{} // closed while things pass
 	conns  []net.Conn
+	pipes  atomic.Int32 // directions that are open
 }
 
 func newRelay(t testing.TB) *relay {
@@ -207,6 +209,8 @@ func (r *relay) accept() {
 }
 
 func (r *relay) pipe(to, from net.Conn) {
+	r.pipes.Add(1)
+	defer r.pipes.Add(-1)
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 32<<10)
