@@ -128,7 +128,7 @@ func (f *airFigures) gather(n int) {
 
 // manyNeighbours has the kernel remember the addresses of so many neighbours while this runs:
 // it keeps two tables for all namespaces, of 1,024 each at most, and what finds no place in it is
-// dropped. Fifty nodes lost packets to that and took 435 KB a node and minute, seven with this.
+// dropped. Fifty nodes lost packets to that.
 func (f *airFigures) manyNeighbours(n int) error {
 	for _, bound := range []string{"4/neigh/default/gc_thresh3", "4/neigh/default/gc_thresh2", "4/neigh/default/gc_thresh1", "6/neigh/default/gc_thresh3", "6/neigh/default/gc_thresh2", "6/neigh/default/gc_thresh1"} {
 		file := "/proc/sys/net/ipv" + bound
