@@ -457,7 +457,7 @@ func (f *meshFigures) rowsOfOurs(fast, board, worked *filled) {
 	ratio := float64(f.took.wire) / float64(f.json)
 	f.table.add(meshRow{"bytes received / JSON", "<= 0.45", fmt.Sprintf("%.3f (%.1f B an op)", ratio, float64(f.took.wire)/n), "", "", ratio <= 0.45})
 	f.table.add(meshRow{fmt.Sprintf("receiver's anonymous memory, at most, GOMEMLIMIT=%dMiB", board.limit>>20), fmt.Sprintf("<= %.0f MiB", mem), fmt.Sprintf("%.0f MiB", board.most), "", "", board.most <= mem})
-	f.note("Durable: the other node has the receiver's acknowledgement for 99 of 100 ops. The last batch has the receiver's own admission, for which the views are brought up to date first. First people shown after %.1f s.", fast.shown.Seconds())
+	f.note("Durable: the other node has the receiver's acknowledgement for 99 of 100 ops. The moment they meet is asked for every 20 ms and more, so this is coarse. First people shown after %.1f s.", fast.shown.Seconds())
 	f.note("Without a memory limit the receiver took %.0f MiB at most. Under the limit it took %.2f s until all was durable and %.2f s with views, %.1f and %.1f us of CPU an op.",
 		fast.most, board.durable.Seconds, board.views.Seconds, board.durable.micros(), board.views.micros())
 	if f.big {

@@ -30,8 +30,9 @@ const (
 // says otherwise.
 const collectAt = 33
 
-// collectStrained is the same while all views are made anew: that is over sooner by a sixth,
-// and takes 15 MB more (measured with 100,000 people). The limit holds.
+// collectStrained is the same while all views are made anew. With 100,000 people that takes 5.3 s
+// instead of 6.1, and a node that is filled 113 MiB at most instead of 78 (measured once each).
+// The limit holds.
 const collectStrained = 60
 
 var strained struct {

@@ -7,7 +7,8 @@ import (
 )
 
 // anew is the making of all views anew beside the writer, which goes on with the old ones.
-// A million facts take a minute, some on a small board, and nobody who registers a family waits that long.
+// A million facts take half a minute here and minutes on a small board, and nobody who
+// registers a family waits that long.
 // At the end the writer waits while the stores are exchanged, and applies what went ahead
 // meanwhile to the new one.
 type anew struct {

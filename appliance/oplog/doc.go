@@ -2,8 +2,8 @@
 // and views folded from them. One writer appends, flushes once for a group of
 // commands, and then commits the views; a peer's batches are verified completely
 // and go the same way; when they come in bulk their ops are folded together, a moment
-// after they are durable and beside the writer when they are many (Options.Later). Numbers are big-endian; uvarint is that of
-// encoding/binary, in its shortest spelling.
+// after they are durable and beside the writer when they are many (Options.Later).
+// Numbers are big-endian; uvarint is that of encoding/binary, in its shortest spelling.
 //
 // # An op
 //
@@ -244,7 +244,7 @@
 //     is little, and after any end: TestWhatArrivesIsFoldedLater, TestACommandSeesWhatArrived, TestWhatIsLateOutlivesAnEnd, torture TestLossy.
 //     When it is much nobody waits for it, what is written meanwhile is shown and counted once, and whoever needs the
 //     whole gets it: TestNobodyWaitsWhileMuchIsLate, TestAPieceAtATime, TestWhoNeedsTheWholeWaitsForIt,
-//     TestMakingAnewMayFail, TestRotWhileMakingAnew.
+//     TestMakingAnewMayFail, TestRotWhileMakingAnew, TestWhateverIsLate.
 //     No backup, check, suspension, rebuild or repeated request looks past it, it is shown soon though it never stops
 //     coming, and neither rot nor a full disk in between loses it: TestNothingLooksPastWhatIsLate,
 //     TestAKeyIsKnownThoughItIsLate, TestASlowLinkIsFoldedAllTheSame, TestRotBeforeTheFolding, TestAFullDiskKeepsWhatIsLate.
