@@ -3,7 +3,6 @@ package identity
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -26,7 +25,7 @@ type Desk struct {
 	byNumber map[uint16]Node       // every node that was found, and by its logs;
 	byLog    map[oplog.LogID]Node  // that one is confirmed is never taken back
 	asOf     uint64                // ops in the journal when they were looked for; 0 = never
-	sound    map[[32]byte]bool     // what the root says of a certificate, by its hash
+	sound    map[string]checked    // certificates that were looked at, by their bytes
 	words    map[[32]byte][32]byte // whose a word is, by its hash; see wordOf
 	judged   *standings            // who is shut out
 	judgedAt uint64                // as of so many ops
@@ -47,7 +46,7 @@ type Desk struct {
 func OpenDesk(log *oplog.Log, v *Vault) *Desk {
 	self := Node{ID: v.NodeID(), Number: v.cert.Number, Site: v.SiteName(), Cert: v.Cert(), Founder: v.Cert().Has(CapEnrol), Confirmed: v.Cert().Has(CapEnrol)}
 	d := &Desk{
-		log: log, vault: v, byNumber: map[uint16]Node{self.Number: self}, byLog: map[oplog.LogID]Node{log.Own(): self}, sound: map[[32]byte]bool{},
+		log: log, vault: v, byNumber: map[uint16]Node{self.Number: self}, byLog: map[oplog.LogID]Node{log.Own(): self}, sound: map[string]checked{},
 		words: map[[32]byte][32]byte{}, agreed: map[[32]byte]bool{}, waiting: map[string]time.Time{},
 	}
 	v.ask(d.reserveNumbers)
@@ -202,21 +201,33 @@ func (d *Desk) admitted(r oplog.Reader, id NodeID) (bool, error) {
 // verified reads a certificate when the root vouches for it. Each is checked
 // once: anybody may write that somebody was admitted.
 func (d *Desk) verified(raw []byte) (NodeCert, bool) {
+	d.mu.Lock()
+	known, ok := d.sound[string(raw)]
+	d.mu.Unlock()
+	if ok {
+		return known.cert, known.ours
+	}
 	cert, err := ParseNodeCert(raw)
 	if err != nil {
 		return NodeCert{}, false
 	}
-	sum := sha256.Sum256(raw)
+	known = checked{cert, cert.Verify(d.vault.root) == nil}
 	d.mu.Lock()
-	ours, known := d.sound[sum]
-	d.mu.Unlock()
-	if !known {
-		ours = cert.Verify(d.vault.root) == nil
-		d.mu.Lock()
-		d.sound[sum] = ours
-		d.mu.Unlock()
+	defer d.mu.Unlock()
+	if len(d.sound) >= mostChecked {
+		clear(d.sound)
 	}
-	return cert, ours
+	d.sound[string(raw)] = known
+	return known.cert, known.ours
+}
+
+// mostChecked is how many are remembered: more than one deployment has.
+const mostChecked = 4096
+
+// checked is a certificate and whether the root vouches for it.
+type checked struct {
+	cert NodeCert
+	ours bool
 }
 
 // facts is what the view holds about nodes that the root vouches for.

@@ -344,8 +344,9 @@ func (d *Desk) take(l *ledger) error {
 func (d *Desk) Follow(ctx context.Context) error {
 	d.following.Lock()
 	defer d.following.Unlock()
-	forks := len(d.log.Forks())
-	if ops := d.log.Stats().Ops; ops == d.tookAt && forks == d.tookForks && len(d.waiting) == 0 {
+	// Counted before anything is read: what comes in meanwhile is looked at the next time.
+	forks, asOf := len(d.log.Forks()), d.log.Stats().Ops
+	if asOf == d.tookAt && forks == d.tookForks && len(d.waiting) == 0 {
 		return nil
 	}
 	l, err := d.ledger()
@@ -361,7 +362,6 @@ func (d *Desk) Follow(ctx context.Context) error {
 	if err := d.log.KeysChanged(ctx); err != nil {
 		return err
 	}
-	asOf := d.log.Stats().Ops
 	if err := d.serve(ctx, l); err != nil {
 		return err
 	}

@@ -148,6 +148,43 @@ func TestWhatComesBeforeItsKeyIsReadWhenTheKeyComes(t *testing.T) {
 	oplogtest.Same(t, a.log, b.log, c.log)
 }
 
+// meanwhile is a context that does something when somebody first waits for it.
+type meanwhile struct {
+	context.Context
+	do func()
+}
+
+func (m *meanwhile) Done() <-chan struct{} {
+	if do := m.do; do != nil {
+		m.do = nil
+		do()
+	}
+	return m.Context.Done()
+}
+
+// TestAKeyThatComesWhileOthersAreTaken is taken with the next look, though nothing has come
+// since.
+func TestAKeyThatComesWhileOthersAreTaken(t *testing.T) {
+	a, b, c := compared(t)
+	must(t, a.desk.Rotate(ctx(), oplog.By{1}))
+	a.rename(t, "Under a new key")
+	only(t, a, c, a.log.Own())
+	must(t, a.desk.Rotate(ctx(), oplog.By{1}))
+	a.rename(t, "Under the last key")
+	late := &meanwhile{ctx(), func() { only(t, a, c, a.log.Own()) }}
+	must(t, c.desk.Follow(late))
+	if late.do != nil {
+		t.Fatal("nothing came meanwhile")
+	}
+	for range 2 { // the first may begin to count what came
+		must(t, c.desk.Follow(ctx()))
+	}
+	if c.site(t, a) != "Under the last key" || c.log.Stats().Opaque != 0 {
+		t.Fatalf("c reads %q, %d wait", c.site(t, a), c.log.Stats().Opaque)
+	}
+	settled(t, a, b, c)
+}
+
 func watch(l *oplog.Log, n *int) (stop func()) {
 	ch, end := l.Watch()
 	return func() {
