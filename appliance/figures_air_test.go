@@ -33,7 +33,9 @@ import (
 
 const (
 	airStarting = 8                // at once
-	airSettles  = 60 * time.Second // after all hold the same: doubled links have ended, reports were passed on
+	airSettles  = 60 * time.Second // after all hold the same: doubled links have ended, reports were passed on;
+	airRound    = 2 * time.Second  // for each node, until all have reported what the start was (mesh/timing.go),
+	airRoundLow = 10 * time.Second // likewise under the low profile
 	airWrites   = 20
 	airWait     = 10 * time.Minute
 	airPort     = ":7946"
@@ -61,6 +63,7 @@ func TestAirFigures(t *testing.T) {
 	began := time.Now()
 	f := &airFigures{figures: newFigures(t), listens: time.Duration(minutes) * time.Minute}
 	f.gather(n)
+	f.calm("usual", airRound)
 	f.idle("usual", 10)
 	f.live("0 %", 1500*time.Millisecond)
 	f.check(f.lose(20))
@@ -68,6 +71,7 @@ func TestAirFigures(t *testing.T) {
 	f.check(f.lose(0))
 	f.missed("usual")
 	f.turnLow()
+	f.calm("low", airRoundLow)
 	f.idle("low", 2.5)
 	f.print(time.Since(began))
 }
@@ -223,7 +227,7 @@ func (f *airFigures) start(a *airNode) {
 		"--http", "127.0.0.1:8080", "--https", "127.0.0.1:8443", "--mesh", airPort))
 }
 
-// settle waits until all hold the same, and some more.
+// settle waits until all hold the same.
 func (f *airFigures) settle() {
 	f.t.Helper()
 	f.within("all hold the same and know each other", func() bool {
@@ -233,7 +237,14 @@ func (f *airFigures) settle() {
 			return st.Ops != ops || st.OnlyHere > 0 || len(st.Peers) != len(f.nodes)-1
 		})
 	})
-	time.Sleep(airSettles) // it is measured in wall time
+}
+
+// calm waits until what a start brings about has been said: idle is what comes after. What it
+// cost is noted.
+func (f *airFigures) calm(profile string, round time.Duration) {
+	before, wait := f.counted(), airSettles+time.Duration(len(f.nodes))*round
+	time.Sleep(wait) // it is measured in wall time
+	f.note("%s: the start itself: %.1f KB a node in the %.0f s after all held the same.", profile, (f.counted().all()-before.all())/float64(len(f.nodes))/1000, wait.Seconds())
 }
 
 func (f *airFigures) within(what string, ok func() bool) {
@@ -309,6 +320,14 @@ func (f *airFigures) counted() airCount {
 	return sum
 }
 
+// all is how many bytes.
+func (c airCount) all() (sum float64) {
+	for _, b := range c.bytes {
+		sum += b
+	}
+	return sum
+}
+
 // idle listens while nothing happens.
 func (f *airFigures) idle(profile string, bar float64) {
 	before, began := f.counted(), time.Now()
@@ -345,6 +364,7 @@ func (f *airFigures) lose(percent int) error {
 // answer. The time is from the acknowledgement at the one to the answer of the last.
 func (f *airFigures) live(loss string, bar time.Duration) {
 	var took []time.Duration
+	before := f.counted()
 	for i := range airWrites {
 		a := f.nodes[rand.IntN(len(f.nodes))]
 		var added struct{ ID string }
@@ -369,10 +389,12 @@ func (f *airFigures) live(loss string, bar time.Duration) {
 		took = append(took, time.Since(began))
 		time.Sleep(time.Second)
 	}
+	cpu := f.counted().cpu - before.cpu
 	p50, p95 := percentile(took, 50), percentile(took, 95)
 	f.row(fmt.Sprintf("a live write shown by all %d nodes, loss %s", len(f.nodes), loss), fmt.Sprintf("p95 <= %.1f s", bar.Seconds()),
 		fmt.Sprintf("p50 %.2f s, p95 %.2f s, worst %.2f s", p50.Seconds(), p95.Seconds(), slices.Max(took).Seconds()), p95 <= bar)
-	f.note("Live, loss %s: wall time with all nodes on this machine, load %s.", loss, busy())
+	f.note("Live, loss %s: wall time with all nodes on this machine, %.0f ms of CPU a node and write with all that goes on meanwhile, load %s.",
+		loss, 1000*cpu/airWrites/float64(len(f.nodes)), busy())
 }
 
 // missed pulls the cable of a node and waits until nobody takes it for linked, and for there.

@@ -37,7 +37,10 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 	checked := m.compare(marks)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	// Most of what is said is what is held here: an acknowledgement by everybody for every fact.
+	news := last || len(m.lacking) > 0
 	for i, k := range marks {
+		news = news || k.seq > m.mine[k.log].Seq || m.forked(k.log)
 		if _, known := l.told[k.log]; !known && len(l.told) >= maxToldLogs {
 			return errTooMany
 		}
@@ -68,7 +71,9 @@ func (m *Mesh) holds(l *link, marks []mark, last bool) error {
 	}
 	m.traceMarks(l.peer, marks, last)
 	m.changed(slow)
-	m.schedule()
+	if news {
+		m.schedule()
+	}
 	return nil
 }
 

@@ -161,7 +161,8 @@ type Mesh struct {
 	forkedAt   map[oplog.LogID]time.Time
 	refusals   int
 	refused    []Refusal
-	saveAt     time.Duration
+	saveAt     time.Duration          // when the file of peers is written; 0 = nothing has changed
+	savedAt    time.Duration          // when it was
 	waits      bool                   // Config.Closed, until Opened
 	rejoined   map[branch]bool        // second histories of own logs that were taken whole
 	carried    map[oplog.LogID]uint64 // own logs whose ops from this one on lie in a later own log as well

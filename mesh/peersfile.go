@@ -217,9 +217,18 @@ const (
 	slow = time.Minute
 )
 
+// saveAPeer is the least time between two writes for every node that is known: the file grows
+// with their number and that of their logs, and a card wears out by being written. What is
+// forgotten meanwhile the others tell.
+const saveAPeer = time.Second
+
 // changed plans a write. Called with the lock held.
 func (m *Mesh) changed(within time.Duration) {
-	if at := m.elapsed() + within; m.saveAt == 0 || at < m.saveAt {
+	at := m.elapsed() + within
+	if m.savedAt > 0 {
+		at = max(at, m.savedAt+time.Duration(len(m.peers))*saveAPeer)
+	}
+	if m.saveAt == 0 || at < m.saveAt {
 		m.saveAt = at
 	}
 }
@@ -233,7 +242,7 @@ func (m *Mesh) save(now bool) {
 		m.mu.Unlock()
 		return
 	}
-	m.saveAt = 0
+	m.saveAt, m.savedAt = 0, m.elapsed()
 	r := m.snapshot()
 	m.mu.Unlock()
 	b, err := encodePeers(r)

@@ -21,9 +21,7 @@ import (
 // when nothing changes, nothing is sent. What the node holds it says as a sum, and only
 // where that stays unlike the sums of others as a list.
 const (
-	reportAPeer = 2 * time.Second // the time between two grows by this with every node
 	reportLeast = 10 * time.Second
-	reportMost  = 5 * time.Minute
 	unlikeFor   = 2 // reports, before a list goes out,
 	unlikeMost  = 4 // and before it is left at that until something is new
 	listEvery   = 8
@@ -214,7 +212,8 @@ func (m *Mesh) unlike() bool {
 // come, to whom it is new. Called with the lock held, every second.
 func (m *Mesh) reportSome() {
 	now := m.elapsed()
-	every := min(max(reportLeast, reportAPeer*time.Duration(len(m.peers))), reportMost)
+	t := m.timing()
+	every := min(max(reportLeast, t.reportAPeer*time.Duration(len(m.peers))), t.reportMost)
 	due := m.reported == 0 || now-m.reported >= every
 	if due && len(m.links) > 0 && (m.news || m.unlikes < unlikeMost && m.unlike()) {
 		r, err := m.makeReport()

@@ -27,6 +27,8 @@ type timing struct {
 	claimTime  time.Duration // until another node is asked for what one does not begin to give
 	mostWait   time.Duration // between two tries to reach an absent node
 
+	reportAPeer, reportMost time.Duration // report.go: the time between two grows by the first with every node, up to the second
+
 	announceEvery time.Duration // how often a node says on the local network that it is there
 
 	// What memberlist is run with. It takes new values at the next start only.
@@ -48,6 +50,8 @@ var usual = timing{
 	lazyMost:      10 * time.Second,
 	claimTime:     2 * time.Second,
 	mostWait:      4 * time.Second, // with the jitter of half of it still below a healed cut's 10 s
+	reportAPeer:   2 * time.Second,
+	reportMost:    5 * time.Minute,
 	announceEvery: time.Minute,
 	// Every node probes one other a round, so a round is what all of memberlist costs. A node
 	// that is gone is missed by its links first: memberlist need not be quick about it.
@@ -71,6 +75,8 @@ var low = timing{
 	lazyMost:      2 * time.Minute,
 	claimTime:     answerTime,
 	mostWait:      time.Minute,
+	reportAPeer:   10 * time.Second, // a round of fifty is 37 KB a node
+	reportMost:    15 * time.Minute,
 	announceEvery: 5 * time.Minute,
 	probeTimeout:  3 * time.Second, probeInterval: 20 * time.Second,
 	gossipInterval: 500 * time.Millisecond, gossipNodes: 4,

@@ -143,21 +143,23 @@ func (p *play) check() {
 // copiesKnown: every node knows of every other one that it holds everything.
 func (p *play) copiesKnown() {
 	all := p.counting()
-	took, ok := p.Until(15*time.Minute, 10*time.Second, func() bool { return p.unknown(all) == "" })
+	took, ok := p.Until(15*time.Minute, 10*time.Second, func() bool { return p.unknown(all) == nil })
 	p.say("copies known after %v: %v", took, ok)
 	if !ok {
-		p.fail("%s", p.unknown(all))
+		p.fail("%s", p.unknown(all)())
 	}
 }
 
-func (p *play) unknown(all []*post) string {
+// unknown says what somebody does not know yet, nil when nothing: it is worked out for people
+// only.
+func (p *play) unknown(all []*post) func() string {
 	ids := map[identity.NodeID]bool{}
 	for _, o := range all {
 		ids[o.id] = true
 	}
 	for _, o := range all {
 		if n := o.Mesh.OnlyHere(); n > 0 && len(ids) > 1 && len(p.forked) == 0 {
-			return fmt.Sprintf("post %d says that %d ops are only there", o.n, n)
+			return func() string { return fmt.Sprintf("post %d says that %d ops are only there", o.n, n) }
 		}
 		for log, nodes := range o.Mesh.Holders() {
 			if p.forked[log] {
@@ -170,11 +172,13 @@ func (p *play) unknown(all []*post) string {
 				}
 			}
 			if n < len(ids) && (p.boxes(o) <= 3 || n < 2) { // see mostBoxes
-				return fmt.Sprintf("post %d knows %d of %d holders of %s, not %v\n%s", o.n, n, len(ids), log, p.others(ids, nodes), p.links())
+				return func() string {
+					return fmt.Sprintf("post %d knows %d of %d holders of %s, not %v\n%s", o.n, n, len(ids), log, p.others(ids, nodes), p.links())
+				}
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // others are the posts of those in ids that are not in nodes.
