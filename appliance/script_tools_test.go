@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/waypost/waypost/appliance/control"
 )
@@ -23,10 +24,11 @@ import (
 type apiCall struct {
 	method, url, key, kind, once, out, jar string
 
-	body   []byte
-	want   int
-	zipped bool
-	client *http.Client
+	body    []byte
+	want    int
+	zipped  bool
+	patient bool
+	client  *http.Client
 }
 
 // apiTool is a program for scripts: api [flags] METHOD URL [BODY] sends a request
@@ -43,6 +45,7 @@ func apiTool() {
 	set.StringVar(&c.once, "once", "", "idempotency key")
 	set.StringVar(&c.out, "out", "", "write the answer's body into a file")
 	set.StringVar(&c.jar, "jar", "", "file of a page's cookies, sent and kept; redirects are not followed")
+	set.BoolVar(&c.patient, "patient", false, "ask again while the answer is that the lists are made anew")
 	repeat := set.Int("repeat", 1, "send it so many times, # in the body is the number")
 	_ = set.Parse(os.Args[1:])
 	c.method, c.url, c.body = set.Arg(0), set.Arg(1), []byte(set.Arg(2))
@@ -109,11 +112,11 @@ func (c *apiCall) cookies(set []*http.Cookie) string {
 
 // send sends one request and shows or keeps the answer.
 func (c *apiCall) send(body []byte) {
-	resp, err := c.client.Do(c.request(body))
-	toolCheck(err)
-	answer, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	toolCheck(err)
+	resp, answer := c.ask(body)
+	for end := time.Now().Add(patience); c.patient && bytes.Contains(answer, []byte("fault.oplog.rebuilding")) && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond) // between two questions
+		resp, answer = c.ask(body)
+	}
 	if c.jar != "" && len(resp.Cookies()) > 0 {
 		toolCheck(os.WriteFile(c.jar, []byte(c.cookies(resp.Cookies())), 0o600))
 	}
@@ -125,6 +128,16 @@ func (c *apiCall) send(body []byte) {
 	} else {
 		fmt.Printf("%s\n", answer)
 	}
+}
+
+// ask sends one request once.
+func (c *apiCall) ask(body []byte) (*http.Response, []byte) {
+	resp, err := c.client.Do(c.request(body))
+	toolCheck(err)
+	answer, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	toolCheck(err)
+	return resp, answer
 }
 
 // agreeTool is a program for scripts: agree DATA DATA… fails unless the nodes

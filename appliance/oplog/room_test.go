@@ -161,6 +161,7 @@ func fragileLog(t *testing.T) (*oplog.Log, *fragile, *oplog.View, *clock.Fake) {
 func TestLostViewsAreMadeAnewByThemselves(t *testing.T) {
 	l, f, v, c := fragileLog(t)
 	f.lost.Store(true)
+	is(t, l.View(func(oplog.Reader) error { return nil }), fault.Unavailable, "fault.oplog.rebuilding")
 	eventually(t, c, "the views stay lost", func() bool { return !f.Lost() })
 	must(t, note(l, oplog.NewID(), "three")) // behind the mending, in the writer's order
 	if got := keysOf(t, l, v, ""); len(got) != 3 {

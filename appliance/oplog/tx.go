@@ -237,18 +237,23 @@ func (r *reader) Once(hash [16]byte) (Written, bool, error) {
 
 // View answers questions on one consistent snapshot. What fn is given ends with
 // fn; rendering belongs behind it. Faults: Unavailable "fault.oplog.rebuilding" while the
-// views are filled anew, and those of the store.
+// views are filled anew, or are about to be because they cannot be read, and those of the
+// store.
 func (l *Log) View(fn func(Reader) error) error {
 	filled := l.fills.Load()
 	if filled%2 == 1 {
 		return l.errPartial()
 	}
-	return l.snapshot(func(r StoreReader) error {
+	err := l.snapshot(func(r StoreReader) error {
 		if l.fills.Load() != filled { // what was opened may be a part
 			return l.errPartial()
 		}
 		return fn(&reader{l.engine, &space{base: r}})
 	})
+	if err != nil && l.viewsLost() { // watchRoom has them made anew: nobody is to restart the box for that
+		return l.errPartial()
+	}
+	return err
 }
 
 // snapshot opens a store snapshot while no commit is half done.
