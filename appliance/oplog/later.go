@@ -26,15 +26,15 @@ import (
 // and whatever does not simply continue a log. Whoever needs the whole waits: a check, a
 // backup, a suspension, an erasure.
 const (
-	laterOps   = 200              // ops a batch brings at least, unless much is late already
-	laterWait  = time.Second / 2  // nothing came for so long: a busy machine takes a while between two batches
-	laterLong  = 15 * time.Second // the first of them waits so long at most,
-	laterPause = 3                // or so many times of what the last folding took
-	soonOps    = 5000             // a second here, a few on a small board
-	anewOps    = 20_000           // so many and more are folded by sorting everything
-	anewShare  = 4                // when they are a quarter of it: so much quicker is it for each
-	pieceBytes = 512 << 10        // of opened ops, in a piece: a quarter of a second here
-	missedMost = 20_000           // subjects that are remembered one by one
+	laterOps   = 200                    // ops a batch brings at least, unless much is late already
+	laterWait  = 300 * time.Millisecond // nothing came for so long: a busy machine takes a while between two batches
+	laterLong  = 15 * time.Second       // the first of them waits so long at most,
+	laterPause = 3                      // or so many times of what the last folding took
+	soonOps    = 5000                   // a second here, a few on a small board
+	anewOps    = 20_000                 // so many and more are folded by sorting everything
+	anewShare  = 4                      // when they are a quarter of it: so much quicker is it for each
+	pieceBytes = 512 << 10              // of opened ops, in a piece: a quarter of a second here
+	missedMost = 20_000                 // subjects that are remembered one by one
 )
 
 // lateFrame is a frame behind the place the views have been brought up to.
@@ -55,6 +55,10 @@ func (l *Log) putLate(batches []*batch, shown bool) {
 	}
 	l.late = append(l.late, f)
 	l.later.Add(uint64(f.ops)) //nolint:gosec // a count
+	select {
+	case l.laterNow <- struct{}{}:
+	default:
+	}
 }
 
 // lateBehind is how many ops are late when the views are brought up to a frame.
@@ -186,10 +190,6 @@ func (l *Log) keepLater(c *chain, in *incoming) (bool, error) {
 	if l.clk.Now().Sub(l.lateSince) >= max(laterLong, laterPause*l.folding) {
 		l.foldPiece()
 	}
-	select {
-	case l.laterNow <- struct{}{}:
-	default:
-	}
 	l.wake()
 	return true, nil
 }
@@ -265,19 +265,16 @@ func (l *Log) laterLoop() {
 			return
 		case <-l.laterNow:
 		}
-		for n := l.later.Load(); n > 0; {
+		for still := false; !still; {
 			select {
 			case <-l.quit:
 				return
+			case <-l.laterNow: // more has come
 			case <-l.clk.After(laterWait):
+				still = true
 			}
-			if more := l.later.Load(); more != n {
-				n = more
-				continue
-			}
-			l.foldInPieces()
-			break
 		}
+		l.foldInPieces()
 	}
 }
 
