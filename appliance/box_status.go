@@ -47,7 +47,7 @@ func (b *box) Status(ctx context.Context) (control.Status, error) {
 	if full, toFree := n.journal.Room(); full {
 		s.Disk.ToFree = toFree << 20
 	}
-	s.Ops, s.Lost, s.Disk.Journal = stats.Ops, count(n.lost()), stats.JournalBytes
+	s.Ops, s.Late, s.Lost, s.Disk.Journal = stats.Ops, stats.Late, count(n.lost()), stats.JournalBytes
 	s.Pieces = n.pieces()
 	if m := n.Mesh(); m != nil {
 		s.OnlyHere = m.OnlyHere()

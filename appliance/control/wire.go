@@ -16,6 +16,7 @@ type Status struct {
 	Today      uint64      `json:"today"`              // people registered since local midnight
 	Counting   bool        `json:"counting,omitempty"` // the node has just started, and there are more people than these
 	Ops        uint64      `json:"ops"`                // facts in the journal
+	Late       uint64      `json:"late,omitempty"`     // of these, how many of other posts the lists do not show yet
 	Peers      []Peer      `json:"peers"`
 	Forks      []ForkedLog `json:"forks"`     // logs of which two histories were found
 	Members    int         `json:"members"`   // boxes on the air as gossip counts them, this one among them; 0 without a mesh
