@@ -157,6 +157,7 @@ type Place struct {
 	locked  []byte // certificate of the locked node
 	life    int    // grows at every start and stop
 	peers   []byte
+	saves   int // of peers
 	clock   faces
 	lines   []*line
 	cluster int                    // of those that see each other as members
@@ -330,6 +331,7 @@ func (s stage) Load() ([]byte, error) { return s.p.peers, nil }
 
 func (s stage) Save(b []byte) error {
 	s.p.peers = b
+	s.p.saves++
 	return nil
 }
 
