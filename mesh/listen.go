@@ -27,6 +27,13 @@ const (
 	maxLinksAPeer  = 4
 )
 
+// listenTCP opens a port whose connections the system does not keep alive: the exchange pings
+// by itself, and so seldom that the system's four probes a minute were most of what idle links
+// under the low profile said.
+func listenTCP(listen string) (net.Listener, error) {
+	return (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", listen)
+}
+
 // listenBoth opens one TCP port and the UDP port of the same number. Faults:
 // Conflict "fault.mesh.port_taken", Invalid "fault.mesh.bad_address".
 func listenBoth(listen string) (net.Listener, *net.UDPConn, error) {
@@ -40,7 +47,7 @@ func listenBoth(listen string) (net.Listener, *net.UDPConn, error) {
 	}
 	for range tries {
 		var tcp net.Listener
-		if tcp, err = net.Listen("tcp", listen); err != nil {
+		if tcp, err = listenTCP(listen); err != nil {
 			break
 		}
 		number := tcp.Addr().(*net.TCPAddr).Port

@@ -100,7 +100,7 @@ func StartLocked(c LockedConfig) (*Locked, error) {
 		SessionTicketsDisabled: true, ClientAuth: tls.RequireAnyClientCert, VerifyConnection: k.verify,
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection checks the node certificate instead
 	}
-	if k.tcp, err = net.Listen("tcp", c.Listen); err != nil {
+	if k.tcp, err = listenTCP(c.Listen); err != nil {
 		return nil, fault.New(fault.Conflict, "fault.mesh.port_taken", "Address", c.Listen).Wrap(err)
 	}
 	k.port = portToTell(c.Advertise, k.tcp.Addr())
