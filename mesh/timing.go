@@ -48,7 +48,7 @@ var usual = timing{
 	tripEvery:     5 * time.Minute,
 	relayAfter:    100 * time.Millisecond,
 	lazyMost:      10 * time.Second,
-	claimTime:     2 * time.Second,
+	claimTime:     time.Second,
 	mostWait:      4 * time.Second, // with the jitter of half of it still below a healed cut's 10 s
 	reportAPeer:   2 * time.Second,
 	reportMost:    5 * time.Minute,
