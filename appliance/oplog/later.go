@@ -271,7 +271,11 @@ func (l *Log) laterLoop() {
 				return
 			case <-l.laterNow: // more has come
 			case <-l.clk.After(laterWait):
-				still = true
+				select {
+				case <-l.laterNow: // so it has, and both were there
+				default:
+					still = true
+				}
 			}
 		}
 		l.foldInPieces()
